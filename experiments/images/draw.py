@@ -1,0 +1,216 @@
+"""Draws this project's own style pictures: `brushwork` and `stained_glass`.
+
+    python experiments/images/draw.py [NAME ...] [--width 768] [--seed 0] [--out FOLDER]
+
+NumPy and Pillow only, and the same picture every time. Everything is drawn at twice the size and then reduced, so that
+edges are smooth. Pictures are float arrays `[height, width, 3]`; points are `x, y` in units of the picture's height.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ASPECT = 4 / 3
+OVERSAMPLING = 2
+
+
+def hex_colours(text: str) -> np.ndarray:
+    """Returns `[n, 3]` in [0, 1] of colours written like `1b2a6b e8b23a`."""
+    return np.array([[int(word[i : i + 2], 16) for i in (0, 2, 4)] for word in text.split()]) / 255
+
+
+def smooth_noise(key: np.random.Generator, height: int, width: int, cells: float, octaves: int = 3) -> np.ndarray:
+    """Returns value noise in about [-1, 1]: random grids, the coarsest `cells` high, enlarged and summed."""
+    total = np.zeros((height, width))
+    for octave in range(octaves):
+        rows = max(2, round(cells * 2**octave))
+        grid = key.uniform(-1, 1, (rows, max(2, round(rows * width / height)))).astype(np.float32)
+        enlarged = Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC)
+        total += np.asarray(enlarged) / 2**octave
+    return total
+
+
+def blur(picture: np.ndarray, radius: float) -> np.ndarray:
+    """Blurs by reducing and enlarging again, which is close enough to a Gaussian of `radius` pixels."""
+    height, width = picture.shape[:2]
+    small = (max(1, round(width / radius)), max(1, round(height / radius)))
+    channels = picture.reshape(height, width, -1).astype(np.float32)
+    resized = [
+        Image.fromarray(channels[..., i]).resize(small, Image.Resampling.BOX).resize((width, height), Image.Resampling.BICUBIC)
+        for i in range(channels.shape[2])
+    ]
+    return np.stack([np.asarray(channel) for channel in resized], axis=-1).reshape(picture.shape)
+
+
+def relief(height_map: np.ndarray, depth: float) -> np.ndarray:
+    """Returns how much light a surface lit from the upper left gives back, 1 where it is flat."""
+    down, right = np.gradient(height_map)
+    normal = np.stack([-right * depth, -down * depth, np.ones_like(down)], axis=-1)
+    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+    light = np.array([-0.5, -0.6, 0.62])
+    return (normal @ (light / np.linalg.norm(light))) / (light[2] / np.linalg.norm(light))
+
+
+# Brushwork: strokes along a turning flow, suns over hills and a field
+
+SUNS = np.array([[1.02, 0.20, 0.075], [0.33, 0.30, 0.055], [0.70, 0.09, 0.03], [0.10, 0.08, 0.032], [1.27, 0.40, 0.03]])
+EDDIES = np.array([[0.66, 0.36, 0.13, 1.6], [0.90, 0.50, 0.07, -1.0], [0.16, 0.50, 0.08, 1.0], [0.47, 0.12, 0.07, -1.1]])
+"""x, y and size; eddies have a strength too."""
+
+PIGMENTS = {
+    "sun": hex_colours("fff3b0 ffe066 fbc531 f79d1e fdf6d8"),
+    "halo": hex_colours("f6c945 f2e29b e98a2b bfd8a0 f9efc0"),
+    "light": hex_colours("8fc9d6 5fb0c9 c9e2d0 74b8a8 e6ecc4"),
+    "sky": hex_colours("1f4fa3 2a6cbf 17377f 3f8ccb 4a5fb5 1a8a9a"),
+    "night": hex_colours("0f1f5c 1a2d78 2b2468 0b3a6e 3a2f80"),
+    "hill": hex_colours("12304f 1d4a5c 24305f 2f5d4e 3b2a56 0e2238"),
+    "ridge": hex_colours("3f7f6a 5c9a6a 2f6f8a 7fae6e 6a5aa0"),
+    "wheat": hex_colours("e9b23c d98a26 f3d06a c4621f b8902f f7e3a0"),
+    "earth": hex_colours("8a2f1c b5451f 5e2340 c96a2a 3f5a2a"),
+    "poppy": hex_colours("d8261c ef4a23 b3123a"),
+}
+
+
+def ridge_line(x: np.ndarray, row: int) -> np.ndarray:
+    """The height of one of three ridges, the last of which is the edge of the field."""
+    base, sway, shift = [(0.60, 0.055, 0.3), (0.66, 0.045, 2.2), (0.74, 0.03, 4.0)][row]
+    return base + sway * np.sin(x * 4.6 + shift) + 0.35 * sway * np.sin(x * 11 + 2 * shift)
+
+
+def flow(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The direction of the strokes at points: around suns and eddies in the sky, along the ridges, up the field."""
+    right, down = np.full_like(x, 0.55), 0.25 * np.sin(3.5 * x + 5 * y)
+    for cx, cy, size, strength in [*((*sun[:2], 1.9 * sun[2], 2.6) for sun in SUNS), *EDDIES]:
+        dx, dy = x - cx, y - cy
+        distance = np.hypot(dx, dy) + 1e-6
+        pull = strength * np.exp(-((distance / (1.35 * size)) ** 2) / 2)
+        right, down = right - pull * dy / distance, down + pull * dx / distance
+    for row in range(3):
+        slope = (ridge_line(x + 0.01, row) - ridge_line(x - 0.01, row)) / 0.02
+        below = y > ridge_line(x, row)
+        right, down = np.where(below, 1.0, right), np.where(below, slope * (1.1 - 0.3 * row), down)
+    field = y > ridge_line(x, 2)
+    right = np.where(field, 1.1 * (x - 0.62) + 0.30 * np.sin(9 * y + 5 * x), right)
+    down = np.where(field, -0.55 - 0.2 * np.sin(6 * x), down)
+    length = np.hypot(right, down) + 1e-9
+    return right / length, down / length
+
+
+def pigments(key: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Picks the colours of strokes that begin at points."""
+    first, second, field = (ridge_line(x, row) for row in range(3))
+    sun = np.min([np.hypot(x - cx, y - cy) / size for cx, cy, size in SUNS], axis=0) + key.normal(0, 0.12, x.shape)
+    rings = [((np.hypot(x - cx, y - cy) - size) / (0.3 * size)) ** 2 for cx, cy, size, _ in EDDIES]
+    eddy, chance = np.exp(-np.min(rings, axis=0)), key.random(x.shape)
+    crest = np.where(y > second, y - second, y - first) < 0.022 + key.normal(0, 0.006, x.shape)
+    dark = 0.22 + 0.45 * (y < 0.14) + 0.3 * (np.sin(7 * x + 9 * y) > 0.4)
+    cases = [
+        ("poppy", (y > field) & (chance < 0.08)),
+        ("earth", (y > field) & (chance < 0.25 + 0.4 * (np.sin(14 * x + 6 * y) > 0.5))),
+        ("wheat", y > field),
+        ("ridge", (y > first) & crest),
+        ("hill", y > first),
+        ("sun", sun < 1.0),
+        ("halo", sun < 1.8),
+        ("light", (sun < 2.5) | (chance < 0.8 * eddy)),
+        ("night", chance > 1 - dark),
+        ("sky", np.full(x.shape, True)),
+    ]
+    which = np.argmax([case for _, case in cases], axis=0)
+    palette = [PIGMENTS[name][key.integers(len(PIGMENTS[name]), size=x.shape)] for name, _ in cases]
+    chosen = np.take_along_axis(np.array(palette), which[None, :, None], axis=0)[0]
+    return (chosen * key.normal(1, 0.05, (x.size, 1)) + key.normal(0, 0.02, chosen.shape)).clip(0, 1)
+
+
+def trace(x: np.ndarray, y: np.ndarray, length: np.ndarray, nodes: int = 12) -> np.ndarray:
+    """Follows the flow from points; returns `[strokes, nodes, 2]`."""
+    path = [np.stack([x, y], axis=-1)]
+    for _ in range(nodes - 1):
+        right, down = flow(*path[-1].T)
+        path.append(path[-1] + np.stack([right, down], axis=-1) * (length / (nodes - 1))[:, None])
+    return np.stack(path, axis=1)
+
+
+def pull_brush(
+    key: np.random.Generator, canvas: np.ndarray, path: np.ndarray, width: float, inks: np.ndarray, wetness: float
+) -> None:
+    """Pulls a brush of many bristles along a path, into `canvas`: colour and, last, thickness.
+
+    Two half-mixed inks streak across the brush; towards the end it runs dry, and single bristles let the ground through.
+    """
+    size = np.array(canvas.shape[:2])
+    length = np.linalg.norm(np.diff(path, axis=0), axis=1).sum()
+    along = np.linspace(0, 1, max(8, int(1.6 * length)))
+    across = np.linspace(-1, 1, max(5, int(1.8 * width)))
+    knots = np.linspace(0, 1, len(path))
+    spine = np.stack([np.interp(along, knots, path[:, i]) for i in range(2)], axis=-1)
+    tangent = np.gradient(spine, axis=0)
+    normal = tangent[:, ::-1] * [-1, 1] / (np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-9)
+    taper = np.minimum(1, 6 * along + 0.45) * np.minimum(1, 5 * (1 - along) + 0.35)
+    points = spine[:, None] + normal[:, None] * (across[:, None] * taper[:, None, None] * width / 2)
+
+    bristles = np.interp(across, np.linspace(-1, 1, max(4, int(width / 2.2))), key.normal(0, 1, max(4, int(width / 2.2))))
+    grain = bristles[None, :] + 0.35 * key.normal(0, 1, along.size)[:, None].cumsum(axis=0) / along.size**0.5
+    mixed = 1 / (1 + np.exp(-2.2 * grain - key.normal(0, 0.8)))
+    colour = inks[0] + (inks[1] - inks[0]) * mixed[..., None]
+    colour = (colour * (1 + 0.09 * grain[..., None])).clip(0, 1)
+    covers = grain + wetness * (1 - along[:, None] ** 3) - 1.2 * np.abs(across) ** 6 > -1.5 + 1.6 * along[:, None] ** 4
+    thickness = 0.6 + 0.22 * grain + 0.3 * np.abs(across) ** 3 + 0.4 * np.exp(-(((along[:, None] - 0.97) / 0.05) ** 2))
+
+    column, row = np.rint(points).astype(int).transpose(2, 0, 1)
+    covers &= (row >= 0) & (row < size[0]) & (column >= 0) & (column < size[1])
+    row, column = row[covers], column[covers]
+    canvas[row, column, :3] = 0.06 * canvas[row, column, :3] + 0.94 * colour[covers]
+    canvas[row, column, 3] = 0.35 * canvas[row, column, 3] + thickness[covers]
+
+
+def brushwork(key: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Thousands of strokes, from a broad brush to a fine one, on a warm ground; lit, so that the paint stands up."""
+    aspect = width / height
+    canvas = np.dstack([np.full((height, width, 3), hex_colours("6b3f2a")[0]), np.zeros((height, width))])
+    for spacing, stroke_length, stroke_width in [(0.030, 0.16, 0.040), (0.017, 0.11, 0.022), (0.0125, 0.075, 0.013)]:
+        rows, columns = np.mgrid[-0.04 : 1.04 : spacing, -0.04 : aspect + 0.04 : spacing]
+        jitter = key.uniform(-0.8, 0.8, (2, rows.size)) * spacing
+        y, x = rows.ravel() + jitter[0], columns.ravel() + jitter[1]
+        paths = trace(x, y, stroke_length * key.uniform(0.55, 1.25, x.size)) * height
+        inks = np.stack([pigments(key, x, y), pigments(key, x, y)], axis=1)
+        widths = stroke_width * key.uniform(0.7, 1.3, x.size) * height
+        for stroke in key.permutation(x.size):
+            pull_brush(key, canvas, paths[stroke], widths[stroke], inks[stroke], wetness=1.3)
+    colour, thickness = canvas[..., :3], canvas[..., 3]
+    light = relief(blur(thickness, 1.5), depth=0.55)
+    shine = np.maximum(light - 1.12, 0)[..., None] * 0.5
+    return (colour * (0.35 + 0.65 * light)[..., None] + shine).clip(0, 1)
+
+
+DRAWINGS = {"brushwork": brushwork}
+
+
+def draw(name: str, *, width: int, seed: int = 0) -> np.ndarray:
+    """Returns a picture `[height, width, 3]`, uint8, of the aspect ratio 4:3."""
+    height = round(width / ASPECT)
+    key = np.random.default_rng([seed, *name.encode()])
+    large = DRAWINGS[name](key, height * OVERSAMPLING, width * OVERSAMPLING)
+    image = Image.fromarray(np.rint(large * 255).astype(np.uint8))
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def main() -> None:
+    """Draws the pictures that are named on the command line, all by default."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=sorted(DRAWINGS), metavar="NAME", help=", ".join(sorted(DRAWINGS)))
+    parser.add_argument("--width", type=int, default=768)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    options = parser.parse_args()
+    for name in options.names:
+        path = options.out / f"{name}.jpg"
+        Image.fromarray(draw(name, width=options.width, seed=options.seed)).save(path, quality=90, optimize=True)
+        print(f"{path}: {path.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Image style transfer by optimization."""

@@ -1,0 +1,55 @@
+"""Experiment files → frozen, validated `Experiment`; the only home of defaults.
+
+`options` and `models` say what an experiment is, `loading` reads it from files and mappings, `problems` turns every
+mistake into a line that answers, and `schema` describes the file for editors and readers.
+"""
+
+from jaxstyle.config.loading import experiment_from_mapping, load_experiment, overlay
+from jaxstyle.config.models import (
+    KEYS,
+    Experiment,
+    Image,
+    Loss,
+    Network,
+    Optimizer,
+    Output,
+    Start,
+    StyleImage,
+    Sweep,
+)
+from jaxstyle.config.options import (
+    CUSTOMARY,
+    Convention,
+    Customary,
+    OptimizerMethod,
+    Pooling,
+    StartMethod,
+    StyleSize,
+    SweepMode,
+)
+from jaxstyle.config.schema import schema
+
+__all__ = [
+    "CUSTOMARY",
+    "KEYS",
+    "Convention",
+    "Customary",
+    "Experiment",
+    "Image",
+    "Loss",
+    "Network",
+    "Optimizer",
+    "OptimizerMethod",
+    "Output",
+    "Pooling",
+    "Start",
+    "StartMethod",
+    "StyleImage",
+    "StyleSize",
+    "Sweep",
+    "SweepMode",
+    "experiment_from_mapping",
+    "load_experiment",
+    "overlay",
+    "schema",
+]

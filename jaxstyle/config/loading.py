@@ -1,0 +1,229 @@
+"""Experiment files and `--set` overrides → `Experiment`."""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from jaxstyle.config.models import (
+    KEYS,
+    SECTIONS,
+    Experiment,
+    Sweep,
+    unknown_key,
+)
+from jaxstyle.config.options import NOT_OF_METHOD, StartMethod
+from jaxstyle.config.problems import explain, show
+from jaxstyle.config.words import is_named_picture, looks_like_path, printable
+from jaxstyle.errors import JaxstyleError, did_you_mean
+
+
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Reads an experiment file.
+
+    Args:
+      path: a TOML file, or the `experiment.json` of a run. Relative pictures in it are relative to its folder.
+      overrides: `section.key=value` each, laid over the file; relative pictures in them are relative to the current
+        folder.
+
+    Returns:
+      The experiment with every default filled in and every path absolute.
+
+    Raises:
+      JaxstyleError: the file cannot be read, or asks for what cannot be; all problems, one to a line.
+    """
+    return experiment_from_mapping(_read(path), source=str(path), folder=path.parent, overrides=overrides)
+
+
+def experiment_from_mapping(
+    mapping: Mapping[str, Any], *, source: str, folder: Path, overrides: Sequence[str] = ()
+) -> Experiment:
+    """Makes an experiment of tables as they stand in a file.
+
+    Args:
+      mapping: sections by name; paths may be `Path`s.
+      source: what to call the mapping in messages.
+      folder: what relative pictures in the mapping are relative to.
+      overrides: as for `load_experiment`.
+
+    Raises:
+      JaxstyleError: all problems, one to a line.
+    """
+    written = _with_absolute_paths(mapping, folder)
+    values = _parse_overrides(overrides, swept=_table(written, "sweep"))
+    try:
+        return Experiment.model_validate(overlay(written, values))
+    except ValidationError as error:
+        raise JaxstyleError(explain(error, source=source, overridden=values)) from None
+
+
+def overlay(mapping: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the file's mapping with other values laid over it.
+
+    When they choose another optimizer, the file's settings of the one it replaces go with it.
+
+    Args:
+      mapping: sections by name, as in a file.
+      values: new values by dotted key (`KEYS`, or `sweep.` and one of them).
+    """
+    result = {name: dict(table) if isinstance(table, Mapping) else table for name, table in mapping.items()}
+    method = values.get("optimizer.method")
+    if isinstance(method, str) and isinstance(result.get("optimizer"), dict):
+        for key in NOT_OF_METHOD.get(method, ()):
+            result["optimizer"].pop(key, None)
+    for dotted, value in values.items():
+        section, _, key = dotted.partition(".")
+        if not key:
+            result[section] = value
+        elif isinstance(table := result.setdefault(section, {}), dict):
+            table[key] = value
+    return result
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise JaxstyleError(f"{path}: no such file{_nearest_file(path)}") from None
+    except UnicodeDecodeError as error:
+        raise JaxstyleError(f"{path}: not text in UTF-8 (byte {error.start}); allowed: a TOML file") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        raise JaxstyleError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        mapping = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise JaxstyleError(f"{path}: {_syntax_problem(error, text)}") from None
+    if not isinstance(mapping, dict):
+        raise JaxstyleError(f"{path}: found {show(mapping)}; allowed: the sections of an experiment")
+    return mapping
+
+
+def _nearest_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"; the folder {path.parent} does not exist"
+    names = sorted(file.name for file in path.parent.iterdir() if file.suffix in (".toml", ".json"))
+    return did_you_mean(path.name, names) or f"; experiment files there: {', '.join(names) or 'none'}"
+
+
+def _syntax_problem(error: Exception, text: str) -> str:
+    """Returns `line 3, column 8: not valid TOML: Invalid value`."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"
+    reason, line, column = str(error), text.count("\n") + 1, len(text) - text.rfind("\n")
+    if place := re.search(r" \(at line (\d+), column (\d+)\)", reason):
+        line, column = int(place[1]), int(place[2])
+    return f"line {line}, column {column}: not valid TOML: {re.sub(r' [(]at .*[)]$', '', reason)}"
+
+
+def _table(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = mapping.get(name)
+    return table if isinstance(table, Mapping) else {}
+
+
+# Paths
+
+
+def _with_absolute_paths(mapping: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Returns the mapping with every relative path made absolute and the sweep's keys dotted."""
+    result = {name: dict(table) if isinstance(table, Mapping) else table for name, table in mapping.items()}
+    for section in SECTIONS:
+        for key, value in _table(result, section).items():
+            result[section][key] = _absolute(f"{section}.{key}", value, folder)
+    if _table(result, "sweep"):
+        result["sweep"] = {
+            key: [_absolute(key, value, folder) for value in values] if isinstance(values, list | tuple) else values
+            for key, values in _flat(result["sweep"])
+        }
+    return result
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Yields dotted keys: TOML reads an unquoted `loss.content_weight` as a table within a table."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _absolute(key: str, value: Any, folder: Path) -> Any:
+    """Returns the value of a key with the path in it, if there is one, made absolute."""
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, str):
+        return os.path.abspath(folder / os.path.expanduser(value)) if _is_path(key, value) else value
+    if key == "image.style" and isinstance(value, list | tuple):
+        return [_absolute(key, picture, folder) for picture in value]
+    if key == "image.style" and isinstance(value, Mapping) and "image" in value:
+        return {**value, "image": _absolute(key, value["image"], folder)}
+    return value
+
+
+def _is_path(key: str, text: str) -> bool:
+    match key:
+        case "image.content" | "image.style":
+            return text != "" and not is_named_picture(text)
+        case "start.method":
+            return text not in list(StartMethod) and not is_named_picture(text) and looks_like_path(text)
+        case "network.weights":
+            return text.endswith(".safetensors")
+    return False
+
+
+# Overrides
+
+
+def _parse_overrides(overrides: Sequence[str], *, swept: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns new values by dotted key, paths in them made absolute from the current folder."""
+    values: dict[str, Any] = {}
+    problems = []
+    for override in overrides:
+        try:
+            key, value = _parse_override(override)
+            if key in swept:
+                raise JaxstyleError(f"the file's [sweep] varies {key}; allowed: sweep.{key}=[…]")
+            values[key] = value
+        except JaxstyleError as error:
+            problems.append(printable(f"--set {override}: {error}"))
+    if problems:
+        raise JaxstyleError("\n".join(problems))
+    return values
+
+
+def _parse_override(override: str) -> tuple[str, Any]:
+    key, equals, text = (part.strip() for part in override.partition("="))
+    target = key.removeprefix("sweep.")
+    if target not in KEYS and not (key != target and target in Sweep.model_fields):
+        raise JaxstyleError(_unknown_override(target))
+    if not equals:
+        raise JaxstyleError(f"found no '='; allowed: {key}=value")
+    value = _parse_value(text)
+    if key != target and isinstance(value, list):
+        return key, [_absolute(target, item, Path.cwd()) for item in value]
+    return key, _absolute(key, value, Path.cwd())
+
+
+def _unknown_override(key: str) -> str:
+    if key in SECTIONS or key == "sweep":
+        return f"'{key}' is a section; allowed: one of its keys, {key}.key=value"
+    return unknown_key(key)
+
+
+def _parse_value(text: str) -> Any:
+    """Reads a TOML value; a bare word or a path is taken as text."""
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        table = {}
+    if table.keys() == {"value"}:
+        return table["value"]
+    if text[:1] in ("[", "{", '"', "'"):
+        raise JaxstyleError(
+            f'found {text}, which is not a TOML value; allowed: a number, true, false, "text" or ["a", "b"]'
+        )
+    return text

@@ -1,0 +1,356 @@
+"""What an experiment is: frozen sections, every key with its default, its limits and its meaning.
+
+The text under a key is its description in the JSON Schema and in the documentation's table, so it is written for the
+person who fills in the file.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from jaxstyle.config.options import (
+    CONTENT_LAYERS,
+    CUSTOMARY,
+    NOT_OF_METHOD,
+    STYLE_LAYERS,
+    Convention,
+    Customary,
+    OptimizerMethod,
+    Pooling,
+    StartMethod,
+    StyleSize,
+    SweepMode,
+)
+from jaxstyle.config.words import is_named_picture, looks_like_path, unknown
+from jaxstyle.errors import JaxstyleError, did_you_mean
+from jaxstyle.layers import LAYERS, canonical_layer
+
+Problem = tuple[tuple[str, ...], str]
+"""A key, as the path to it, and what is wrong with its value."""
+
+
+class Section(BaseModel):
+    """A table of an experiment file: frozen, unknown keys refused, no type guessed from another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+Text = Annotated[str, Field(min_length=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+LayerName = Annotated[
+    str,
+    AfterValidator(canonical_layer),
+    WithJsonSchema({"type": "string", "enum": [*LAYERS, *(layer.replace("conv", "relu") for layer in LAYERS)]}),
+]
+_LAYER_NAMES = TypeAdapter(list[LayerName], config=ConfigDict(strict=True))
+
+
+def _customary(given: Mapping[str, Any]) -> Customary:
+    return CUSTOMARY[given.get("convention", Convention.PAPER)]
+
+
+def _weighted_layers(value: Any, weights_of: ValidatorFunctionWrapHandler, info: ValidationInfo) -> dict[str, float]:
+    """Turns a list of layers, or a table of their weights, into weights by canonical name in the network's order."""
+    if isinstance(value, list | tuple):
+        names = _LAYER_NAMES.validate_python(list(value))
+        is_style = info.field_name == "style_layers" and names
+        weight = _customary(info.data).style_layer_weight(len(names)) if is_style else 1.0
+        weights = dict.fromkeys(names, weight)
+    else:
+        weights = weights_of(value)
+        names = [canonical_layer(name) for name in value]
+    if twice := [layer for layer in LAYERS if names.count(layer) > 1]:
+        raise JaxstyleError(f"{', '.join(twice)} named more than once; allowed: each layer once (reluX_Y is convX_Y)")
+    return {layer: weights[layer] for layer in LAYERS if layer in weights}
+
+
+LayerWeights = Annotated[
+    dict[LayerName, Weight],
+    WrapValidator(_weighted_layers, json_schema_input_type=list[LayerName] | dict[LayerName, Weight]),
+]
+
+
+class StyleImage(Section):
+    """One style picture and its part in the blend."""
+
+    image: Text
+    """A picture's path, or a name of the image registry."""
+    weight: Weight = 1.0
+    """The picture's weight among the style pictures."""
+
+
+def _style_images(value: Any) -> Any:
+    """Turns one picture, or a list with plain names in it, into a list of tables."""
+    pictures = value if isinstance(value, list | tuple) else [value]
+    return tuple({"image": picture} if isinstance(picture, str) else picture for picture in pictures)
+
+
+StyleImages = Annotated[
+    tuple[StyleImage, ...],
+    BeforeValidator(_style_images, json_schema_input_type=Text | StyleImage | list[Text | StyleImage]),
+]
+
+
+class Image(Section):
+    """The pictures and their size."""
+
+    content: Text | None = None
+    """The content picture: a path relative to this file, or a name of the image registry such as "paper:neckarfront".
+    Absent: no content term, as in texture synthesis."""
+    style: StyleImages = ()
+    """The style picture: a path relative to this file, or a name of the image registry; or a list of pictures, each
+    with a weight if wanted: [{ image = "a.jpg", weight = 2.0 }, "b.jpg"]. Absent: no style term, as in the content
+    reconstructions of Fig. 1."""
+    size: int = Field(default=512, ge=16, le=8192)
+    """The long side of the result in pixels. About 512 in the paper."""
+    style_size: StyleSize = Field(default=StyleSize.CONTENT, strict=False)
+    """How the style picture is resized: "content" to exactly the content picture's size (the paper, Sec. 2; without a
+    content picture its long side becomes `size`), "cover" to the smallest size that covers the content picture without
+    distortion, "long-side" to `size` as its long side, "own" not at all."""
+
+
+class Network(Section):
+    """The network whose features are compared."""
+
+    weights: Text = "vgg19-normalized"
+    """The name of a set of weights (`jaxstyle weights list`), or a .safetensors file made by `jaxstyle weights
+    convert`. The paper's network is normalized so that each filter's mean activation is 1 (Sec. 2)."""
+    pooling: Pooling = Field(default=Pooling.AVERAGE, strict=False)
+    """"average" as in the paper's syntheses (Sec. 2), or "max" as the network was trained."""
+
+
+class Loss(Section):
+    """What is minimized: content_weight · content + style_weight · style + tv_weight · total variation (Eq. 7)."""
+
+    convention: Convention = Field(default=Convention.PAPER, strict=False)
+    """What the weights multiply: "paper" is Eqs. 1 and 4 to the letter, "paper-figures" the reading that gives the
+    paper's figures; "gatys-normalized" and "gatys-notebook" are the authors' published settings, "neural-style" and
+    "pystiche" those programs'. Weights that are not given take the convention's customary values."""
+    content_weight: Weight = Field(default_factory=lambda given: _customary(given).content_weight)
+    """α of Eq. 7: the weight of the content term. 0 switches it off."""
+    style_weight: Weight = Field(default_factory=lambda given: _customary(given).style_weight)
+    """β of Eq. 7: the weight of the style term. 0 switches it off."""
+    tv_weight: Weight = Field(default_factory=lambda given: _customary(given).tv_weight)
+    """The weight of the total variation, which smooths. The paper has none."""
+    content_layers: LayerWeights = Field(default_factory=lambda _: dict.fromkeys(CONTENT_LAYERS, 1.0))
+    """The layers whose features are compared (Eq. 1), after the ReLU: a list, which weighs 1 each, or a table of
+    weights. relu4_2 means conv4_2."""
+    style_layers: LayerWeights = Field(
+        default_factory=lambda given: dict.fromkeys(
+            STYLE_LAYERS, _customary(given).style_layer_weight(len(STYLE_LAYERS))
+        )
+    )
+    """The layers whose Gram matrices are compared (Eqs. 3–5): a table of the weights w_l, or a list, which weighs 1/n
+    each, or 1 each in the conventions "gatys-notebook" and "neural-style"."""
+
+
+class Start(Section):
+    """Where the optimization starts."""
+
+    method: Text = "noise"
+    """"noise" as in most of the paper's figures, "content" (Figs. 6 A and 7), "style" (Fig. 6 B; the first style
+    picture), or a picture's path relative to this file."""
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    """The seed of the noise; another seed gives another picture (Fig. 6 C)."""
+
+    @field_validator("method")
+    @classmethod
+    def _word_or_picture(cls, method: str) -> str:
+        if method in list(StartMethod) or is_named_picture(method) or looks_like_path(method):
+            return method
+        raise JaxstyleError(unknown("start", method, [*StartMethod], last="a picture's path"))
+
+
+class Optimizer(Section):
+    """How the picture is improved, and for how long."""
+
+    method: OptimizerMethod = Field(default=OptimizerMethod.LBFGS, strict=False)
+    """"lbfgs" runs on the device; "adam" is a first-order method; "scipy-lbfgsb" is SciPy's L-BFGS-B, which the
+    authors' own code used."""
+    iterations: int = Field(default=500, ge=1)
+    """The number of steps at most. The paper gives none."""
+    history_size: int = Field(default=20, ge=1, le=1000)
+    """The number of correction pairs that L-BFGS keeps (lbfgs and scipy-lbfgsb); each takes two pictures of memory."""
+    learning_rate: float = Field(default=0.02, gt=0, allow_inf_nan=False)
+    """The size of a step (adam), in units of a pixel's range from 0 to 1."""
+    bounds: bool = False
+    """Whether pixels are kept within the range of the source pictures (scipy-lbfgsb), as in the authors' own code."""
+    tolerance: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
+    """Stop when the loss changes relatively by less than this over 20 iterations; 0: never."""
+
+
+class Output(Section):
+    """What is written."""
+
+    bits: Literal[8, 16] = 8
+    """Bits per channel of the result: 8 or 16."""
+    save_every: int = Field(default=0, ge=0)
+    """Also save the picture every so many iterations; 0: only the result."""
+
+
+SECTIONS: Mapping[str, type[Section]] = {
+    "image": Image,
+    "network": Network,
+    "loss": Loss,
+    "start": Start,
+    "optimizer": Optimizer,
+    "output": Output,
+}
+
+KEYS: tuple[str, ...] = ("title", *(f"{name}.{key}" for name, model in SECTIONS.items() for key in model.model_fields))
+"""Every key of an experiment, dotted: what `--set` and `[sweep]` may name."""
+
+
+class Sweep(Section):
+    """Lists of values for any keys: one experiment for each combination.
+
+    The swept keys, dotted like "loss.content_weight", stand beside `mode` and `labels`.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    mode: SweepMode = Field(default=SweepMode.GRID, strict=False)
+    """"grid" takes every combination, the last key changing fastest; "zip" takes the lists side by side."""
+    labels: tuple[str, ...] | None = Field(default=None, strict=False)
+    """A label for each member, in order; made from the values when absent."""
+
+    @property
+    def axes(self) -> Mapping[str, tuple[Any, ...]]:
+        """The swept keys in the file's order, with their values."""
+        return self.__pydantic_extra__ or {}
+
+    @property
+    def size(self) -> int:
+        """The number of members."""
+        lengths = [len(values) for values in self.axes.values()]
+        return math.prod(lengths) if self.mode is SweepMode.GRID else lengths[0]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Sweep":
+        refuse([((key,), unknown_key(key)) for key in self.axes if key not in KEYS])
+        if not self.axes:
+            raise JaxstyleError(
+                'names no key to vary; give lists of values, such as "loss.content_weight" = [1e-4, 1e-3]'
+            )
+        lengths = {key: len(values) for key, values in self.axes.items()}
+        if self.mode is SweepMode.ZIP and len(set(lengths.values())) > 1:
+            found = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+            raise JaxstyleError(f"lists of different lengths: {found}; allowed in mode zip: one length for all")
+        if self.labels is not None and len(self.labels) != self.size:
+            refuse([(("labels",), f"found {len(self.labels)} labels; allowed: one for each of {self.size} members")])
+        return self
+
+
+class Experiment(Section):
+    """One style transfer, reconstruction or texture synthesis, or with `[sweep]` a family of them."""
+
+    title: str = ""
+    """What the experiment shows, in a line."""
+    image: Image = Field(default_factory=Image)
+    """The pictures and their size."""
+    network: Network = Field(default_factory=Network)
+    """The network whose features are compared."""
+    loss: Loss = Field(default_factory=Loss)
+    """What is minimized (Eq. 7)."""
+    start: Start = Field(default_factory=Start)
+    """Where the optimization starts."""
+    optimizer: Optimizer = Field(default_factory=Optimizer)
+    """How the picture is improved, and for how long."""
+    output: Output = Field(default_factory=Output)
+    """What is written."""
+    sweep: Sweep | None = None
+    """Lists of values for any keys: one experiment for each combination."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Experiment":
+        # A sweep's members are checked one by one: what the file leaves open, the sweep may give.
+        if self.sweep is None:
+            refuse(impossibilities(self))
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the resolved experiment as plain values: what is absent stays absent, everything else is written.
+
+        Loading it gives an equal experiment. Where the convention itself is swept, the weights that follow it are left
+        to each member.
+        """
+        resolved = self.model_dump(mode="json", exclude_none=True)
+        if self.sweep and "loss.convention" in self.sweep.axes:
+            resolved["loss"] = self.loss.model_dump(mode="json", exclude_unset=True)
+        return resolved
+
+
+def impossibilities(experiment: Experiment) -> Iterator[Problem]:
+    """Yields what no run could do."""
+    image, start, optimizer = experiment.image, experiment.start, experiment.optimizer
+    if image.content is None and not image.style:
+        yield ("image",), "no content and no style picture; allowed: image.content, image.style, or both"
+        return
+    if start.method == StartMethod.CONTENT and image.content is None:
+        yield ("start", "method"), 'found "content", but there is no image.content; allowed: style, noise, a path'
+    if start.method == StartMethod.STYLE and not image.style:
+        yield ("start", "method"), 'found "style", but there is no image.style; allowed: content, noise, a path'
+    if image.style_size is StyleSize.COVER and image.content is None:
+        allowed = ", ".join(rule for rule in StyleSize if rule is not StyleSize.COVER)
+        yield ("image", "style_size"), f'found "cover", but there is no image.content; allowed: {allowed}'
+    if image.style and not any(style.weight for style in image.style):
+        yield (
+            ("image", "style"),
+            "every picture has weight 0; allowed: some above 0 (loss.style_weight = 0 drops style)",
+        )
+    elif not _has_objective(experiment):
+        yield ("loss",), "nothing to minimize: every term is absent or has weight 0; allowed: some weight above 0"
+    for key in NOT_OF_METHOD[optimizer.method]:
+        value = getattr(optimizer, key)
+        if value != Optimizer.model_fields[key].default:
+            methods = ", ".join(method for method, foreign in NOT_OF_METHOD.items() if key not in foreign)
+            choice = f"optimizer.method = {optimizer.method}, which has none; allowed with: {methods}"
+            yield ("optimizer", key), f"found {str(value).lower()} with {choice}"
+
+
+def _has_objective(experiment: Experiment) -> bool:
+    image, loss = experiment.image, experiment.loss
+    has_content = image.content is not None and loss.content_weight > 0 and any(loss.content_layers.values())
+    has_style = bool(image.style) and loss.style_weight > 0 and any(loss.style_layers.values())
+    return has_content or has_style or loss.tv_weight > 0
+
+
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raises all problems as one error of validation; does nothing when there are none."""
+    details = [
+        InitErrorDetails(type=PydanticCustomError("refused", "{text}", {"text": text}), loc=key, input=None)
+        for key, text in problems
+    ]
+    if details:
+        raise ValidationError.from_exception_data("experiment", details)
+
+
+def unknown_key(dotted: str) -> str:
+    """Returns what to say about a key that its section has not, with the nearest key of any section."""
+    section, _, key = dotted.rpartition(".")
+    elsewhere = next((f"; did you mean '{known}'?" for known in KEYS if known.rpartition(".")[2] == key), "")
+    if section in SECTIONS:
+        allowed, word = list(SECTIONS[section].model_fields), key
+        hint = elsewhere or did_you_mean(word, allowed)
+    else:
+        allowed, word = ["title", *SECTIONS, "sweep"], dotted.partition(".")[0]
+        hint = did_you_mean(word, allowed) or elsewhere or did_you_mean(dotted, KEYS)
+    return f"unknown key '{word}'{hint or '.'} Allowed: {', '.join(allowed)}"

@@ -1,0 +1,96 @@
+"""The words that an experiment chooses among, and the numbers that go with them."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class StyleSize(StrEnum):
+    """How large the style picture is made."""
+
+    CONTENT = "content"
+    COVER = "cover"
+    LONG_SIDE = "long-side"
+    OWN = "own"
+
+
+class Pooling(StrEnum):
+    """How a block's responses are halved in size."""
+
+    AVERAGE = "average"
+    MAX = "max"
+
+
+class Convention(StrEnum):
+    """What one unit of content weight and of style weight multiplies."""
+
+    PAPER = "paper"
+    PAPER_FIGURES = "paper-figures"
+    GATYS_NORMALIZED = "gatys-normalized"
+    GATYS_NOTEBOOK = "gatys-notebook"
+    NEURAL_STYLE = "neural-style"
+    PYSTICHE = "pystiche"
+
+
+class StartMethod(StrEnum):
+    """What the optimization starts from, when it is not a picture of the user's."""
+
+    CONTENT = "content"
+    STYLE = "style"
+    NOISE = "noise"
+
+
+class OptimizerMethod(StrEnum):
+    """How the picture is improved."""
+
+    LBFGS = "lbfgs"
+    ADAM = "adam"
+    SCIPY_LBFGSB = "scipy-lbfgsb"
+
+
+class SweepMode(StrEnum):
+    """How the lists of a sweep are combined."""
+
+    GRID = "grid"
+    ZIP = "zip"
+
+
+class Customary(NamedTuple):
+    """The weights that people use with a convention, taken where a file gives none.
+
+    Attributes:
+      content_weight: α.
+      style_weight: β.
+      tv_weight: the factor of the total variation.
+      style_layers_share: whether the n style layers weigh 1/n each, or 1 each.
+    """
+
+    content_weight: float
+    style_weight: float
+    tv_weight: float
+    style_layers_share: bool
+
+    def style_layer_weight(self, count: int) -> float:
+        """Returns the weight of each of `count` style layers."""
+        return 1 / count if self.style_layers_share else 1.0
+
+
+CUSTOMARY: Mapping[Convention, Customary] = {
+    Convention.PAPER: Customary(5e-4, 1.0, 0.0, True),
+    Convention.PAPER_FIGURES: Customary(5e-4, 1.0, 0.0, True),
+    Convention.GATYS_NORMALIZED: Customary(1e6, 1e9, 0.0, True),
+    Convention.GATYS_NOTEBOOK: Customary(1.0, 1e3, 0.0, False),
+    Convention.NEURAL_STYLE: Customary(5.0, 100.0, 1e-3, False),
+    Convention.PYSTICHE: Customary(1.0, 1e3, 0.0, True),
+}
+"""Each convention's customary weights; the paper's are those of Fig. 3 F."""
+
+CONTENT_LAYERS = ("conv4_2",)
+STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+
+NOT_OF_METHOD: Mapping[str, tuple[str, ...]] = {
+    OptimizerMethod.LBFGS: ("learning_rate", "bounds"),
+    OptimizerMethod.ADAM: ("history_size", "bounds"),
+    OptimizerMethod.SCIPY_LBFGSB: ("learning_rate",),
+}
+"""The keys of `[optimizer]` that a method does not know."""

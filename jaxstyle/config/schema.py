@@ -1,0 +1,148 @@
+"""The experiment file described for editors (JSON Schema) and for readers (the documentation's tables)."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from jaxstyle.config.models import KEYS, SECTIONS, Experiment, Sweep
+from jaxstyle.config.options import CUSTOMARY
+
+Schema = dict[str, Any]
+
+_CHECKOUT = Path(__file__).parents[2]
+SCHEMA_FILE = _CHECKOUT / "experiments" / "experiment.schema.json"
+DOCUMENT_FILE = _CHECKOUT / "docs" / "experiments.md"
+_GENERATED = re.compile(r"(<!-- (keys|customary): python -m jaxstyle\.config -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+class _TomlSchema(GenerateJsonSchema):
+    """JSON Schema of what TOML can say: no null, and no titles made from the keys."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+
+def schema() -> Schema:
+    """Returns the JSON Schema (draft 2020-12) that accepts what experiment files accept, every key described."""
+    result = Experiment.model_json_schema(mode="validation", schema_generator=_TomlSchema)
+    definitions = result["$defs"]
+    definitions["Sweep"] |= {"properties": _sweep_properties(definitions["Sweep"]), "additionalProperties": False}
+    for table in (result, *definitions.values()):
+        _tidy(table)
+        for described in table.get("properties", {}).values():
+            _tidy(described)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **result}
+
+
+def _sweep_properties(sweep: Schema) -> Schema:
+    """A list for each key, under its dotted name in quotes or in a table within the table."""
+    lists: Schema = {}
+    for dotted in KEYS:
+        section, _, key = dotted.rpartition(".")
+        items = f"#/$defs/{SECTIONS[section].__name__}/properties/{key}" if section else f"#/properties/{key}"
+        lists[dotted] = {
+            "description": f"Values of {dotted}.",
+            "type": "array",
+            "minItems": 1,
+            "items": {"$ref": items},
+        }
+    tables = {
+        section: {
+            "description": f"Lists of values for the keys of [{section}].",
+            "type": "object",
+            "properties": {key: lists[f"{section}.{key}"] for key in model.model_fields},
+            "additionalProperties": False,
+        }
+        for section, model in SECTIONS.items()
+    }
+    return {**sweep["properties"], **lists, **tables}
+
+
+def _tidy(described: Schema) -> None:
+    """Puts a description on one line and drops a default that only means absence."""
+    if "description" in described:
+        described["description"] = " ".join(described["description"].split())
+    if "default" in described and described["default"] is None:
+        del described["default"]
+
+
+def key_table() -> str:
+    """Returns the documentation's table of every key: what is allowed, the default, the meaning."""
+    whole = schema()
+    tables = {"": whole, **{section: whole["$defs"][model.__name__] for section, model in SECTIONS.items()}}
+    named = [(dotted, *dotted.rpartition(".")[::2]) for dotted in KEYS]
+    rows = [(dotted, tables[section]["properties"][key]) for dotted, section, key in named]
+    rows += [(f"sweep.{key}", whole["$defs"]["Sweep"]["properties"][key]) for key in Sweep.model_fields]
+    lines = [
+        f"| `{dotted}` | {_allowed(key, whole['$defs'])} | {_default(dotted, key)} | {key['description']} |"
+        for dotted, key in rows
+    ]
+    return "\n".join(["| key | allowed | default | meaning |", "|---|---|---|---|", *lines, ""])
+
+
+def _allowed(described: Schema, definitions: Schema) -> str:
+    """Returns `whole number, 16 to 8192` and the like."""
+    if "$ref" in described:
+        target = definitions[described["$ref"].rpartition("/")[2]]
+        return _allowed(target, definitions) if "enum" in target else "table"
+    if "enum" in described:
+        return ", ".join(str(option) for option in described["enum"])
+    if "anyOf" in described:
+        return " or ".join(_allowed(option, definitions) for option in described["anyOf"])
+    kind: str = described["type"]
+    names = {"integer": "whole number", "string": "text", "boolean": "true, false", "array": "list", "object": "table"}
+    limits = [
+        f"{words} {described[limit]:.10g}"
+        for limit, words in {
+            "minimum": "at least",
+            "exclusiveMinimum": "above",
+            "maximum": "at most",
+            "exclusiveMaximum": "below",
+        }.items()
+        if limit in described
+    ]
+    return ", ".join([names.get(kind, kind), *limits])
+
+
+def _default(dotted: str, described: Schema) -> str:
+    if described.get("default") == []:
+        return "absent"
+    if "default" in described:
+        return f"`{json.dumps(described['default'])}`"
+    if dotted == "loss.content_layers":
+        return "conv4_2"
+    return "by convention" if dotted.startswith("loss.") else "absent"
+
+
+def customary_table() -> str:
+    """Returns the documentation's table of the weights that each convention takes where a file gives none."""
+    lines = [
+        f"| `{name}` | {_number(usual.content_weight)} | {_number(usual.style_weight)} | {_number(usual.tv_weight)} "
+        f"| {'1/n' if usual.style_layers_share else '1'} |"
+        for name, usual in CUSTOMARY.items()
+    ]
+    head = "| convention | `content_weight` | `style_weight` | `tv_weight` | each of n style layers |"
+    return "\n".join([head, "|---|---|---|---|---|", *lines, ""])
+
+
+def _number(value: float) -> str:
+    """Returns 1e6 rather than 1e+06."""
+    return re.sub(r"e([+-])0*", lambda found: "e" + found[1].strip("+"), f"{value:g}")
+
+
+def documented(page: str) -> str:
+    """Returns the documentation's page with its tables brought up to date."""
+    tables = {"keys": key_table, "customary": customary_table}
+    return _GENERATED.sub(lambda found: f"{found[1]}\n{tables[found[2]]()}\n{found[3]}", page)
+
+
+def schema_text() -> str:
+    """Returns the text of `experiments/experiment.schema.json`."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"

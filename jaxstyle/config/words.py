@@ -1,0 +1,27 @@
+"""How a word in an experiment file is understood: as a name, as a path, or as a mistake."""
+
+import re
+from pathlib import PurePath
+
+from jaxstyle.errors import did_you_mean
+
+
+def is_named_picture(text: str) -> bool:
+    """Whether `text` names a picture of a registry, such as `paper:neckarfront`; `C:` is a drive, not a registry."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+_-]+:", text) is not None
+
+
+def looks_like_path(text: str) -> bool:
+    """Whether a word that could be something else must mean a file: it has a folder or a suffix."""
+    return "/" in text or "\\" in text or PurePath(text).suffix != ""
+
+
+def unknown(kind: str, word: str, allowed: list[str], *, last: str = "") -> str:
+    """Returns `unknown pooling 'maks'; did you mean 'max'? Allowed: average, max`, with `last` behind these."""
+    hint = did_you_mean(word, allowed) or "."
+    return f"unknown {kind} '{word}'{hint} Allowed: {', '.join([*allowed, last] if last else allowed)}"
+
+
+def printable(text: str) -> str:
+    """Returns the text on one line, its control characters escaped, for a terminal or a log."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -1,0 +1,17 @@
+"""Picture files to and from float32 `[height, width, 3]`, sRGB in [0, 1]; the only user of Pillow and tifffile."""
+
+from jaxstyle.images.reading import Picture, read_metadata, read_picture
+from jaxstyle.images.resizing import fit_style, resize_long_side, resize_to
+from jaxstyle.images.writing import output_format, write_bytes, write_picture
+
+__all__ = [
+    "Picture",
+    "fit_style",
+    "output_format",
+    "read_metadata",
+    "read_picture",
+    "resize_long_side",
+    "resize_to",
+    "write_bytes",
+    "write_picture",
+]

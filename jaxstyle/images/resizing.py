@@ -1,0 +1,72 @@
+"""Resizes pictures, and brings a style picture to the size that goes with its content."""
+
+import numpy as np
+from jaxtyping import Float, Float32
+from PIL import Image
+
+from jaxstyle.errors import JaxstyleError, did_you_mean
+
+STYLE_SIZES = ("content", "cover", "long-side", "own")
+"""The rules of `fit_style`."""
+
+
+def resize_to(
+    pixels: Float[np.ndarray, "old_height old_width 3"], height: int, width: int
+) -> Float32[np.ndarray, "height width 3"]:
+    """Resamples to exactly `height` by `width` with an antialiased Lanczos filter, clipped to [0, 1]."""
+    return _resample(pixels, height, width, box=None)
+
+
+def resize_long_side(
+    pixels: Float[np.ndarray, "old_height old_width 3"], size: int
+) -> Float32[np.ndarray, "height width 3"]:
+    """Resamples so that the long side is exactly `size` pixels; keeps the aspect ratio, and at least one pixel."""
+    height, width = pixels.shape[:2]
+    scale = size / max(height, width)
+    return resize_to(pixels, max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def fit_style(
+    pixels: Float[np.ndarray, "old_height old_width 3"], *, height: int, width: int, rule: str
+) -> Float32[np.ndarray, "new_height new_width 3"]:
+    """Brings a style picture to the size that goes with a content picture of `height` by `width`.
+
+    Args:
+      pixels: the style picture.
+      height: of the content.
+      width: of the content.
+      rule: `content`, exactly the content's size, so the aspect ratio changes (as in the paper); `cover`, the content's
+        size filled without distortion, the middle kept; `long-side`, the content's long side, the style's own aspect
+        ratio; `own`, as it is.
+
+    Raises:
+      JaxstyleError: an unknown rule.
+
+    References: Gatys et al., CVPR 2016, Sec. 2.3: the style image is resized to the size of the content image.
+    """
+    match rule:
+        case "content":
+            return resize_to(pixels, height, width)
+        case "cover":
+            old_height, old_width = pixels.shape[:2]
+            scale = min(old_height / height, old_width / width)
+            top, left = (old_height - height * scale) / 2, (old_width - width * scale) / 2
+            return _resample(pixels, height, width, box=(left, top, old_width - left, old_height - top))
+        case "long-side":
+            return resize_long_side(pixels, max(height, width))
+        case "own":
+            return pixels.astype(np.float32, copy=False)
+    raise JaxstyleError(
+        f"unknown style size '{rule}'{did_you_mean(rule, STYLE_SIZES)} Allowed: {', '.join(STYLE_SIZES)}"
+    )
+
+
+def _resample(
+    pixels: np.ndarray, height: int, width: int, *, box: tuple[float, float, float, float] | None
+) -> np.ndarray:
+    """Resamples each channel in floating point, so 16 bits survive; `box` is left, top, right, bottom of the source."""
+    if pixels.shape[:2] == (height, width):
+        return pixels.astype(np.float32, copy=False)
+    channels = [Image.fromarray(np.ascontiguousarray(pixels[..., channel], dtype=np.float32)) for channel in range(3)]
+    resized = [channel.resize((width, height), Image.Resampling.LANCZOS, box=box) for channel in channels]
+    return np.stack([np.asarray(channel) for channel in resized], axis=-1).clip(0, 1)  # Lanczos overshoots at edges

@@ -1,0 +1,165 @@
+"""The paper's losses, and the other programs' conventions under the same names.
+
+Ten years of style transfer use the words "content weight" and "style weight" for different multiples of the same two
+sums. Here each multiple is a named `Formula`, and `convert_weights` carries weights from one into another.
+
+With N filters, M positions, features F (of the picture) and P (of the content), Gram matrices G and A:
+
+    content term = content_scale(N, M) · Σ (F − P)²
+    style term   = style_scale(N) · Σ (G/M − A/M)²
+
+References: Gatys et al., CVPR 2016, Sec. 2, Eqs. 1–7.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxstyle.statistics import mean_gram_matrix
+
+
+def content_loss(
+    features: Float[Array, "height width channels"], target: Float[Array, "height width channels"]
+) -> Float[Array, ""]:
+    """Half the squared error between the picture's and the content's features (Eq. 1): ½ Σ (F − P)².
+
+    Args:
+      features: F, responses of one layer to the generated picture.
+      target: P, responses of the same layer to the content picture.
+
+    References: Gatys et al., CVPR 2016, Eq. 1; its gradient with respect to F is Eq. 2.
+    """
+    return 0.5 * jnp.sum(jnp.square(features - target))
+
+
+def style_layer_loss(
+    features: Float[Array, "height width channels"], target: Float[Array, "channels channels"]
+) -> Float[Array, ""]:
+    """One layer's contribution to the style loss (Eq. 4): E = 1 / (4 N² M²) Σ (G − A)².
+
+    Args:
+      features: F, responses of one layer to the generated picture.
+      target: A / M_a, the style picture's Gram matrix divided by *its own* number of positions. Equal to Eq. 4 when
+        both pictures have the same size, and defined when they do not.
+
+    References: Gatys et al., CVPR 2016, Eq. 4; its gradient with respect to F is Eq. 6.
+    """
+    filters = features.shape[-1]
+    return jnp.sum(jnp.square(mean_gram_matrix(features) - target)) / (4 * filters**2)
+
+
+def total_variation(image: Float[Array, "height width 3"]) -> Float[Array, ""]:
+    """Half the squared differences of neighbouring pixels, in units of 0–255.
+
+    Differs from Gatys et al., who use none. The gradient is that of neural-style's `TVLoss`; neural-style-pt and others
+    sum absolute differences instead, which are not smooth and therefore not for L-BFGS.
+
+    Args:
+      image: sRGB in [0, 1].
+    """
+    pixels = 255.0 * image
+    return 0.5 * (jnp.sum(jnp.square(jnp.diff(pixels, axis=0))) + jnp.sum(jnp.square(jnp.diff(pixels, axis=1))))
+
+
+@dataclasses.dataclass(frozen=True)
+class Formula:
+    """What one unit of content weight and of style weight multiplies.
+
+    Attributes:
+      content_scale: (N filters, M positions) → the factor of Σ (F − P)².
+      style_scale: N filters → the factor of Σ (G/M − A/M)².
+      meaning: the two terms in words.
+    """
+
+    content_scale: Callable[[int, int], float]
+    style_scale: Callable[[int], float]
+    meaning: str
+
+    def content(
+        self, features: Float[Array, "height width channels"], target: Float[Array, "height width channels"]
+    ) -> Float[Array, ""]:
+        """This convention's content term of one layer, for a weight of 1."""
+        height, width, filters = features.shape
+        return 2 * self.content_scale(filters, height * width) * content_loss(features, target)
+
+    def style(
+        self, features: Float[Array, "height width channels"], target: Float[Array, "channels channels"]
+    ) -> Float[Array, ""]:
+        """This convention's style term of one layer, for a weight of 1; `target` as in `style_layer_loss`."""
+        filters = features.shape[-1]
+        return 4 * filters**2 * self.style_scale(filters) * style_layer_loss(features, target)
+
+
+def _mean_square(filters: int, positions: int) -> float:
+    return 1 / (filters * positions)
+
+
+FORMULAS: Mapping[str, Formula] = {
+    "paper": Formula(
+        lambda filters, positions: 1 / 2,
+        lambda filters: 1 / (4 * filters**2),
+        "½ Σ ΔF² and E = 1/(4N²M²) Σ ΔG², Eqs. 1 and 4 to the letter",
+    ),
+    "gatys-normalized": Formula(
+        _mean_square,
+        lambda filters: 1 / filters**2,
+        "mean ΔF² and mean (ΔG/M)², the authors' own settings for the normalized network",
+    ),
+    "gatys-notebook": Formula(
+        _mean_square,
+        lambda filters: 1 / filters**4,
+        "mean ΔF² and 1/N² · mean (ΔG/M)², the authors' PyTorch notebook",
+    ),
+    "neural-style": Formula(
+        _mean_square,
+        lambda filters: 1 / filters**4,
+        "mean ΔF² and mean (ΔG/(NM))²",
+    ),
+    "pystiche": Formula(
+        _mean_square,
+        lambda filters: 1 / filters**2,
+        "mean ΔF² and mean (ΔG/M)²",
+    ),
+}
+"""The named conventions; `jaxstyle.config.Convention` lists the same names."""
+
+
+def convert_weights(
+    *,
+    content: Mapping[str, float],
+    style: Mapping[str, float],
+    source: str,
+    target: str,
+    shapes: Mapping[str, tuple[int, int, int]],
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Carries weights from one convention into another, so that the loss stays the same function of the picture.
+
+    Args:
+      content: each content layer's weight (α times the layer's own) in the convention `source`.
+      style: each style layer's weight (β times the layer's own) in the convention `source`.
+      source: the convention that the weights are given in, a key of `FORMULAS`.
+      target: the convention wanted.
+      shapes: each layer's features as (height, width, filters).
+
+    Returns:
+      (content, style) weights in the convention `target`.
+
+    Example:
+      >>> content, style = convert_weights(
+      ...     content={"conv4_2": 1.0}, style={"conv1_1": 0.2}, source="paper", target="pystiche",
+      ...     shapes={"conv4_2": (8, 8, 512), "conv1_1": (64, 64, 64)})
+      >>> content["conv4_2"] == 8 * 8 * 512 / 2, style["conv1_1"] == 0.2 / 4
+      (True, True)
+    """
+    old, new = FORMULAS[source], FORMULAS[target]
+    content_ratio, style_ratio = {}, {}
+    for layer, (height, width, filters) in shapes.items():
+        sizes = filters, height * width
+        content_ratio[layer] = old.content_scale(*sizes) / new.content_scale(*sizes)
+        style_ratio[layer] = old.style_scale(filters) / new.style_scale(filters)
+    return (
+        {layer: weight * content_ratio[layer] for layer, weight in content.items()},
+        {layer: weight * style_ratio[layer] for layer, weight in style.items()},
+    )

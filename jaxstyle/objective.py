@@ -1,0 +1,136 @@
+"""Targets, and the one function that is optimized: picture → total loss, its terms, its gradient.
+
+What is static (decides the compiled program): the network's structure, which layers are read, the convention, whether
+a total variation is added, and the picture's size. What is traced (varies freely without a new compilation): the
+network's parameters, the targets, and every weight. All traced arrays travel in one `Problem`; none is captured in a
+closure.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxstyle.losses import FORMULAS, total_variation
+from jaxstyle.statistics import mean_gram_matrix
+from jaxstyle.vgg import VGG19, deepest
+
+Terms: TypeAlias = dict[str, Float[Array, ""]]
+"""The weighted terms of the loss, `content/conv4_2`, `style/conv1_1`, `tv`; they sum to the loss."""
+
+
+class Targets(NamedTuple):
+    """What the picture's features are compared with.
+
+    Attributes:
+      content: each content layer's features of the content picture (P in Eq. 1).
+      style: each style layer's Gram matrix of the style picture, divided by its number of positions (A / M in Eq. 4).
+    """
+
+    content: dict[str, Array]
+    style: dict[str, Array]
+
+
+class Coefficients(NamedTuple):
+    """The weights of the terms.
+
+    Attributes:
+      content: α times each content layer's own weight.
+      style: β times each style layer's own weight, β·w_l.
+      tv: the weight of the total variation.
+    """
+
+    content: dict[str, Float[Array, ""]]
+    style: dict[str, Float[Array, ""]]
+    tv: Float[Array, ""]
+
+
+class Problem(NamedTuple):
+    """Everything traced that the loss depends on besides the picture."""
+
+    parameters: Any
+    targets: Targets
+    coefficients: Coefficients
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """The total loss of Eq. 7 with its gradient; hashable, so that it is a static argument of a jitted function.
+
+    Attributes:
+      network: the structure of the VGG-19 (`nnx.split`'s graph definition).
+      content_layers: layers of the content term, canonical names; may be empty.
+      style_layers: layers of the style term; may be empty.
+      convention: a key of `losses.FORMULAS`.
+      with_tv: whether the total variation is part of the program.
+    """
+
+    network: nnx.GraphDef[VGG19]
+    content_layers: tuple[str, ...]
+    style_layers: tuple[str, ...]
+    convention: str
+    with_tv: bool = False
+
+    def loss(self, image: Float[Array, "height width 3"], problem: Problem) -> tuple[Float[Array, ""], Terms]:
+        """Computes α L_content + β L_style (Eq. 7) and the terms it is the sum of.
+
+        Args:
+          image: sRGB in [0, 1].
+          problem: parameters, targets and coefficients.
+        """
+        formula = FORMULAS[self.convention]
+        features = self.features(image, problem.parameters)
+        targets, coefficients = problem.targets, problem.coefficients
+        terms: Terms = {}
+        for layer in self.content_layers:
+            term = formula.content(features[layer], targets.content[layer])
+            terms[f"content/{layer}"] = coefficients.content[layer] * term
+        for layer in self.style_layers:
+            term = formula.style(features[layer], targets.style[layer])
+            terms[f"style/{layer}"] = coefficients.style[layer] * term
+        if self.with_tv:
+            terms["tv"] = coefficients.tv * total_variation(image)
+        return jnp.sum(jnp.stack(list(terms.values()))), terms
+
+    def value_and_grad(
+        self, image: Float[Array, "height width 3"], problem: Problem
+    ) -> tuple[tuple[Float[Array, ""], Terms], Float[Array, "height width 3"]]:
+        """Returns ((loss, terms), gradient with respect to the picture), in one pass over the network."""
+        return jax.value_and_grad(self.loss, has_aux=True)(image, problem)
+
+    def features(self, image: Float[Array, "height width 3"], parameters: Any) -> dict[str, Array]:
+        """The features of every layer that the objective reads."""
+        layers = {*self.content_layers, *self.style_layers}
+        return nnx.merge(self.network, parameters)(image, layers)
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The names of the loss's terms."""
+        content = tuple(f"content/{layer}" for layer in self.content_layers)
+        style = tuple(f"style/{layer}" for layer in self.style_layers)
+        return content + style + (("tv",) if self.with_tv else ())
+
+    @property
+    def deepest_layer(self) -> str:
+        """The layer that decides how much of the network is computed."""
+        return deepest((*self.content_layers, *self.style_layers))
+
+
+@jax.jit(static_argnames="objective")
+def measure(objective: Objective, image: Float[Array, "height width 3"], parameters: Any) -> Targets:
+    """Computes one picture's content and style statistics, the targets that it would give.
+
+    One program serves the content and the style picture when they have the same size.
+    """
+    features = objective.features(image, parameters)
+    return Targets(
+        content={layer: features[layer] for layer in objective.content_layers},
+        style={layer: mean_gram_matrix(features[layer]) for layer in objective.style_layers},
+    )
+
+
+evaluate = jax.jit(Objective.value_and_grad, static_argnums=0)
+"""The jitted loss and gradient: `evaluate(objective, image, problem)` → ((loss, terms), gradient)."""

@@ -1,0 +1,44 @@
+"""Optimizers behind one interface: a start and an objective in, the best picture and the honest story out.
+
+`minimize` counts *evaluations* of loss and gradient, which is what a run costs, keeps the best iterate, and ends with a
+named `Status`. L-BFGS and Adam run on the device, SciPy's L-BFGS-B on the host.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxstyle.objective import Objective, Problem
+from jaxstyle.optimizers.base import Iteration, Observer, Result, Settings, Status
+from jaxstyle.optimizers.device import minimize_on_device
+from jaxstyle.optimizers.host import minimize_with_scipy
+
+__all__ = ["Iteration", "Observer", "Result", "Settings", "Status", "minimize"]
+
+
+def minimize(
+    objective: Objective,
+    image: Float[np.ndarray, "height width 3"],
+    problem: Problem,
+    settings: Settings,
+    *,
+    observe: Observer = lambda iterations, best: None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Minimizes the objective over the picture.
+
+    Args:
+      objective: what is static about the loss.
+      image: the start, sRGB in [0, 1].
+      problem: what is traced about the loss.
+      settings: the optimizer and its options.
+      observe: called now and then with what is new.
+      interrupted: asked between evaluations; true ends the run with the best picture so far.
+
+    Returns:
+      The best iterate, with the status and the history.
+    """
+    if settings.method == "scipy-lbfgsb":
+        return minimize_with_scipy(objective, image, problem, settings, observe, interrupted)
+    return minimize_on_device(objective, image, problem, settings, observe, interrupted)

@@ -1,0 +1,99 @@
+"""What every optimizer shares: its settings, what it reports, and how a run can end."""
+
+import dataclasses
+import enum
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+WINDOW = 20
+"""Iterations over which the decrease of the loss is judged."""
+
+
+class Status(enum.StrEnum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    BUDGET_SPENT = "budget spent"
+    CONVERGED = "converged"
+    STALLED = "stalled"
+    NOT_FINITE = "not finite"
+    INTERRUPTED = "interrupted"
+
+
+class Iteration(NamedTuple):
+    """One accepted iterate, as it is recorded.
+
+    Attributes:
+      iteration: 0 for the start.
+      evaluations: of loss and gradient, since the start.
+      loss: the total.
+      terms: what the total is the sum of.
+      gradient_norm: Euclidean norm of the gradient with respect to the picture in [0, 1].
+      step_size: the multiple of the search direction that was taken (for Adam, the learning rate).
+      seconds: since the first evaluation began, compilation not counted. Within one call of the compiled loop the time
+        is shared evenly among its evaluations.
+    """
+
+    iteration: int
+    evaluations: int
+    loss: float
+    terms: dict[str, float]
+    gradient_norm: float
+    step_size: float
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What an optimization found.
+
+    Attributes:
+      image: the best iterate, [height, width, 3] sRGB, not clipped.
+      loss: its loss.
+      status: why it ended.
+      history: every accepted iterate.
+      evaluations: of loss and gradient in all.
+      compile_seconds: until the first evaluation could begin.
+      run_seconds: spent optimizing.
+    """
+
+    image: Float[np.ndarray, "height width 3"]
+    loss: float
+    status: Status
+    history: tuple[Iteration, ...]
+    evaluations: int
+    compile_seconds: float
+    run_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How to optimize; see the experiment file's `[optimizer]`, whose defaults are the only ones.
+
+    Attributes:
+      method: `lbfgs`, `adam` or `scipy-lbfgsb`.
+      iterations: accepted steps; evaluations are limited to twice as many and twenty more.
+      history_size: correction pairs of the two L-BFGS.
+      learning_rate: Adam's, in units of the picture's [0, 1].
+      tolerance: relative decrease of the loss over `WINDOW` iterations below which the run has converged.
+      bounds: lowest and highest value of each colour channel, for `scipy-lbfgsb` only.
+    """
+
+    method: str
+    iterations: int
+    history_size: int
+    learning_rate: float
+    tolerance: float
+    bounds: tuple[tuple[float, float], ...] | None = None
+
+
+Observer = Callable[[Sequence[Iteration], Callable[[], np.ndarray]], None]
+"""Called with the iterations that were added, and a function that fetches the best picture so far."""
+
+
+def most_evaluations(iterations: Any) -> Any:
+    """The evaluations of loss and gradient that a budget of iterations allows."""
+    return 2 * iterations + 20

@@ -1,0 +1,130 @@
+"""SciPy's L-BFGS-B on the host, the optimizer of Gatys' texture code, with its bounds on the pixels as an option."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.optimize
+
+from jaxstyle.objective import Objective, Problem, Terms, evaluate
+from jaxstyle.optimizers.base import WINDOW, Iteration, Observer, Result, Settings, Status, most_evaluations
+
+
+class _Stop(Exception):
+    """Leaves SciPy's loop."""
+
+
+def minimize_with_scipy(
+    objective: Objective,
+    image: np.ndarray,
+    problem: Problem,
+    settings: Settings,
+    observe: Observer,
+    interrupted: Callable[[], bool],
+) -> Result:
+    """SciPy's L-BFGS-B as Gatys' texture code calls it: no tolerance, optional bounds on the pixels."""
+    began = time.perf_counter()
+    jax.block_until_ready(evaluate(objective, jnp.asarray(image, jnp.float32), problem))  # compiles; not counted
+    compile_seconds = time.perf_counter() - began
+
+    began = time.perf_counter()
+    story = _ScipyStory(best_image=np.asarray(image))
+    budget = most_evaluations(settings.iterations)
+
+    def value_and_grad(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        if interrupted():
+            raise _Stop(Status.INTERRUPTED)
+        if story.evaluations >= budget:
+            raise _Stop(Status.BUDGET_SPENT)
+        point = flat.reshape(image.shape).astype(np.float32)
+        (loss, terms), grad = jax.device_get(evaluate(objective, jnp.asarray(point), problem))
+        gradient = grad.astype(np.float64)
+        if not (np.isfinite(loss) and np.isfinite(gradient).all()):
+            raise _Stop(Status.NOT_FINITE)
+        story.note(point, flat, float(loss), terms, gradient, time.perf_counter() - began)
+        if story.evaluations == 1:
+            story.accept(flat, observe)
+        return float(loss), gradient.ravel()
+
+    status = Status.STALLED
+    try:
+        outcome = scipy.optimize.minimize(
+            value_and_grad,
+            np.asarray(image, np.float64).ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=_pixel_bounds(settings.bounds, image),
+            callback=lambda flat: story.accept(flat, observe, settings.tolerance),
+            options={
+                "maxiter": settings.iterations,
+                "maxfun": budget,
+                "maxcor": settings.history_size,
+                "ftol": 0.0,
+                "gtol": 0.0,
+            },
+        )
+        if outcome.status == 1:
+            status = Status.BUDGET_SPENT
+        elif outcome.status == 0:
+            status = Status.CONVERGED
+    except _Stop as stop:
+        status = stop.args[0]
+    return Result(
+        image=story.best_image,
+        loss=story.best_loss,
+        status=status,
+        history=tuple(story.history),
+        evaluations=story.evaluations,
+        compile_seconds=compile_seconds,
+        run_seconds=time.perf_counter() - began,
+    )
+
+
+def _pixel_bounds(bounds: tuple[tuple[float, float], ...] | None, image: np.ndarray) -> np.ndarray | None:
+    """(lowest, highest) for every number of the flattened picture."""
+    return None if bounds is None else np.broadcast_to(np.asarray(bounds), (*image.shape, 2)).reshape(-1, 2)
+
+
+@dataclasses.dataclass
+class _ScipyStory:
+    """What is known of a SciPy run while it goes on: the callback tells only which point was accepted."""
+
+    best_image: np.ndarray
+    best_loss: float = np.inf
+    evaluations: int = 0
+    history: list[Iteration] = dataclasses.field(default_factory=list)
+    last: Any = None
+
+    def note(
+        self, point: np.ndarray, flat: np.ndarray, loss: float, terms: Terms, gradient: np.ndarray, seconds: float
+    ) -> None:
+        self.evaluations += 1
+        if loss < self.best_loss:
+            self.best_loss, self.best_image = loss, point
+        self.last = (flat.copy(), loss, {name: float(term) for name, term in terms.items()}, gradient, seconds)
+
+    def accept(self, flat: np.ndarray, observe: Observer, tolerance: float = 0.0) -> None:
+        before, loss, terms, gradient, seconds = self.last
+        previous = self.position if self.history else before
+        self.position = flat.copy()
+        step = float(np.linalg.norm(flat - previous))
+        self.history.append(
+            Iteration(
+                iteration=len(self.history),
+                evaluations=self.evaluations,
+                loss=loss,
+                terms=terms,
+                gradient_norm=float(np.linalg.norm(gradient)),
+                step_size=step,
+                seconds=seconds,
+            )
+        )
+        observe(self.history[-1:], lambda: self.best_image)
+        if len(self.history) > WINDOW:
+            reference = self.history[-1 - WINDOW].loss
+            if reference - loss <= tolerance * abs(reference):
+                raise _Stop(Status.CONVERGED if reference > loss else Status.STALLED)

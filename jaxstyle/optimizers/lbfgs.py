@@ -1,0 +1,210 @@
+"""jaxopt's L-BFGS with a line search that spends one evaluation of the loss per update.
+
+jaxopt's own line searches put up to three copies of the loss into the program, repeat forward passes for the
+auxiliary output, and never step further than `max_stepsize`, so that a loss with a small gradient crawls. Here the
+backtracking *is* the update: each call evaluates one trial point, and either accepts it (new direction, step 1) or
+shortens the step. Every choice is a `where` on scalars, so nothing is computed twice under `vmap`.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jaxopt
+from jaxopt._src.lbfgs import inv_hessian_product, update_history
+from jaxtyping import Array, Bool, Float, Int
+
+GREY_LEVEL = 1 / 255
+SUFFICIENT_DECREASE = 1e-4
+"""Armijo's constant c₁ (Nocedal & Wright, Eq. 3.4)."""
+SHORTEST_CUT, LONGEST_CUT = 0.1, 0.5
+"""A rejected step is shortened to between these fractions of itself."""
+MOST_REJECTIONS = 10
+"""After so many rejected trials in a row, the history is dropped; after as many again, the search has failed."""
+
+
+class SearchState(NamedTuple):
+    """The state between two evaluations; `params` (the accepted iterate) travels beside it, as in jaxopt.
+
+    Attributes:
+      iteration: accepted steps so far; the evaluation of the start is iteration 0.
+      evaluations: evaluations of loss and gradient so far.
+      value: loss at the accepted iterate; infinite before the first evaluation.
+      grad: gradient there.
+      direction: search direction d.
+      stepsize: the step t that will be tried next, at `params + t d`.
+      rejections: trials rejected in a row.
+      pairs: correction pairs stored since the history was last empty.
+      s_history: differences of iterates, newest at `(pairs - 1) % history_size`.
+      y_history: differences of gradients.
+      rho_history: 1 / sᵀy of each pair; 0 where there is none.
+      gamma: scale of the initial inverse Hessian (Nocedal & Wright, Eq. 7.20).
+      failed: no step along steepest descent lowers the loss.
+      trial_finite: whether the last trial's loss and gradient were finite.
+    """
+
+    iteration: Int[Array, ""]
+    evaluations: Int[Array, ""]
+    value: Float[Array, ""]
+    grad: Any
+    direction: Any
+    stepsize: Float[Array, ""]
+    rejections: Int[Array, ""]
+    pairs: Int[Array, ""]
+    s_history: Any
+    y_history: Any
+    rho_history: Float[Array, " history"]
+    gamma: Float[Array, ""]
+    failed: Bool[Array, ""]
+    trial_finite: Bool[Array, ""]
+
+
+class Trial(NamedTuple):
+    """What one evaluation found.
+
+    Attributes:
+      params: the point evaluated.
+      value: its loss.
+      aux: its auxiliary output.
+      grad_norm: ‖gradient‖₂ there.
+      stepsize: the step that led to it; 0 for the start.
+      accepted: whether it became the new iterate.
+    """
+
+    params: Any
+    value: Float[Array, ""]
+    aux: Any
+    grad_norm: Float[Array, ""]
+    stepsize: Float[Array, ""]
+    accepted: Bool[Array, ""]
+
+
+class LBFGS(jaxopt.LBFGS):
+    """L-BFGS whose `update` costs one evaluation; a drop-in for `jaxopt.LBFGS` on one real array.
+
+    The first step moves the mean pixel by one grey level, so that multiplying the loss by a constant changes nothing.
+    Afterwards a step of 1 is tried first, and shortened by quadratic interpolation until Armijo's condition holds.
+    A correction pair is kept only when its curvature sᵀy is positive.
+
+    References: Nocedal & Wright, Numerical Optimization, 2nd ed., Secs. 3.5 and 7.2; Liu & Nocedal, 1989.
+    """
+
+    def init_state(self, init_params: Float[Array, "..."], *args: Any, **kwargs: Any) -> Any:
+        """A state that has evaluated nothing: the first `update` evaluates the start itself."""
+        dtype = init_params.dtype
+        history = jnp.zeros((self.history_size, *init_params.shape), dtype)
+        zero = jnp.zeros((), jnp.int32)
+        return SearchState(
+            iteration=zero - 1,
+            evaluations=zero,
+            value=jnp.asarray(jnp.inf, dtype),
+            grad=jnp.zeros_like(init_params),
+            direction=jnp.zeros_like(init_params),
+            stepsize=jnp.zeros((), dtype),
+            rejections=zero,
+            pairs=zero,
+            s_history=history,
+            y_history=jnp.zeros_like(history),
+            rho_history=jnp.zeros(self.history_size, dtype),
+            gamma=jnp.ones((), dtype),
+            failed=jnp.zeros((), bool),
+            trial_finite=jnp.ones((), bool),
+        )
+
+    def update(self, params: Float[Array, "..."], state: SearchState, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates one trial point and accepts or shortens; returns `jaxopt.OptStep(params, state)`."""
+        params, state, _ = self.try_step(params, state, *args, **kwargs)
+        return jaxopt.OptStep(params, state)
+
+    def try_step(
+        self, params: Float[Array, "..."], state: SearchState, *args: Any
+    ) -> tuple[Float[Array, "..."], SearchState, Trial]:
+        """As `update`, and also says what was found at the trial point."""
+        point = params + state.stepsize * state.direction
+        (value, aux), grad = self._value_and_grad_with_aux(point, *args)
+        finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad))
+        is_start = jnp.isinf(state.value)
+        slope = jnp.vdot(state.grad, state.direction)
+        rounding = jnp.finfo(params.dtype).eps * jnp.abs(state.value)
+        enough = value <= state.value + SUFFICIENT_DECREASE * state.stepsize * slope + rounding
+        accepted = finite & (is_start | enough)
+
+        trial = Trial(point, value, aux, _norm(grad), state.stepsize, accepted)
+        shortened = _interpolated(state.stepsize, slope, state.value, value, finite)
+        kept = self._remember(state, point - params, grad - state.grad, store=accepted & ~is_start)
+        forgotten = ~accepted & (state.rejections + 1 >= MOST_REJECTIONS)
+        kept = kept._replace(
+            pairs=jnp.where(forgotten, 0, kept.pairs),
+            rho_history=jnp.where(forgotten, jnp.zeros_like(kept.rho_history), kept.rho_history),
+        )
+
+        new_params = jnp.where(accepted, point, params)
+        new_grad = jnp.where(accepted, grad, state.grad)
+        new_direction = jnp.where(accepted | forgotten, self._direction(new_grad, kept), state.direction)
+        scale = GREY_LEVEL / jnp.maximum(jnp.mean(jnp.abs(new_grad)), jnp.finfo(params.dtype).tiny)
+        fresh = jnp.where(kept.pairs == 0, scale, jnp.ones_like(scale))
+        was_steepest_descent = (state.pairs == 0) & ~is_start
+        new_state = kept._replace(
+            iteration=state.iteration + accepted,
+            evaluations=state.evaluations + 1,
+            value=jnp.where(accepted, value, state.value),
+            grad=new_grad,
+            direction=new_direction,
+            stepsize=jnp.where(accepted | forgotten, fresh, shortened),
+            rejections=jnp.where(accepted | forgotten, 0, state.rejections + 1),
+            failed=(forgotten & was_steepest_descent) | (is_start & ~finite),
+            trial_finite=finite,
+        )
+        return new_params, new_state, trial
+
+    def _remember(
+        self, state: SearchState, s: Float[Array, "..."], y: Float[Array, "..."], *, store: Bool[Array, ""]
+    ) -> SearchState:
+        """Stores the pair (s, y) in the oldest slot if `store` holds and its curvature is positive."""
+        curvature = jnp.vdot(s, y)
+        store = store & (curvature > jnp.finfo(s.dtype).eps * _norm(s) * _norm(y))
+        slot = state.pairs % self.history_size
+        curvature = jnp.where(store, curvature, 1.0)
+        gamma = curvature / jnp.where(store, jnp.vdot(y, y), 1.0)
+
+        def replaced(history: Any, new: Any) -> Any:
+            return update_history(history, jnp.where(store, new, history[slot]), slot)
+
+        return state._replace(
+            s_history=replaced(state.s_history, s),
+            y_history=replaced(state.y_history, y),
+            rho_history=replaced(state.rho_history, 1 / curvature),
+            gamma=jnp.where(store, gamma, state.gamma),
+            pairs=state.pairs + store,
+        )
+
+    def _direction(self, grad: Float[Array, "..."], state: SearchState) -> Float[Array, "..."]:
+        """−H g by the two-loop recursion (Nocedal & Wright, Alg. 7.4), −g where there is no history."""
+        product = inv_hessian_product(
+            grad,
+            state.s_history,
+            state.y_history,
+            state.rho_history,
+            gamma=jnp.where(state.pairs == 0, 1.0, state.gamma),  # pyright: ignore[reportArgumentType]
+            start=state.pairs % self.history_size,  # pyright: ignore[reportArgumentType]
+        )
+        downhill = jnp.vdot(product, grad) > 0
+        return -jnp.where(downhill, product, grad)
+
+
+def _interpolated(
+    stepsize: Float[Array, ""],
+    slope: Float[Array, ""],
+    value: Float[Array, ""],
+    trial_value: Float[Array, ""],
+    finite: Bool[Array, ""],
+) -> Float[Array, ""]:
+    """The minimizer of the parabola through both values and the slope, kept within the allowed cuts."""
+    rise = trial_value - value - stepsize * slope
+    fraction = -stepsize * slope / (2 * jnp.where(rise > 0, rise, 1.0))
+    fraction = jnp.where(rise > 0, jnp.clip(fraction, SHORTEST_CUT, LONGEST_CUT), LONGEST_CUT)
+    return stepsize * jnp.where(finite, fraction, jax.lax.convert_element_type(SHORTEST_CUT, stepsize.dtype))
+
+
+def _norm(array: Float[Array, "..."]) -> Float[Array, ""]:
+    return jnp.sqrt(jnp.vdot(array, array))

@@ -1,0 +1,153 @@
+"""A run's folder: the resolved experiment, the manifest, the metrics as they come, and the picture."""
+
+import contextlib
+import datetime
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import jax
+import numpy as np
+
+from jaxstyle.config import Experiment
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.images import write_picture
+from jaxstyle.version import __version__
+
+EXPERIMENT, MANIFEST, METRICS, RESULT = "experiment.json", "manifest.json", "metrics.jsonl", "result.png"
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "jaxopt", "scipy", "numpy", "pillow")
+
+
+class Record:
+    """One run's folder, written as the run goes on.
+
+    The experiment and the manifest are there from the start, a line of metrics after every iteration, and every file
+    except the growing metrics is written beside its name and then renamed.
+    """
+
+    def __init__(self, folder: Path, experiment: Experiment):
+        """Makes the folder.
+
+        Raises:
+          JaxstyleError: it already holds a run, or cannot be made.
+        """
+        self.folder = folder
+        if (folder / MANIFEST).exists():
+            raise JaxstyleError(f"{folder}: already holds a run; name another folder, or delete this one")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise JaxstyleError(f"{folder}: the run's folder cannot be made ({error.strerror})") from None
+        self.manifest: dict[str, Any] = {"status": "running", "started": now(), **environment()}
+        write_json(folder / EXPERIMENT, experiment.to_json())
+        self._metrics: IO[str] = open(folder / METRICS, "w", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
+        self.update()
+
+    def update(self, **facts: Any) -> None:
+        """Adds facts to the manifest."""
+        self.manifest |= facts
+        write_json(self.folder / MANIFEST, self.manifest)
+
+    def add(self, iterations: Sequence[Mapping[str, Any]]) -> None:
+        """Appends a line of metrics for each iteration."""
+        for iteration in iterations:
+            self._metrics.write(json.dumps(_finite(iteration)) + "\n")
+        self._metrics.flush()
+
+    def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> Path:
+        """Writes a picture into the folder."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(path, pixels, bits=bits, metadata=metadata)
+        return path
+
+    def close(self, status: str, **facts: Any) -> None:
+        """Ends the record."""
+        self._metrics.close()
+        self.update(status=status, ended=now(), **facts)
+
+
+@contextlib.contextmanager
+def recording(folder: Path, experiment: Experiment) -> Iterator[Record]:
+    """A record that says `failed`, and why, if the block raises."""
+    record = Record(folder, experiment)
+    try:
+        yield record
+    except BaseException as error:
+        record.close("failed", error=f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        raise
+
+
+def new_folder(root: Path, name: str) -> Path:
+    """Returns `root/name/<id>` that does not exist yet; the id is the time, so that names sort by it."""
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+    candidates = (root / safe / (stamp if attempt == 0 else f"{stamp}-{attempt}") for attempt in range(1000))
+    return next(folder for folder in candidates if not folder.exists())
+
+
+def environment() -> dict[str, Any]:
+    """The versions and the device that a result depends on."""
+    device = jax.devices()[0]
+    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    return {
+        "versions": {"jaxstyle": __version__, "python": platform.python_version(), **versions},
+        "device": {
+            "platform": device.platform,
+            "kind": device.device_kind,
+            "count": jax.device_count(),
+            "cpu_count": os.cpu_count(),
+        },
+    }
+
+
+def peak_memory_bytes() -> int | None:
+    """The most memory used so far: by the accelerator's allocator where there is one, else by this process."""
+    statistics = jax.devices()[0].memory_stats()
+    if statistics and "peak_bytes_in_use" in statistics:
+        return int(statistics["peak_bytes_in_use"])
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file beside its name, then renames it."""
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}-", suffix=".tmp", encoding="utf-8", delete=False
+    ) as file:
+        try:
+            json.dump(_finite(content), file, indent=2, ensure_ascii=False)
+            file.write("\n")
+            file.close()
+            os.replace(file.name, path)
+        except BaseException:
+            file.close()
+            os.unlink(file.name)
+            raise
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinities and no NaN: they become their names."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return value

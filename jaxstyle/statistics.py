@@ -1,0 +1,42 @@
+"""Statistics of features: pure functions, named as in the paper."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def gram_matrix(features: Float[Array, "height width channels"]) -> Float[Array, "channels channels"]:
+    """Inner products of the filters' responses over positions (Eq. 3).
+
+    Args:
+      features: responses after the ReLU.
+
+    Returns:
+      G[i, j] = Σ_k F[i, k] F[j, k], k running over positions; not divided by anything.
+
+    References: Gatys et al., CVPR 2016, Sec. 2.2.
+    """
+    responses = features.reshape(-1, features.shape[-1])
+    return responses.T @ responses
+
+
+def mean_gram_matrix(features: Float[Array, "height width channels"]) -> Float[Array, "channels channels"]:
+    """The Gram matrix divided by the number of positions M, so that pictures of different sizes compare.
+
+    Args:
+      features: responses after the ReLU.
+
+    Returns:
+      G / M, the raw second moments of the filters' responses.
+    """
+    height, width, _ = features.shape
+    return gram_matrix(features) / (height * width)
+
+
+def blend(statistics: Float[Array, "pictures ..."], weights: Float[Array, " pictures"]) -> Float[Array, "..."]:
+    """The weighted mean of several style pictures' statistics.
+
+    Args:
+      statistics: one statistic of each picture, stacked.
+      weights: how much each picture counts; only their ratios matter.
+    """
+    return jnp.tensordot(weights / weights.sum(), statistics, axes=1)

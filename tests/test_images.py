@@ -1,0 +1,560 @@
+import io
+import json
+import os
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import ExifTags, Image, ImageCms, ImageOps
+
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.images import (
+    fit_style,
+    output_format,
+    read_metadata,
+    read_picture,
+    reading,
+    resize_long_side,
+    resize_to,
+    write_picture,
+)
+
+LEVEL_8 = 0.5 / 255 + 1e-6  # half a level of 8 bits: what rounding to nearest may cost, and float32's own rounding
+LEVEL_16 = 0.5 / 65535 + 1e-7
+
+
+def noise(height: int = 12, width: int = 16, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+    """A picture without fine detail, which lossy formats and resampling keep."""
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    return np.stack([x, y, (x + y) / 2], axis=-1).astype(np.float32)
+
+
+def bytes_of(kind: str, mode: str = "RGB", **options: object) -> bytes:
+    stream = io.BytesIO()
+    image = Image.fromarray((noise() * 255).astype(np.uint8)).convert(mode)
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def raw_png(samples: np.ndarray, colour_type: int, extra: bytes = b"") -> bytes:
+    """A PNG of 16 bits written by the specification, apart from the code that is tested."""
+    height, width = samples.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    header = struct.pack(">2I5B", width, height, 16, colour_type, 0, 0, 0)
+    chunks = png_chunk(b"IHDR", header) + extra + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def deep(channels: int) -> np.ndarray:
+    return np.random.default_rng(channels).integers(0, 65536, (5, 7, channels), dtype=np.uint16)
+
+
+# Writing, and reading back
+
+
+@pytest.mark.parametrize(("suffix", "bits"), [(".png", 8), (".png", 16), (".tif", 8), (".tiff", 16), (".PNG", 8)])
+def test_lossless_formats_give_back_the_nearest_level(tmp_path: Path, suffix: str, bits: int):
+    pixels = noise()
+    write_picture(tmp_path / f"a{suffix}", pixels, bits=bits)
+    picture = read_picture(tmp_path / f"a{suffix}")
+    assert picture.pixels.dtype == np.float32
+    np.testing.assert_allclose(picture.pixels, pixels, rtol=0, atol=LEVEL_8 if bits == 8 else LEVEL_16)
+    np.testing.assert_array_equal(np.rint(picture.pixels * (2**bits - 1)), np.rint(pixels * np.float64(2**bits - 1)))
+    assert picture.notes == ()  # sRGB is declared, and needs no conversion
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".webp"])
+def test_lossy_formats_stay_near(tmp_path: Path, suffix: str):
+    pixels = smooth(48, 64)
+    write_picture(tmp_path / f"a{suffix}", pixels, quality=95)
+    picture = read_picture(tmp_path / f"a{suffix}")
+    assert np.abs(picture.pixels - pixels).mean() < 0.01  # quality 95 on a gradient costs a level or two of 255
+    assert picture.notes == ()
+
+
+def test_16_bit_png_is_read_by_pillow_too(tmp_path: Path):
+    pixels = noise()
+    write_picture(tmp_path / "a.png", pixels, bits=16)
+    with Image.open(tmp_path / "a.png") as image:
+        image.load()
+        assert image.info["srgb"] == 0
+        np.testing.assert_array_equal(np.asarray(image), np.rint(pixels * np.float64(65535)).astype(np.uint16) >> 8)
+
+
+@pytest.mark.parametrize("name", ["a.png", "b.png", "a.tif", "a.jpg", "a.webp"])
+def test_metadata_travels(tmp_path: Path, name: str):
+    metadata = {"jaxstyle": json.dumps({"loss.style_weight": 1e3}), "title": "Großes Tor, 星月夜", "empty": ""}
+    write_picture(tmp_path / name, noise(), metadata=metadata, bits=16 if name == "b.png" else 8)
+    assert read_metadata(tmp_path / name) == metadata
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg", "a.webp"])
+def test_no_metadata_is_empty(tmp_path: Path, name: str):
+    write_picture(tmp_path / name, noise())
+    assert read_metadata(tmp_path / name) == {}
+
+
+def test_another_programs_description_is_no_metadata(tmp_path: Path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 4, 3), np.uint8), photometric="rgb", description="a cat")
+    assert read_metadata(tmp_path / "a.tif") == {}
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg", "a.webp"])
+def test_the_same_picture_gives_the_same_file(tmp_path: Path, name: str):
+    write_picture(tmp_path / name, noise(), metadata={"a": "b"})
+    first = (tmp_path / name).read_bytes()
+    write_picture(tmp_path / name, noise(), metadata={"a": "b"})
+    assert (tmp_path / name).read_bytes() == first
+
+
+def test_values_outside_are_clipped(tmp_path: Path):
+    pixels = np.full((2, 3, 3), 2.0, np.float32)
+    pixels[0] = -1
+    write_picture(tmp_path / "a.png", pixels)
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png").pixels, pixels.clip(0, 1))
+
+
+def test_missing_folders_are_made_and_nothing_else_is_left(tmp_path: Path):
+    write_picture(tmp_path / "new" / "folder" / "a.png", noise())
+    assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["a.png"]
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_picture(tmp_path / "a.png", noise(seed=1))
+    before = (tmp_path / "a.png").read_bytes()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_picture(tmp_path / "a.png", noise(seed=2))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "message"),
+    [
+        ("a.pgn", 8, r"unknown picture suffix '.pgn'; did you mean '.png'\? Allowed: .png, .jpg"),
+        ("a", 8, r"has no suffix.* Allowed: .png"),
+        ("a.jpg", 16, r"JPEG cannot hold 16 bits a channel; allowed: 8, and 16 with .png, .tif"),
+        ("a.png", 12, r"cannot hold 12 bits"),
+    ],
+)
+def test_output_names_are_checked(tmp_path: Path, name: str, bits: int, message: str):
+    with pytest.raises(JaxstyleError, match=message):
+        output_format(tmp_path / name, bits=bits)
+    with pytest.raises(JaxstyleError, match=message):
+        write_picture(tmp_path / name, noise(), bits=bits)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.zeros((4, 4), np.float32), r"found float32 \[4, 4\]"),
+        (np.zeros((4, 4, 3), np.uint8), r"found uint8"),
+        (np.full((4, 4, 3), np.nan, np.float32), r"NaN"),
+    ],
+)
+def test_what_is_no_picture_is_not_written(tmp_path: Path, pixels: np.ndarray, message: str):
+    with pytest.raises(JaxstyleError, match=message):
+        write_picture(tmp_path / "a.png", pixels)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_metadata_that_a_format_cannot_hold(tmp_path: Path):
+    with pytest.raises(JaxstyleError, match=r"a\.jpg: cannot be encoded"):
+        write_picture(tmp_path / "a.jpg", noise(), metadata={"long": "x" * 70_000})  # EXIF ends at 64 kB
+    with pytest.raises(JaxstyleError, match=r"PNG keyword"):
+        write_picture(tmp_path / "a.png", noise(), metadata={"": "x"})
+
+
+# Reading what others write
+
+
+def test_a_plain_picture(tmp_path: Path):
+    levels = (noise() * 255).astype(np.uint8)
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    picture = read_picture(str(tmp_path / "a.png"))
+    np.testing.assert_array_equal(picture.pixels, levels / np.float32(255))
+    assert picture.path == str(tmp_path / "a.png")
+    assert len(picture.sha256) == 64
+    assert picture.notes == ()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_exif_rotation(tmp_path: Path, orientation: int, kind: str):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / "a"
+    path.write_bytes(bytes_of(kind, exif=exif))
+    with Image.open(path) as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))
+    picture = read_picture(path)
+    np.testing.assert_array_equal(picture.pixels, upright / np.float32(255))
+    assert picture.notes == (() if orientation == 1 else (f"rotated by EXIF orientation {orientation}",))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_alpha_on_white(tmp_path: Path, mode: str):
+    levels = (noise() * 255).astype(np.uint8)
+    image = Image.fromarray(levels).convert("L" if mode == "LA" else "RGB")
+    if mode == "PA":
+        image = image.quantize(16)
+    alpha = np.linspace(0, 255, levels.shape[1]).astype(np.uint8) * np.ones((levels.shape[0], 1), np.uint8)
+    colour = np.asarray(image.convert("RGB")) / 255
+    image = image.convert(mode)
+    image.putalpha(Image.fromarray(alpha))
+    path = tmp_path / ("a.tif" if mode == "PA" else "a.png")
+    image.save(path)
+    picture = read_picture(path)
+    expected = colour * alpha[..., None] / 255 + 1 - alpha[..., None] / 255
+    np.testing.assert_allclose(picture.pixels, expected, rtol=0, atol=1e-6)  # a few float32 roundings
+    assert picture.notes == ("alpha composited on white",)
+
+
+def test_opaque_alpha_changes_nothing(tmp_path: Path):
+    (tmp_path / "a.png").write_bytes(bytes_of("PNG", "RGBA"))
+    assert read_picture(tmp_path / "a.png").notes == ()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_a_palettes_transparent_entry_is_white(tmp_path: Path, kind: str):
+    image = Image.new("P", (4, 2))
+    image.putpalette([0, 0, 255, 255, 0, 0])
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / "a", kind, transparency=0)
+    picture = read_picture(tmp_path / "a")
+    np.testing.assert_array_equal(picture.pixels[0, :2], [[1, 1, 1], [1, 0, 0]])
+    assert "alpha composited on white" in picture.notes
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P"])
+def test_grey_palette_and_two_levels(tmp_path: Path, mode: str):
+    (tmp_path / "a.png").write_bytes(bytes_of("PNG", mode))
+    with Image.open(tmp_path / "a.png") as image:
+        expected = np.asarray(image.convert("RGB")) / np.float32(255)
+    picture = read_picture(tmp_path / "a.png")
+    np.testing.assert_array_equal(picture.pixels, expected)
+    assert picture.notes == ()
+
+
+def test_cmyk_jpeg_is_not_negative(tmp_path: Path):
+    Image.new("RGB", (16, 16), (255, 128, 0)).convert("CMYK").save(tmp_path / "a.jpg", quality=95)
+    assert b"Adobe" in (tmp_path / "a.jpg").read_bytes()  # the kind that stores ink inverted
+    picture = read_picture(tmp_path / "a.jpg")
+    np.testing.assert_allclose(picture.pixels.mean((0, 1)), [1, 0.5, 0], atol=0.02)  # JPEG's own loss
+    assert picture.notes == ("converted from CMYK without a profile",)
+
+
+@pytest.mark.parametrize(("colour_type", "channels"), [(0, 1), (2, 3), (6, 4)])
+def test_all_16_bits_of_a_png(tmp_path: Path, colour_type: int, channels: int):
+    samples = deep(channels)
+    (tmp_path / "a.png").write_bytes(raw_png(samples, colour_type))
+    picture = read_picture(tmp_path / "a.png")
+    values = samples / 65535
+    if channels == 4:
+        values = values[..., :3] * values[..., 3:] + 1 - values[..., 3:]
+    np.testing.assert_allclose(
+        picture.pixels, np.broadcast_to(values, (5, 7, 3)), rtol=0, atol=3e-7
+    )  # float32; a 16-bit level is 1.5e-5
+
+
+def test_16_bit_grey_with_alpha_says_that_it_lost_bits(tmp_path: Path):
+    samples = deep(2)
+    (tmp_path / "a.png").write_bytes(raw_png(samples, 4))
+    picture = read_picture(tmp_path / "a.png")
+    assert picture.notes == ("read with 8 of its 16 bits a channel", "alpha composited on white")
+    grey, alpha = (samples >> 8)[..., :1] / 255, (samples >> 8)[..., 1:] / 255
+    np.testing.assert_allclose(picture.pixels[..., :1], grey * alpha + 1 - alpha, rtol=0, atol=1e-6)
+
+
+def test_16_bit_png_with_one_transparent_colour(tmp_path: Path):
+    samples = deep(3)
+    key = png_chunk(b"tRNS", samples[1, 2].astype(">u2").tobytes())
+    (tmp_path / "a.png").write_bytes(raw_png(samples, 2, key))
+    picture = read_picture(tmp_path / "a.png")
+    np.testing.assert_array_equal(picture.pixels[1, 2], [1, 1, 1])
+    np.testing.assert_allclose(picture.pixels[0, 0], samples[0, 0] / 65535, atol=3e-7)
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_all_16_bits_of_a_tiff(tmp_path: Path, byteorder: str, compression: str | None, planar: str):
+    samples = deep(3)
+    laid = samples if planar == "contig" else samples.transpose(2, 0, 1)
+    tifffile.imwrite(
+        tmp_path / "a.tif", laid, photometric="rgb", byteorder=byteorder, compression=compression, planarconfig=planar
+    )
+    picture = read_picture(tmp_path / "a.tif")
+    np.testing.assert_allclose(picture.pixels, samples / 65535, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_floating_point_tiff(tmp_path: Path, channels: int):
+    pixels = noise()[..., :channels].squeeze()
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb" if channels == 3 else "minisblack")
+    picture = read_picture(tmp_path / "a.tif")
+    np.testing.assert_array_equal(picture.pixels[..., 0], pixels.reshape(12, 16, -1)[..., 0])
+    assert picture.notes == ("floating point taken as sRGB in [0, 1]",)
+
+
+@pytest.mark.parametrize("value", [255.0, -1.0, np.nan])
+def test_floating_point_outside_is_refused(tmp_path: Path, value: float):
+    pixels = noise()
+    pixels[3, 4, 1] = value
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
+    with pytest.raises(JaxstyleError, match=r"a\.tif: its values run from .*scale it"):
+        read_picture(tmp_path / "a.tif")
+
+
+def test_a_whole_number_grey_tiff(tmp_path: Path):
+    Image.fromarray(np.full((3, 4), 65535, np.int32)).save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.tif").pixels, np.ones((3, 4, 3), np.float32))
+
+
+def test_a_pgm_of_16_bits(tmp_path: Path):
+    samples = deep(1)
+    (tmp_path / "a.pgm").write_bytes(b"P5 7 5 65535\n" + samples.astype(">u2").tobytes())
+    np.testing.assert_allclose(read_picture(tmp_path / "a.pgm").pixels[..., :1], samples / 65535, atol=1e-7)
+
+
+def swapped_profile() -> bytes:
+    """sRGB's profile with the names of its red and blue primaries exchanged: a conversion that cannot be overlooked."""
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert data.count(b"rXYZ") == data.count(b"bXYZ") == 1
+    data = data.replace(b"rXYZ", b"????").replace(b"bXYZ", b"rXYZ").replace(b"????", b"bXYZ")
+    return data.replace(b"sRGB", b"odds").replace("sRGB".encode("utf-16-be"), "odds".encode("utf-16-be"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_icc_profile_is_converted(tmp_path: Path, mode: str):
+    image = Image.new(mode, (4, 4), (255, 0, 0))
+    image.save(tmp_path / "a.png", icc_profile=swapped_profile())
+    picture = read_picture(tmp_path / "a.png")
+    np.testing.assert_allclose(picture.pixels[0, 0], [0, 0, 1], atol=0.02)  # the profile's 16-bit matrix, and 8 bits
+    assert picture.notes == (f"converted from {mode} with ICC profile 'odds built-in' to sRGB",)
+
+
+def test_srgb_profile_is_left_alone(tmp_path: Path):
+    levels = (noise() * 255).astype(np.uint8)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(levels).save(tmp_path / "a.png", icc_profile=profile)
+    picture = read_picture(tmp_path / "a.png")
+    np.testing.assert_array_equal(picture.pixels, levels / np.float32(255))
+    assert picture.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("profile", "note"), [(b"nonsense" * 40, "broken ICC profile ignored"), ("odd", "does not fit L and was ignored")]
+)
+def test_a_profile_of_no_use_is_noted(tmp_path: Path, profile: bytes | str, note: str):
+    mode = "RGB" if isinstance(profile, bytes) else "L"
+    image = Image.new(mode, (4, 4), 255)
+    image.save(tmp_path / "a.png", icc_profile=profile if isinstance(profile, bytes) else swapped_profile())
+    picture = read_picture(tmp_path / "a.png")
+    assert len(picture.notes) == 1
+    assert note in picture.notes[0]
+
+
+def test_16_bits_with_a_profile_says_that_it_lost_bits(tmp_path: Path):
+    profile = b"odd\0\0" + zlib.compress(swapped_profile())
+    (tmp_path / "a.png").write_bytes(raw_png(deep(3), 2, png_chunk(b"iCCP", profile)))
+    lost, converted = read_picture(tmp_path / "a.png").notes
+    assert lost == "read with 8 of its 16 bits a channel"
+    assert converted.startswith("converted from RGB with ICC profile")
+
+
+def test_lab_tiff(tmp_path: Path):
+    Image.new("LAB", (4, 4), (255, 128, 128)).save(tmp_path / "a.tif")
+    picture = read_picture(tmp_path / "a.tif")
+    np.testing.assert_allclose(picture.pixels, 1, atol=0.02)  # L* = 100, no colour: white
+    assert "converted from LAB" in picture.notes[0]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_the_first_frame_of_several(tmp_path: Path, kind: str):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    frames[0].save(tmp_path / "a", kind, save_all=True, append_images=frames[1:], **lossless)
+    picture = read_picture(tmp_path / "a")
+    np.testing.assert_array_equal(picture.pixels[0, 0], [1, 0, 0])
+    assert picture.notes == ("first of 3 frames",)
+
+
+# Refusals
+
+
+def test_a_missing_file_names_the_nearest(tmp_path: Path):
+    (tmp_path / "neckarfront.jpg").touch()
+    with pytest.raises(JaxstyleError, match=r"no such file; did you mean 'neckarfront.jpg'\?"):
+        read_picture(tmp_path / "nekarfront.jpg")
+    with pytest.raises(JaxstyleError, match=r"no such file, and no folder"):
+        read_picture(tmp_path / "nowhere" / "a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.png", b"", "the file is empty"),
+        ("text.png", b"Dear all, here is the picture", r"not a picture .*it holds text.*accepted: PNG, JPEG"),
+        ("zeros.jpg", bytes(1000), "not a picture"),
+        ("page.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+        ("line.png", raw_png(deep(3)[:, :1], 2), r"is 1×5 pixels; each side needs at least 2"),
+        ("cut.png", bytes_of("PNG")[:200], "truncated or damaged"),
+        ("cut.jpg", bytes_of("JPEG")[:-200], "truncated or damaged"),
+        ("cut.tif", bytes_of("TIFF")[:200], "truncated or damaged"),
+        ("cut.webp", bytes_of("WEBP")[:-40], "truncated or damaged"),
+        ("bomb.png", raw_png(deep(3), 2).replace(struct.pack(">2I", 7, 5), struct.pack(">2I", 20000, 20000)), ""),
+    ],
+)
+def test_files_that_are_no_pictures(tmp_path: Path, name: str, content: bytes, message: str):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(JaxstyleError, match=rf"{name}: .*{message}"):
+        read_picture(tmp_path / name)
+
+
+@pytest.mark.parametrize("side", [10_001, 20_000])
+def test_a_decompression_bomb_is_refused_undecoded(tmp_path: Path, side: int):
+    header = png_chunk(b"IHDR", struct.pack(">2I5B", side, side, 1, 0, 0, 0, 0))
+    rows = zlib.compress(bytes(side * (side // 8 + 2)))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", rows) + png_chunk(b"IEND", b""))
+    with pytest.raises(JaxstyleError, match=r"100,000,000.* make it smaller first"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_a_folder_and_a_pipe(tmp_path: Path):
+    with pytest.raises(JaxstyleError, match="is a folder"):
+        read_picture(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(JaxstyleError, match="not a regular file"):
+        read_picture(tmp_path / "pipe")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+def test_a_file_that_may_not_be_read(tmp_path: Path):
+    (tmp_path / "a.png").write_bytes(bytes_of("PNG"))
+    (tmp_path / "a.png").chmod(0)
+    with pytest.raises(JaxstyleError, match=r"cannot be read: Permission denied"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_the_systems_refusal_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "a.png").write_bytes(bytes_of("PNG"))
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(JaxstyleError, match=r"a\.png: cannot be read: Permission denied; check"):
+        read_picture(tmp_path / "a.png")
+
+
+SAMPLES = [
+    bytes_of("PNG"),
+    bytes_of("PNG", "P", transparency=0),
+    bytes_of("JPEG"),
+    bytes_of("JPEG", "CMYK"),
+    bytes_of("TIFF", compression="tiff_lzw"),
+    bytes_of("GIF"),
+    bytes_of("WEBP"),
+    bytes_of("BMP"),
+    bytes_of("PPM"),
+    raw_png(deep(3), 2),
+]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_files_are_refused_or_read(tmp_path: Path, data: st.DataObject):
+    damaged = bytearray(data.draw(st.sampled_from(SAMPLES)))
+    for position in data.draw(st.lists(st.integers(0, len(damaged) - 1), max_size=3)):
+        damaged[position] ^= data.draw(st.integers(1, 255))
+    del damaged[data.draw(st.integers(0, len(damaged))) :]
+    path = tmp_path / "a"
+    path.write_bytes(damaged)
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        patch.setattr(reading, "MAX_PIXELS", 1_000_000)  # keeps a damaged header from costing seconds
+        try:
+            pixels = read_picture(path).pixels
+            read_metadata(path)
+        except JaxstyleError:
+            return
+    assert pixels.dtype == np.float32
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3
+    assert 0 <= pixels.min() <= pixels.max() <= 1
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "expected"),
+    [((768, 1024), 512, (384, 512)), ((100, 50), 33, (33, 16)), ((2, 300), 30, (1, 30)), ((12, 16), 32, (24, 32))],
+)
+def test_long_side(shape: tuple[int, int], size: int, expected: tuple[int, int]):
+    resized = resize_long_side(np.full((*shape, 3), 0.25, np.float32), size)
+    assert resized.shape == (*expected, 3)
+    assert resized.dtype == np.float32
+    np.testing.assert_allclose(resized, 0.25, atol=1e-6)  # the filter's weights sum to one
+
+
+def test_resizing_antialiases_and_keeps_the_range():
+    checks = np.indices((64, 64)).sum(0) % 2 * np.ones((3, 1, 1))
+    small = resize_to(checks.transpose(1, 2, 0).astype(np.float32), 16, 16)
+    np.testing.assert_allclose(small[2:-2, 2:-2], 0.5, atol=0.02)  # the finest pattern turns grey, not into moiré
+    large = resize_to(noise(), 48, 64)
+    assert large.min() >= 0
+    assert large.max() <= 1
+
+
+def test_resizing_keeps_more_than_8_bits():
+    ramp = np.linspace(0.5, 0.502, 64, dtype=np.float32).reshape(8, 8, 1) * np.ones(3, np.float32)
+    assert len(np.unique(resize_to(ramp, 16, 16))) > 100  # 8 bits would leave two levels
+
+
+def test_the_same_size_is_untouched():
+    pixels = noise()
+    np.testing.assert_array_equal(resize_to(pixels, 12, 16), pixels)
+
+
+@pytest.mark.parametrize(
+    ("rule", "shape"), [("content", (30, 40)), ("cover", (30, 40)), ("long-side", (40, 20)), ("own", (80, 40))]
+)
+def test_style_sizes(rule: str, shape: tuple[int, int]):
+    style = smooth(80, 40)
+    assert fit_style(style, height=30, width=40, rule=rule).shape == (*shape, 3)
+
+
+def test_cover_keeps_the_aspect_and_the_middle():
+    style = smooth(80, 40)  # red runs from left to right, green from top to bottom
+    covered = fit_style(style, height=20, width=40, rule="cover")
+    np.testing.assert_allclose(covered, style[30:50], atol=1e-6)  # the same scale: a plain crop
+    squeezed = fit_style(style, height=20, width=40, rule="content")
+    assert squeezed[0, 0, 1] < 0.05 < 0.3 < covered[0, 0, 1]
+
+
+def test_an_unknown_rule():
+    with pytest.raises(
+        JaxstyleError, match=r"unknown style size 'covr'; did you mean 'cover'\? Allowed: content, cover"
+    ):
+        fit_style(noise(), height=4, width=4, rule="covr")

