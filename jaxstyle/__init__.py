@@ -1,1 +1,39 @@
-"""Image style transfer by optimization."""
+"""Image style transfer by optimization, after Gatys, Ecker and Bethge (CVPR 2016), in JAX.
+
+    import jaxstyle
+    result = jaxstyle.transfer("photo.jpg", "painting.jpg", image={"size": 384})
+    result.image, result.history
+
+What is imported from here is loaded when it is first used, so that the command line starts quickly.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from jaxstyle.version import __version__
+
+if TYPE_CHECKING:
+    from jaxstyle.config import Experiment as Experiment
+    from jaxstyle.config import load_experiment as load_experiment
+    from jaxstyle.errors import JaxstyleError as JaxstyleError
+    from jaxstyle.optimizers import Result as Result
+    from jaxstyle.optimizers import Status as Status
+    from jaxstyle.runs import run as run
+    from jaxstyle.transfer import transfer as transfer
+
+_HOMES = {
+    "Experiment": "config",
+    "load_experiment": "config",
+    "JaxstyleError": "errors",
+    "Result": "optimizers",
+    "Status": "optimizers",
+    "run": "runs",
+}
+
+__all__ = ["Experiment", "JaxstyleError", "Result", "Status", "__version__", "load_experiment", "run", "transfer"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"jaxstyle.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'jaxstyle' has no attribute '{name}'")

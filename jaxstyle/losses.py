@@ -102,6 +102,11 @@ FORMULAS: Mapping[str, Formula] = {
         lambda filters: 1 / (4 * filters**2),
         "½ Σ ΔF² and E = 1/(4N²M²) Σ ΔG², Eqs. 1 and 4 to the letter",
     ),
+    "paper-figures": Formula(
+        lambda filters, positions: 5 / (filters * positions),
+        lambda filters: 1 / (4 * filters**2),
+        "5 · mean ΔF² and Eq. 4: the reading that gives the paper's figures",
+    ),
     "gatys-normalized": Formula(
         _mean_square,
         lambda filters: 1 / filters**2,

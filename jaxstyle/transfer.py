@@ -300,5 +300,5 @@ def _picture_of_array(array: np.ndarray, name: str) -> Picture:
         raise JaxstyleError(f"{name}: an array of type {array.dtype}; allowed: uint8, or float in [0, 1]")
     if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1):
         raise JaxstyleError(f"{name}: values from {pixels.min()} to {pixels.max()}; float pictures are in [0, 1]")
-    digest = hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()
+    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
     return Picture(pixels=pixels, path=name, sha256=digest, notes=())

@@ -97,8 +97,8 @@ def test_npy_as_python_2_wrote_it():
             b"(K\x01(K\x02tcnumpy\ndtype\n(U\x02f4K\x00K\x01tR(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
             b"U\x08\x00\x00\x80?\x00\x00\x00\xc0tb"
         )
-        + b"eseTb."
-    ).replace(b"eseTb.", b"esetb.")
+        + b"esetb."
+    )
     header = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }"
     data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + program
     arrays, _ = read_arrays(data)
@@ -130,7 +130,7 @@ def test_npy_files_of_something_else(array, message):
         read_arrays(buffer.getvalue())
 
 
-@pytest.mark.parametrize("end", [1, 8, 20, 100])
+@pytest.mark.parametrize("end", [1, 12, 20, 100])
 @pytest.mark.parametrize("write", [npy, lambda p: caffemodel(oihw_small(p), old=True)], ids=["npy", "caffe"])
 def test_truncated_files(write, end):
     data = write({"conv1_1": SMALL})
@@ -150,7 +150,7 @@ SMALL_FILES = [
 ]
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(st.sampled_from(SMALL_FILES), st.data())
 def test_damage_gives_an_answer_or_arrays(data, draw):
     damaged = bytearray(data)
@@ -162,6 +162,7 @@ def test_damage_gives_an_answer_or_arrays(data, draw):
         assert all(array.nbytes <= len(data) for array in arrays.values())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_answered(data):
     with contextlib.suppress(JaxstyleError):
@@ -181,7 +182,11 @@ def test_a_matlab_file_of_version_7_3():
 
 @pytest.mark.parametrize(
     ("variables", "message"),
-    [({"x": np.zeros(2)}, "no variable 'layers'"), ({"layers": np.zeros(2)}, "0 layers with weights")],
+    [
+        ({"x": np.zeros(2)}, "no list of 'layers'"),
+        ({"layers": np.zeros(2)}, "no list of 'layers'"),
+        ({"layers": np.array([{"type": "relu"}, {"type": "pool"}], object)}, "0 layers with weights"),
+    ],
 )
 def test_matlab_files_of_something_else(variables, message):
     buffer = io.BytesIO()

@@ -5,7 +5,7 @@ import pickle
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxstyle.errors import JaxstyleError
@@ -37,11 +37,13 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(VALUES, st.sampled_from([3, 4, 5]))
 def test_plain_values_are_read_as_python_reads_them(value, protocol):
     assert read(pickle.dumps(value, protocol)) == value
 
 
+@settings(deadline=None)
 @given(VALUES.map(pickle.dumps), st.data())
 def test_damage_gives_an_answer_or_a_value(data, draw):
     damaged = bytearray(data)
@@ -52,6 +54,7 @@ def test_damage_gives_an_answer_or_a_value(data, draw):
         read(bytes(damaged))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=64))
 def test_arbitrary_bytes_give_an_answer_or_a_value(data):
     with contextlib.suppress(JaxstyleError):

@@ -39,7 +39,9 @@ def blur(picture: np.ndarray, radius: float) -> np.ndarray:
     small = (max(1, round(width / radius)), max(1, round(height / radius)))
     channels = picture.reshape(height, width, -1).astype(np.float32)
     resized = [
-        Image.fromarray(channels[..., i]).resize(small, Image.Resampling.BOX).resize((width, height), Image.Resampling.BICUBIC)
+        Image.fromarray(channels[..., i])
+        .resize(small, Image.Resampling.BOX)
+        .resize((width, height), Image.Resampling.BICUBIC)
         for i in range(channels.shape[2])
     ]
     return np.stack([np.asarray(channel) for channel in resized], axis=-1).reshape(picture.shape)
@@ -57,7 +59,9 @@ def relief(height_map: np.ndarray, depth: float) -> np.ndarray:
 # Brushwork: strokes along a turning flow, suns over hills and a field
 
 SUNS = np.array([[1.02, 0.20, 0.075], [0.33, 0.30, 0.055], [0.70, 0.09, 0.03], [0.10, 0.08, 0.032], [1.27, 0.40, 0.03]])
-EDDIES = np.array([[0.66, 0.36, 0.13, 1.6], [0.90, 0.50, 0.07, -1.0], [0.16, 0.50, 0.08, 1.0], [0.47, 0.12, 0.07, -1.1]])
+EDDIES = np.array(
+    [[0.66, 0.36, 0.13, 1.6], [0.90, 0.50, 0.07, -1.0], [0.16, 0.50, 0.08, 1.0], [0.47, 0.12, 0.07, -1.1]]
+)
 """x, y and size; eddies have a strength too."""
 
 PIGMENTS = {
@@ -152,12 +156,13 @@ def pull_brush(
     taper = np.minimum(1, 6 * along + 0.45) * np.minimum(1, 5 * (1 - along) + 0.35)
     points = spine[:, None] + normal[:, None] * (across[:, None] * taper[:, None, None] * width / 2)
 
-    bristles = np.interp(across, np.linspace(-1, 1, max(4, int(width / 2.2))), key.normal(0, 1, max(4, int(width / 2.2))))
+    hairs = max(5, int(width / 1.9))
+    bristles = np.interp(across, np.linspace(-1, 1, hairs), key.normal(0, 1, hairs))
     grain = bristles[None, :] + 0.35 * key.normal(0, 1, along.size)[:, None].cumsum(axis=0) / along.size**0.5
     mixed = 1 / (1 + np.exp(-2.2 * grain - key.normal(0, 0.8)))
     colour = inks[0] + (inks[1] - inks[0]) * mixed[..., None]
-    colour = (colour * (1 + 0.09 * grain[..., None])).clip(0, 1)
-    covers = grain + wetness * (1 - along[:, None] ** 3) - 1.2 * np.abs(across) ** 6 > -1.5 + 1.6 * along[:, None] ** 4
+    colour = (colour * (1 + 0.12 * grain[..., None])).clip(0, 1)
+    covers = grain + wetness * (1 - along[:, None] ** 3) - 1.2 * np.abs(across) ** 6 > -1.4 + 2.0 * along[:, None] ** 4
     thickness = 0.6 + 0.22 * grain + 0.3 * np.abs(across) ** 3 + 0.4 * np.exp(-(((along[:, None] - 0.97) / 0.05) ** 2))
 
     column, row = np.rint(points).astype(int).transpose(2, 0, 1)
@@ -171,8 +176,8 @@ def brushwork(key: np.random.Generator, height: int, width: int) -> np.ndarray:
     """Thousands of strokes, from a broad brush to a fine one, on a warm ground; lit, so that the paint stands up."""
     aspect = width / height
     canvas = np.dstack([np.full((height, width, 3), hex_colours("6b3f2a")[0]), np.zeros((height, width))])
-    for spacing, stroke_length, stroke_width in [(0.030, 0.16, 0.040), (0.017, 0.11, 0.022), (0.0125, 0.075, 0.013)]:
-        rows, columns = np.mgrid[-0.04 : 1.04 : spacing, -0.04 : aspect + 0.04 : spacing]
+    for spacing, stroke_length, stroke_width in [(0.030, 0.17, 0.042), (0.018, 0.12, 0.025), (0.0140, 0.085, 0.016)]:
+        rows, columns = np.mgrid[-0.04:1.04:spacing, -0.04 : aspect + 0.04 : spacing]
         jitter = key.uniform(-0.8, 0.8, (2, rows.size)) * spacing
         y, x = rows.ravel() + jitter[0], columns.ravel() + jitter[1]
         paths = trace(x, y, stroke_length * key.uniform(0.55, 1.25, x.size)) * height
@@ -181,12 +186,110 @@ def brushwork(key: np.random.Generator, height: int, width: int) -> np.ndarray:
         for stroke in key.permutation(x.size):
             pull_brush(key, canvas, paths[stroke], widths[stroke], inks[stroke], wetness=1.3)
     colour, thickness = canvas[..., :3], canvas[..., 3]
-    light = relief(blur(thickness, 1.5), depth=0.55)
+    light = relief(blur(thickness, 1.5), depth=0.7)
     shine = np.maximum(light - 1.12, 0)[..., None] * 0.5
     return (colour * (0.35 + 0.65 * light)[..., None] + shine).clip(0, 1)
 
 
-DRAWINGS = {"brushwork": brushwork}
+# Stained glass: a sun in rings over rows of waves, coloured panes between lead
+
+SUN = np.array([0.80, 0.40])
+RINGS = [
+    "fff6c8 ffe98a", "ffd447 ffb01f", "ff8a1e f2551d ffc23d", "e0242c c01530 ff6a2b", "d03a6a 8a1f7a f0566a",
+    "6a3fd0 8f4ad8 3a4fd0 d668c4", "2a66e0 2f94e8 2445b0 6cc8f0", "1f56c8 1b3aa0 2a90d0 5a6ce0 8fd8ee", "163a9a 2462c8 4a3fb8 1b86b0",
+    "1a4ab0 2f7ad0 6a4ac0 f2b84a 1f9ab8",
+]  # fmt: skip
+"""The colours of the rings, from the sun outwards."""
+WAVES = [
+    "5fd8c0 2fb8b0",
+    "17a090 0f88a8",
+    "8fe0d0 3fc0c8",
+    "1478c0 0f60a8",
+    "3fc8a0 1fa890",
+    "1a58b8 1240a0",
+    "58c8d8 2a98c8",
+    "0f8a88 0f5f90",
+]
+"""The colours of the rows, from the horizon downwards."""
+HORIZON = 0.665
+
+
+def panes(key: np.random.Generator, aspect: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the panes' centres `[n, 2]` and their colours `[n, 3]`."""
+    centres, colours = [], []
+
+    def add(x: float, y: float, names: str) -> None:
+        choice = hex_colours(names)
+        centres.append((x, y))
+        colours.append(choice[key.integers(len(choice))])
+
+    radius = 0.0
+    for ring in range(17):
+        count = 1 if ring == 0 else 6 + 5 * ring
+        for angle in 2 * np.pi * (np.arange(count) + key.uniform(0, 1)) / count + key.normal(
+            0, 0.10 / (ring + 1), count
+        ):
+            reach = radius + key.normal(0, 0.004)
+            x, y = SUN + reach * np.array([np.cos(angle), np.sin(angle)])
+            if -0.1 < x < aspect + 0.1 and -0.1 < y < HORIZON + 0.024 * np.sin(6 * x) - 0.02:
+                add(x, y, RINGS[min(ring, len(RINGS) - 1)])
+        radius += 0.056 + 0.0022 * ring
+    for row in range(10):
+        step = 0.085 + 0.008 * row
+        for x in np.arange(-0.1 + (row % 2) * step / 2, aspect + 0.1, step):
+            glitter = key.random() < 0.8 * np.exp(-(((x - SUN[0]) / (0.06 + 0.02 * row)) ** 2))
+            y = HORIZON + 0.02 + 0.0405 * row + 0.024 * np.sin(6 * x + 0.9 * row) + key.normal(0, 0.003)
+            add(x + key.normal(0, 0.010), y, "ffe27a ffc04a ff9a4a fff2c0" if glitter else WAVES[row % len(WAVES)])
+    return np.array(centres), np.array(colours)
+
+
+def nearest_panes(x: np.ndarray, y: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns each point's pane, its distance to the pane's border, and to the second nearest border (where leads meet)."""
+    block, count = 8, min(14, len(centres))
+    coarse = np.stack([x[::block, ::block], y[::block, ::block]], axis=-1)
+    order = np.argsort(((coarse[:, :, None] - centres) ** 2).sum(-1).astype(np.float32), axis=-1)[..., :count]
+    near = order.repeat(block, axis=0).repeat(block, axis=1)[: x.shape[0], : x.shape[1]]
+    squared = (x[..., None] - centres[near, 0]) ** 2 + (y[..., None] - centres[near, 1]) ** 2
+    first = np.argmin(squared, axis=-1)[..., None]
+    pane = np.take_along_axis(near, first, axis=-1)
+    apart = np.linalg.norm(centres[near] - centres[pane], axis=-1)
+    border = (squared - np.take_along_axis(squared, first, axis=-1)) / (2 * np.maximum(apart, 1e-9))
+    np.put_along_axis(border, first, np.inf, axis=-1)
+    border.partition(1, axis=-1)
+    return pane[..., 0], border[..., 0], border[..., 1]
+
+
+def stained_glass(key: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Panes of hand-blown glass with the light behind them, held by lead."""
+    aspect = width / height
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : aspect : width * 1j]
+    x = x + 0.010 * smooth_noise(key, height, width, 7, 2)
+    y = y + 0.010 * smooth_noise(key, height, width, 7, 2)
+    centres, colours = panes(key, aspect)
+    pane, border, corner = nearest_panes(x, y, centres)
+
+    turn = key.uniform(0, 2 * np.pi, len(centres))[pane]
+    ramp = ((x - centres[pane, 0]) * np.cos(turn) + (y - centres[pane, 1]) * np.sin(turn)) / 0.04
+    streaks = smooth_noise(key, height, width, 26, 3)
+    swirl = np.sin(2.4 * streaks + 40 * (x * np.sin(turn) + y * np.cos(turn)) + 6 * turn)
+    ripple = relief(height / 1150 * (9 * streaks + 2.2 * smooth_noise(key, height, width, 95, 2)), depth=0.45)
+    glow = 0.82 + 0.35 * np.exp(-((x - SUN[0]) ** 2 + (y - SUN[1]) ** 2) / 0.22)
+    light = glow * (1 + 0.22 * ramp + 0.10 * swirl) * (0.55 + 0.45 * ripple) * (1 - 0.4 * np.exp(-border / 0.006))
+    tone = colours[pane] ** (1.15 - 0.25 * ramp.clip(-1, 1))[..., None]  # the thick side of a pane is more saturated
+    glass = (tone * light[..., None] * key.uniform(0.82, 1.12, len(centres))[pane][..., None]).clip(0, 1.3)
+
+    half = 0.0045 + 0.0010 * smooth_noise(key, height, width, 9, 2) + 0.0035 * np.exp(-corner / 0.006)
+    profile = np.sqrt((1 - (border / half) ** 2).clip(0, 1))
+    hammered = profile * (1 + 0.10 * smooth_noise(key, height, width, 60, 2))
+    metal = 0.10 * relief(hammered * height / 190, depth=0.8).clip(0.2, None) ** 1.6
+    lead = metal[..., None] * [0.95, 1.0, 1.12]
+    opaque = ((half - border) * height / 1.5 + 0.5).clip(0, 1)[..., None]
+    window = glass * (1 - opaque) + lead * opaque
+    bloom = blur(np.maximum(window - 0.45, 0), height / 45) * 0.55 + blur(window, height / 18) * 0.10
+    return (window + bloom).clip(0, 1)
+
+
+DRAWINGS = {"brushwork": brushwork, "stained_glass": stained_glass}
 
 
 def draw(name: str, *, width: int, seed: int = 0) -> np.ndarray:

@@ -127,4 +127,4 @@ def check_output(output: Path, overwrite: bool) -> None:
     if output.is_dir():
         raise JaxstyleError(f"{output}: is a folder; expected a file.")
     if output.exists() and not overwrite:
-        raise JaxstyleError(f"{output}: exists already; choose another name, or --overwrite.")
+        raise JaxstyleError(f"{output}: exists already; choose another name, or say --force.")

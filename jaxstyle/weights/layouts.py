@@ -155,4 +155,5 @@ def _converted(layer: str, part: str, array: np.ndarray, axes: str) -> np.ndarra
         raise JaxstyleError(f"{layer}.{part}: the shape is {array.shape} ({axes}); VGG-19 has {shape} (HWIO).")
     if array.dtype.kind != "f":
         raise JaxstyleError(f"{layer}.{part}: the type is {array.dtype}; expected floats.")
-    return np.ascontiguousarray(array.transpose(permutation), dtype=np.float32)
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which `check_parameters` refuses
+        return np.ascontiguousarray(array.transpose(permutation), dtype=np.float32)

@@ -1,14 +1,13 @@
 """MatConvNet's `imagenet-vgg-verydeep-19.mat`, in its old and its current nesting."""
 
-import io
 from typing import Any
 
 import numpy as np
-import scipy.io
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.layers import LAYERS
 from jaxstyle.weights.fingerprint import exchanges_height_and_width
+from jaxstyle.weights.mat5 import read_variables
 
 
 def is_matlab(data: bytes) -> bool:
@@ -29,14 +28,14 @@ def read_mat(data: bytes) -> dict[str, np.ndarray]:
     """
     if data.startswith(b"MATLAB 7.3"):
         raise JaxstyleError("a MATLAB file of version 7.3; save it again with MATLAB's save(…, '-v7').")
-    contents = scipy.io.loadmat(io.BytesIO(data), variable_names=["layers"], simplify_cells=True)
-    if "layers" not in contents:
-        raise JaxstyleError("the MATLAB file has no variable 'layers'; expected MatConvNet's network.")
-    pairs = [pair for layer in np.ravel(contents["layers"]) if (pair := _weights_of(layer)) is not None]
+    layers = read_variables(data).get("layers")
+    if not isinstance(layers, list):
+        raise JaxstyleError("the MATLAB file has no list of 'layers'; expected MatConvNet's network.")
+    pairs = [pair for layer in layers if (pair := _weights_of(layer)) is not None]
     if len(pairs) < len(LAYERS):
         raise JaxstyleError(f"the MATLAB file has {len(pairs)} layers with weights; VGG-19 has {len(LAYERS)} or more.")
-    kernels = [np.asarray(kernel) for kernel, _ in pairs[: len(LAYERS)]]
-    biases = [np.ravel(bias) for _, bias in pairs[: len(LAYERS)]]
+    kernels = [kernel for kernel, _ in pairs[: len(LAYERS)]]
+    biases = [bias.ravel() for _, bias in pairs[: len(LAYERS)]]
     if any(kernel.ndim != 4 for kernel in kernels):
         raise JaxstyleError("the MATLAB file's first sixteen weights are not all convolutions.")
     kernels[0] = kernels[0][:, :, ::-1]
@@ -48,13 +47,11 @@ def read_mat(data: bytes) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _weights_of(layer: Any) -> tuple[Any, Any] | None:
+def _weights_of(layer: Any) -> tuple[np.ndarray, np.ndarray] | None:
     """A layer's kernel and bias: `weights = {W, b}`, or `filters` and `biases` in the oldest files."""
     if not isinstance(layer, dict):
         return None
-    if "filters" in layer and "biases" in layer:
-        return layer["filters"], layer["biases"]
-    weights = layer.get("weights")
-    if isinstance(weights, np.ndarray | list) and len(weights) == 2:
-        return weights[0], weights[1]
+    match layer.get("weights", [layer.get("filters"), layer.get("biases")]):
+        case [np.ndarray() as kernel, np.ndarray() as bias]:
+            return kernel, bias
     return None

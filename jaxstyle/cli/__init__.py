@@ -1,0 +1,8 @@
+"""The command line: parse, call, print.
+
+Exit status: 0 done, 2 the user's mistake (one message, no traceback), 130 interrupted (the picture so far is saved).
+"""
+
+from jaxstyle.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,171 @@
+"""The commands that make pictures. What is slow to import is imported where it is used, so that `--help` is quick."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from jaxstyle.cli.show import complain, tell
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.version import __version__
+
+INTERRUPTED = 130
+MISTAKE = 2
+
+
+class Commands(TyperGroup):
+    """Turns what a user can cause into a message and an exit status, never a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except JaxstyleError as error:
+            complain(str(error))
+            raise typer.Exit(MISTAKE) from None
+        except KeyboardInterrupt:
+            complain("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    name="jaxstyle",
+    cls=Commands,
+    help="Image style transfer by optimization, after Gatys, Ecker and Bethge (CVPR 2016).\n\n"
+    "Start with: jaxstyle transfer photo.jpg painting.jpg -o out.png",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a key of the experiment; may be repeated."),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="The run's folder. Default: runs/NAME/TIME in the current folder."),
+]
+
+
+def main() -> None:
+    """The entry point of the `jaxstyle` command."""
+    from jaxstyle.cli import images, weights
+
+    app.add_typer(weights.app, name="weights")
+    app.add_typer(images.app, name="images")
+    app()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jaxstyle {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="An experiment file (.toml), or a run's experiment.json.")
+    ],
+    overrides: Overrides = None,
+    out: Folder = None,
+) -> None:
+    """Run an experiment file and record it.
+
+    Example: jaxstyle run experiments/quickstart.toml --set image.size=384 --set loss.style_weight=2
+    """
+    from jaxstyle.cli.work import run_experiment
+    from jaxstyle.config import load_experiment
+
+    experiment = load_experiment(file, overrides or ())
+    name = file.parent.name if file.name == "experiment.json" else file.stem
+    _exit(run_experiment(experiment, source=str(file), name=name, folder=out))
+
+
+@app.command()
+def transfer(
+    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The picture whose content is kept.")],
+    style: Annotated[list[str], typer.Argument(metavar="STYLE...", help="The picture, or pictures, of the style.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT.png", help="Where the result goes: .png, .jpg, .tif, .webp.")
+    ],
+    size: Annotated[int | None, typer.Option(help="The long side in pixels (image.size).")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Steps of the optimizer (optimizer.iterations).")] = None,
+    content_weight: Annotated[
+        float | None, typer.Option(help="α (loss.content_weight): more keeps more content.")
+    ] = None,
+    style_weight: Annotated[float | None, typer.Option(help="β (loss.style_weight).")] = None,
+    start: Annotated[str | None, typer.Option(help="content, style, noise or a picture (start.method).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the noise (start.seed).")] = None,
+    overrides: Overrides = None,
+    out: Folder = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT.png if it exists.")] = False,
+) -> None:
+    """Give one picture the style of another.
+
+    Every key of an experiment file can be set with --set.
+
+    Example: jaxstyle transfer photo.jpg painting.jpg -o out.png --size 384 --set optimizer.method=adam
+    """
+    from jaxstyle.cli.work import run_experiment
+    from jaxstyle.config import experiment_from_mapping
+
+    shorthands = {
+        "image.size": size,
+        "optimizer.iterations": iterations,
+        "loss.content_weight": content_weight,
+        "loss.style_weight": style_weight,
+        "start.method": start,
+        "start.seed": seed,
+    }
+    settings = [f"{key}={value}" for key, value in shorthands.items() if value is not None]
+    experiment = experiment_from_mapping(
+        {
+            "title": f"{Path(content).stem} in the style of {Path(style[0]).stem}",
+            "image": {"content": content, "style": style},
+        },
+        source="jaxstyle transfer",
+        folder=Path.cwd(),
+        overrides=[*settings, *(overrides or ())],
+    )
+    status = run_experiment(
+        experiment, source="jaxstyle transfer", name=output.stem, folder=out, copy_to=output, force=force
+    )
+    _exit(status)
+
+
+def _exit(status: str) -> None:
+    raise typer.Exit(INTERRUPTED if status == "interrupted" else 0)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file.")],
+    overrides: Overrides = None,
+) -> None:
+    """Check an experiment file and its pictures without running it, and show every setting."""
+    from jaxstyle.cli.work import check_experiment
+    from jaxstyle.config import load_experiment
+
+    check_experiment(load_experiment(file, overrides or ()), source=str(file))
+
+
+@app.command()
+def doctor() -> None:
+    """Show versions, the device, the weights and the folders in use; for a question or a report of a fault."""
+    from jaxstyle.cli.work import diagnose
+
+    for line in diagnose():
+        tell(line)

@@ -1,0 +1,105 @@
+"""How the command line speaks: messages, errors and progress."""
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from jaxstyle.optimizers import Iteration
+
+LINE_EVERY = 5.0
+"""Seconds between lines of progress where there is no terminal to draw a bar on."""
+
+output = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def tell(message: str) -> None:
+    """Prints a line."""
+    output.print(escape(message))
+
+
+def complain(message: str) -> None:
+    """Prints an error, every line of it."""
+    for line in message.splitlines() or [""]:
+        errors.print(f"[red]error:[/red] {escape(line)}")
+
+
+class Watching:
+    """Progress of one optimization: a bar on a terminal, a line now and then elsewhere.
+
+    Shows the iteration, the evaluations of loss and gradient, the loss, the seconds, and an estimate of the end.
+    """
+
+    def __init__(self, iterations: int, label: str = ""):
+        """Prepares for a run of `iterations` steps."""
+        self._iterations = iterations
+        self._label = f"{label}: " if label else ""
+        self._last_line = 0.0
+        self._bar = (
+            Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+                TextColumn("{task.fields[facts]}"),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[left]}"),
+                console=output,
+            )
+            if output.is_terminal
+            else None
+        )
+        self._task = (
+            self._bar.add_task("preparing", total=iterations, facts="", left="") if self._bar is not None else None
+        )
+
+    def __enter__(self) -> Self:
+        """Starts drawing."""
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stops drawing."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def say(self, message: str) -> None:
+        """Says what is being done before the first iteration."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, description=escape(self._label + message))
+        else:
+            tell(self._label + message)
+            sys.stdout.flush()
+
+    def __call__(self, iterations: "Sequence[Iteration]") -> None:
+        """Shows the newest of some iterations."""
+        if not iterations:
+            return
+        newest = iterations[-1]
+        facts = f"evaluations {newest.evaluations}  loss {newest.loss:.4g}"
+        remaining = (self._iterations - newest.iteration) * newest.seconds / max(newest.iteration, 1)
+        left = f"about {_duration(remaining)} left" if newest.iteration else ""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(
+                self._task, description=f"{self._label}iteration", completed=newest.iteration, facts=facts, left=left
+            )
+        elif time.monotonic() - self._last_line > LINE_EVERY or newest.iteration >= self._iterations:
+            self._last_line = time.monotonic()
+            where = f"iteration {newest.iteration}/{self._iterations}"
+            tell(f"{self._label}{where}  {facts}  {_duration(newest.seconds)}  {left}".rstrip())
+            sys.stdout.flush()
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

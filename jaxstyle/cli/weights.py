@@ -1,0 +1,105 @@
+"""`jaxstyle weights`: fetch, list, verify, convert, normalize."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jaxstyle.cli.show import output, tell
+from jaxstyle.errors import JaxstyleError
+
+app = typer.Typer(help="The network's weights: fetch, list, verify, convert, normalize.", no_args_is_help=True)
+
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
+
+
+@app.command()
+def fetch(
+    name: Annotated[
+        str, typer.Argument(help="vgg19 (Oxford), or vgg19-normalized, which is derived from it.")
+    ] = "vgg19",
+    force: Force = False,
+) -> None:
+    """Fetch a set of weights and convert it; nothing is fetched that is there already."""
+    from jaxstyle import weights
+
+    tell(f"{name}: {weights.fetch(name, force=force, progress=tell)}")
+
+
+@app.command("list")
+def list_sets() -> None:
+    """List the sets that are known and those that are in the store."""
+    from jaxstyle import weights
+
+    tell(f"store: {weights.store_folder()}")
+    for entry in weights.available():
+        tell(f"  {entry.name:<18} {'here' if entry.path else 'not here'}  {entry.description}")
+
+
+@app.command()
+def verify(
+    name: Annotated[
+        str | None, typer.Argument(help="A set or a converted file; all that are in the store if absent.")
+    ] = None,
+) -> None:
+    """Prove that converted weights are complete and, for known sets, that they are the known numbers."""
+    from jaxstyle import weights
+
+    results = weights.verify(name)
+    for result in results:
+        tell(f"{'ok' if result.ok else 'BAD'}  {result.name}: {result.message}")
+    if not results:
+        tell("nothing in the store yet; `jaxstyle weights fetch` brings the default set")
+    if not all(result.ok for result in results):
+        raise typer.Exit(2)
+
+
+@app.command()
+def convert(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Weights as another program wrote them; see docs/weights.md.")
+    ],
+    out: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.safetensors", help="The converted file.")],
+    network: Annotated[
+        str | None, typer.Option(help="oxford, torchvision or oxford-normalized, where the file cannot show it.")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Convert a weight file of another program; nothing in it is ever executed."""
+    from jaxstyle import weights
+
+    path = weights.convert(file, out, network=network, overwrite=force)
+    found = weights.load_converted(path)
+    tell(f"{path}: {found.network}, sha256 {found.sha256}")
+
+
+@app.command()
+def normalize(
+    images: Annotated[Path, typer.Option("--images", metavar="DIR", help="A folder of pictures to measure on.")],
+    out: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.safetensors", help="The normalized set.")],
+    source: Annotated[str, typer.Option("--weights", help="The set to normalize.")] = "vgg19",
+    pooling: Annotated[str, typer.Option(help="max, as the network was trained, or average.")] = "max",
+    force: Force = False,
+) -> None:
+    """Scale every filter so that its mean activation on your own pictures is 1 (Gatys et al., Sec. 2)."""
+    from rich.progress import Progress
+
+    from jaxstyle import weights
+    from jaxstyle.calibration import measure_mean_activations
+    from jaxstyle.gallery import SUFFIXES
+
+    if not images.is_dir():
+        raise JaxstyleError(f"{images}: not a folder of pictures")
+    pictures = sorted(path for path in images.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not pictures:
+        raise JaxstyleError(f"{images}: no pictures in it; looked for {', '.join(SUFFIXES)}")
+    original = weights.load(source, progress=tell)
+    with Progress(console=output, transient=True) as progress:
+        task = progress.add_task("mean activations", total=len(pictures))
+        means = measure_mean_activations(
+            original, pictures, pooling=pooling, advance=lambda path: progress.advance(task)
+        )
+    path = weights.normalize_to(
+        original, means, out, measured_on=f"{len(pictures)} pictures, {pooling} pooling", overwrite=force
+    )
+    tell(f"{path}: normalized on {len(pictures)} pictures")

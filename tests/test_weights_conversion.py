@@ -1,0 +1,154 @@
+import hashlib
+import re
+
+import numpy as np
+import pytest
+from weights_writers import ADAIN, TORCHVISION, by_number, oihw, random_parameters, torch_legacy, torch_zip, vgg19
+
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.layers import LAYERS
+from jaxstyle.weights import NETWORKS, convert, default_mean_activations, load_converted, normalize_to
+from jaxstyle.weights.converted import read_metadata
+from jaxstyle.weights.normalize import normalize_parameters
+
+FEATURES = by_number("features.", TORCHVISION)
+
+
+@pytest.fixture(scope="module")
+def unknown(tmp_path_factory):
+    """A complete file that does not show which network it is."""
+    path = tmp_path_factory.mktemp("foreign") / "mine.pth"
+    path.write_bytes(torch_zip(oihw(random_parameters(), FEATURES)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def oxford(tmp_path_factory):
+    path = tmp_path_factory.mktemp("foreign") / "vgg19-d01eb7cb.pth"
+    path.write_bytes(torch_legacy(oihw(vgg19().parameters, FEATURES)))
+    return path
+
+
+def test_the_same_names_hide_different_networks_and_the_numbers_decide(oxford, tmp_path):
+    output = convert(oxford, tmp_path / "out.safetensors")
+    weights = load_converted(output)
+    assert weights.network == "oxford"
+    assert weights.preprocessing == NETWORKS["oxford"].preprocessing
+    assert weights.metadata["content_sha256"] == vgg19().metadata["content_sha256"]
+    assert weights.metadata["source_sha256"] == hashlib.sha256(oxford.read_bytes()).hexdigest()
+    assert weights.metadata["source"].startswith("vgg19-d01eb7cb.pth (PyTorch's legacy form")
+    assert weights.metadata["licence"] == "CC-BY-4.0"
+    assert "Simonyan" in weights.metadata["attribution"]
+
+
+def test_a_file_that_cannot_show_it_asks(unknown, tmp_path):
+    with pytest.raises(JaxstyleError, match=r"mine\.pth: the file does not show .* --network torchvision"):
+        convert(unknown, tmp_path / "out.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_answer_is_bound_to_the_file(unknown, tmp_path):
+    weights = load_converted(convert(unknown, tmp_path / "out.safetensors", network="torchvision"))
+    assert weights.network == "torchvision"
+    assert weights.preprocessing == NETWORKS["torchvision"].preprocessing
+
+
+@pytest.mark.parametrize("network", ["oxford", "oxford-normalized"])
+def test_another_network_cannot_be_called_oxford(unknown, tmp_path, network):
+    with pytest.raises(JaxstyleError, match="its numbers are not the Oxford network's"):
+        convert(unknown, tmp_path / "out.safetensors", network=network)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_oxford_network_cannot_be_called_something_else(oxford, tmp_path):
+    with pytest.raises(JaxstyleError, match="--network torchvision: but the file shows that it is oxford"):
+        convert(oxford, tmp_path / "out.safetensors", network="torchvision")
+
+
+def test_a_retrained_oxford_network_asks_for_its_preprocessing(tmp_path):
+    parameters = dict(vgg19().parameters)
+    parameters["conv5_1"] = {**parameters["conv5_1"], "bias": parameters["conv5_1"]["bias"] + 1}
+    path = tmp_path / "tuned.pth"
+    path.write_bytes(torch_zip(oihw(parameters, FEATURES)))
+    output = tmp_path / "out.safetensors"
+    with pytest.raises(JaxstyleError, match="conv1_1 is the Oxford network's, but not every layer is"):
+        convert(path, output)
+    assert load_converted(convert(path, output, network="oxford")).network == "oxford"
+
+
+def test_adains_file_is_the_normalized_network_with_its_own_preprocessing(tmp_path):
+    normalized = normalize_parameters(vgg19().parameters, default_mean_activations("average"))
+    front = {
+        "0.weight": 128 * np.eye(3, dtype=np.float32)[::-1, :, None, None],
+        "0.bias": np.array([-1, -2, -3], np.float32),
+    }
+    path = tmp_path / "vgg_normalised.pth"
+    path.write_bytes(torch_legacy(front | oihw(normalized, by_number("", ADAIN))))
+    weights = load_converted(convert(path, tmp_path / "out.safetensors"))
+    assert weights.network == "oxford-normalized"
+    assert (weights.preprocessing.order, weights.preprocessing.scale) == ("bgr", 128)
+    assert weights.preprocessing.mean == (1, 2, 3)
+
+
+def test_outputs_that_are_refused(unknown, tmp_path):
+    existing = tmp_path / "existing.safetensors"
+    existing.write_text("precious")
+    folder = tmp_path / "folder.safetensors"
+    folder.mkdir()
+    for output, message in (
+        (existing, "exists already"),
+        (folder, "is a folder"),
+        (tmp_path / "out.pth", r"end in \.safetensors; try .*out\.safetensors"),
+    ):
+        with pytest.raises(JaxstyleError, match=message):
+            convert(unknown, output, network="torchvision")
+    assert existing.read_text() == "precious"
+    convert(unknown, existing, network="torchvision", overwrite=True)
+    assert load_converted(existing).name == "existing"
+
+
+def test_a_failed_conversion_leaves_the_old_file(tmp_path):
+    source, output = tmp_path / "broken.pth", tmp_path / "out.safetensors"
+    source.write_bytes(torch_zip(oihw(random_parameters(), FEATURES))[:-100_000])
+    output.write_text("precious")
+    with pytest.raises(JaxstyleError, match=r"broken\.pth: the file is damaged"):
+        convert(source, output, network="torchvision", overwrite=True)
+    assert output.read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.pth", "out.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "cannot be read"), (b"", "is empty"), (b"text", "not a known")]
+)
+def test_sources_that_are_refused(tmp_path, content, message):
+    source = tmp_path / "source.pth"
+    if content is not None:
+        source.write_bytes(content)
+    with pytest.raises(JaxstyleError, match=rf"source\.pth: .*{message}"):
+        convert(source, tmp_path / "out.safetensors")
+
+
+def test_an_unknown_network_name(unknown, tmp_path):
+    with pytest.raises(JaxstyleError, match=r"unknown network 'oxferd'; did you mean 'oxford'\? Networks: oxford, "):
+        convert(unknown, tmp_path / "out.safetensors", network="oxferd")
+
+
+def test_deriving_a_normalized_set_says_from_what_and_with_what(tmp_path):
+    means = {layer: np.full_like(values, 2) for layer, values in default_mean_activations().items()}
+    output = normalize_to(vgg19(), means, tmp_path / "n.safetensors", measured_on="two test pictures, max pooling")
+    weights = load_converted(output)
+    assert weights.network == "oxford-normalized"
+    assert weights.metadata["source_sha256"] == vgg19().sha256
+    assert weights.metadata["mean_activations"] == "two test pictures, max pooling"
+    assert "rescaled after Gatys" in weights.metadata["attribution"]
+    np.testing.assert_array_equal(weights.parameters["conv3_1"]["bias"], vgg19().parameters["conv3_1"]["bias"] / 2)
+    assert list(weights.parameters) == list(LAYERS)
+    with pytest.raises(JaxstyleError, match="only the Oxford network is normalized; this is oxford-normalized"):
+        normalize_to(weights, means, tmp_path / "twice.safetensors", measured_on="")
+
+
+def test_a_converted_file_converts_again(tmp_path):
+    output = convert(vgg19().path, tmp_path / "copy.safetensors")
+    same = ("content_sha256", "network", "preprocessing")
+    assert [read_metadata(output)[key] for key in same] == [vgg19().metadata[key] for key in same]
+    assert re.fullmatch("[0-9a-f]{64}", load_converted(output).sha256)
