@@ -32,6 +32,7 @@ class Run:
       folder: the record.
       picture: the picture in it.
       metadata: what travels in the picture.
+      metrics: what was measured on it.
       notes: what was done to the pictures on the way in.
     """
 
@@ -39,6 +40,7 @@ class Run:
     folder: Path
     picture: Path
     metadata: dict[str, str]
+    metrics: dict[str, Any]
     notes: tuple[str, ...]
 
 
@@ -49,6 +51,7 @@ def run(
     say: Callable[[str], None] = lambda message: None,
     watch: Watch = lambda iterations: None,
     interrupted: Callable[[], bool] = lambda: False,
+    **facts: Any,
 ) -> Run:
     """Runs one experiment and records it.
 
@@ -58,6 +61,7 @@ def run(
       say: told what is being done.
       watch: told of iterations as they come.
       interrupted: asked between evaluations; true ends the run, and the best picture so far is saved.
+      **facts: what else the manifest should hold.
 
     Raises:
       JaxstyleError: a picture, the weights or the folder are not what they should be; the record says `failed`.
@@ -65,6 +69,7 @@ def run(
     if experiment.sweep is not None:
         raise JaxstyleError("an experiment with a sweep is several runs; expand it first")
     with recording(folder, experiment) as notebook:
+        notebook.update(title=experiment.title, **facts)
         pictures = read_pictures(experiment)
         weights = load_weights(experiment.network.weights, progress=say)
         notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
@@ -75,6 +80,7 @@ def run(
         result = _optimize(experiment, prepared, notebook, metadata, watch, interrupted)
         metadata["jaxstyle:status"] = str(result.status)
         picture = notebook.save_picture(record.RESULT, result.image, bits=experiment.output.bits, metadata=metadata)
+        metrics = measure_result(prepared, result.image)
         notebook.close(
             str(result.status),
             evaluations=result.evaluations,
@@ -83,9 +89,9 @@ def run(
             compile_seconds=result.compile_seconds,
             run_seconds=result.run_seconds,
             peak_memory_bytes=record.peak_memory_bytes(),
-            metrics=measure_result(prepared, result.image),
+            metrics=metrics,
         )
-    return Run(result, folder, picture, metadata, _notes(pictures))
+    return Run(result, folder, picture, metadata, metrics, _notes(pictures))
 
 
 def _optimize(

@@ -7,7 +7,6 @@ edges are smooth. Pictures are float arrays `[height, width, 3]`; points are `x,
 """
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -143,7 +142,7 @@ def pull_brush(
 ) -> None:
     """Pulls a brush of many bristles along a path, into `canvas`: colour and, last, thickness.
 
-    Two half-mixed inks streak across the brush; towards the end it runs dry, and single bristles let the ground through.
+    Two half-mixed inks streak across the brush; towards the end it runs dry, and lets the ground through.
     """
     size = np.array(canvas.shape[:2])
     length = np.linalg.norm(np.diff(path, axis=0), axis=1).sum()
@@ -194,22 +193,16 @@ def brushwork(key: np.random.Generator, height: int, width: int) -> np.ndarray:
 # Stained glass: a sun in rings over rows of waves, coloured panes between lead
 
 SUN = np.array([0.80, 0.40])
-RINGS = [
-    "fff6c8 ffe98a", "ffd447 ffb01f", "ff8a1e f2551d ffc23d", "e0242c c01530 ff6a2b", "d03a6a 8a1f7a f0566a",
-    "6a3fd0 8f4ad8 3a4fd0 d668c4", "2a66e0 2f94e8 2445b0 6cc8f0", "1f56c8 1b3aa0 2a90d0 5a6ce0 8fd8ee", "163a9a 2462c8 4a3fb8 1b86b0",
-    "1a4ab0 2f7ad0 6a4ac0 f2b84a 1f9ab8",
-]  # fmt: skip
+RINGS = """
+    fff6c8 ffe98a, ffd447 ffb01f, ff8a1e f2551d ffc23d, e0242c c01530 ff6a2b, d03a6a 8a1f7a f0566a,
+    6a3fd0 8f4ad8 3a4fd0 d668c4, 2a66e0 2f94e8 2445b0 6cc8f0, 1f56c8 1b3aa0 2a90d0 5a6ce0 8fd8ee,
+    163a9a 2462c8 4a3fb8 1b86b0, 1a4ab0 2f7ad0 6a4ac0 f2b84a 1f9ab8
+""".split(",")
 """The colours of the rings, from the sun outwards."""
-WAVES = [
-    "5fd8c0 2fb8b0",
-    "17a090 0f88a8",
-    "8fe0d0 3fc0c8",
-    "1478c0 0f60a8",
-    "3fc8a0 1fa890",
-    "1a58b8 1240a0",
-    "58c8d8 2a98c8",
-    "0f8a88 0f5f90",
-]
+WAVES = """
+    5fd8c0 2fb8b0, 17a090 0f88a8, 8fe0d0 3fc0c8, 1478c0 0f60a8, 3fc8a0 1fa890,
+    1a58b8 1240a0, 58c8d8 2a98c8, 0f8a88 0f5f90
+""".split(",")
 """The colours of the rows, from the horizon downwards."""
 HORIZON = 0.665
 
@@ -244,7 +237,7 @@ def panes(key: np.random.Generator, aspect: float) -> tuple[np.ndarray, np.ndarr
 
 
 def nearest_panes(x: np.ndarray, y: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns each point's pane, its distance to the pane's border, and to the second nearest border (where leads meet)."""
+    """Returns each point's pane, and how far off the pane's border and the second nearest border are."""
     block, count = 8, min(14, len(centres))
     coarse = np.stack([x[::block, ::block], y[::block, ::block]], axis=-1)
     order = np.argsort(((coarse[:, :, None] - centres) ** 2).sum(-1).astype(np.float32), axis=-1)[..., :count]

@@ -91,13 +91,13 @@ def run(
 
     experiment = load_experiment(file, overrides or ())
     name = file.parent.name if file.name == "experiment.json" else file.stem
-    _exit(run_experiment(experiment, source=str(file), name=name, folder=out))
+    raise typer.Exit(run_experiment(experiment, source=str(file), name=name, folder=out))
 
 
 @app.command()
 def transfer(
     content: Annotated[str, typer.Argument(metavar="CONTENT", help="The picture whose content is kept.")],
-    style: Annotated[list[str], typer.Argument(metavar="STYLE...", help="The picture, or pictures, of the style.")],
+    style: Annotated[list[str], typer.Argument(metavar="STYLE", help="The picture, or pictures, of the style.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUT.png", help="Where the result goes: .png, .jpg, .tif, .webp.")
     ],
@@ -143,11 +143,7 @@ def transfer(
     status = run_experiment(
         experiment, source="jaxstyle transfer", name=output.stem, folder=out, copy_to=output, force=force
     )
-    _exit(status)
-
-
-def _exit(status: str) -> None:
-    raise typer.Exit(INTERRUPTED if status == "interrupted" else 0)
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -9,11 +9,13 @@ from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import output_format, read_picture, write_picture
 from jaxstyle.interrupt import interruptible
-from jaxstyle.optimizers import Status
+from jaxstyle.members import TABLE, run_members
+from jaxstyle.optimizers import Result, Status
 from jaxstyle.runs import run
-from jaxstyle.sweep import expand
+from jaxstyle.sweep import Member, expand
 from jaxstyle.version import __version__
 
+DONE, MISTAKE, INTERRUPTED = 0, 2, 130
 RUNS = Path("runs")
 
 
@@ -25,29 +27,50 @@ def run_experiment(
     folder: Path | None,
     copy_to: Path | None = None,
     force: bool = False,
-) -> Status:
-    """Runs an experiment and says where the picture is; returns how it ended."""
+) -> int:
+    """Runs an experiment, or every member of its sweep, and says where the pictures are; returns the exit status."""
     if copy_to is not None:
         output_format(copy_to, bits=experiment.output.bits)
         if copy_to.exists() and not force:
             raise JaxstyleError(f"{copy_to}: exists already; choose another name, or --force to replace it")
+    members = expand(experiment, source=source)
     folder = folder or record.new_folder(RUNS, name)
+    if experiment.sweep is not None:
+        return _run_sweep(experiment, members, folder)
     with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
         finished = run(experiment, folder, say=watching.say, watch=watching, interrupted=interrupted)
-    result = finished.result
     for note in finished.notes:
         tell(f"note: {note}")
-    shown = finished.picture
     if copy_to is not None:
-        metadata = finished.metadata
-        write_picture(copy_to, result.image, bits=experiment.output.bits, metadata=metadata)
-        shown = copy_to
-    tell(f"{result.status}: {result.evaluations} evaluations in {result.run_seconds:.0f} s, loss {result.loss:.5g}")
-    if result.status is Status.INTERRUPTED:
-        tell("interrupted: the best picture so far is saved")
+        write_picture(copy_to, finished.result.image, bits=experiment.output.bits, metadata=finished.metadata)
+    tell(_summary(finished.result))
     tell(f"record:  {finished.folder}")
-    tell(f"picture: {shown}")
-    return result.status
+    tell(f"picture: {copy_to or finished.picture}")
+    return INTERRUPTED if finished.result.status is Status.INTERRUPTED else DONE
+
+
+def _run_sweep(experiment: Experiment, members: list[Member], folder: Path) -> int:
+    tell(f"{len(members)} members")
+
+    def watcher(member: Member) -> Watching:
+        return Watching(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
+
+    with interruptible() as interrupted:
+        outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted)
+    for outcome in outcomes:
+        end = _summary(outcome.run.result) if outcome.run else f"failed: {outcome.error}"
+        tell(f"{outcome.member.index}: {outcome.member.label}: {end}")
+    tell(f"record: {folder}")
+    tell(f"table:  {folder / TABLE}")
+    if len(outcomes) < len(members) or any(outcome.status == Status.INTERRUPTED for outcome in outcomes):
+        return INTERRUPTED
+    return DONE if all(outcome.run for outcome in outcomes) else MISTAKE
+
+
+def _summary(result: Result) -> str:
+    best = "; the best picture so far is saved" if result.status is Status.INTERRUPTED else ""
+    work = f"{result.evaluations} evaluations in {result.run_seconds:.0f} s"
+    return f"{result.status}: {work}, loss {result.loss:.5g}{best}"
 
 
 def check_experiment(experiment: Experiment, *, source: str) -> None:

@@ -1,0 +1,30 @@
+# `make demo` gives a first picture, `make test` runs every test. Both install what they need into .venv, once.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := .venv/.installed
+
+.PHONY: demo test lint clean
+
+demo: $(SETUP)-demo
+	$(BIN)/jaxstyle run experiments/quickstart.toml
+
+test: $(SETUP)-test
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+lint: $(SETUP)-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+# A file whose time says when the extra was last installed: nothing is installed again until pyproject.toml changes.
+$(SETUP)-%: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "jaxstyle needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing jaxstyle[$*] into .venv (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+clean:
+	rm -rf .venv

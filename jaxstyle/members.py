@@ -1,0 +1,128 @@
+"""A sweep's members one after another, each with its own record; one that fails does not stop the others."""
+
+import contextlib
+import csv
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from jaxstyle.config import Experiment
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.optimizers import Iteration
+from jaxstyle.record import EXPERIMENT, write_json
+from jaxstyle.runs import Run, run
+from jaxstyle.sweep import Member
+
+MEMBERS, TABLE = "members", "table.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How one member ended: with a run, or with the reason why it failed."""
+
+    member: Member
+    run: Run | None
+    error: str | None
+
+    @property
+    def status(self) -> str:
+        """The run's status, or `failed`."""
+        return str(self.run.result.status) if self.run else "failed"
+
+
+class Watching(Protocol):
+    """Somebody who is told what is done and shown a member's iterations."""
+
+    def say(self, message: str) -> None:
+        """Hears what is being done."""
+
+    def __call__(self, iterations: Sequence[Iteration]) -> None:
+        """Sees the iterations that are new."""
+
+
+Watcher = Callable[[Member], contextlib.AbstractContextManager[Watching]]
+"""Gives each member's watching, entered before the member begins and left when it has ended."""
+
+
+def run_members(
+    experiment: Experiment,
+    members: Sequence[Member],
+    folder: Path,
+    *,
+    watcher: Watcher,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> list[Outcome]:
+    """Runs the members of a sweep into `folder/members/<n>`, and keeps `folder/table.csv` up to date.
+
+    Args:
+      experiment: the sweep, recorded as it is.
+      members: what it expands to.
+      folder: the sweep's folder; made, and must not hold a sweep yet.
+      watcher: whom to tell of each member.
+      interrupted: asked between evaluations; true ends the sweep after saving the current member's best picture.
+
+    Returns:
+      The outcomes of the members that were begun.
+
+    Raises:
+      JaxstyleError: the folder already holds a sweep or a run, or cannot be made.
+    """
+    if (folder / EXPERIMENT).exists():
+        raise JaxstyleError(f"{folder}: already holds a run; name another folder, or delete this one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise JaxstyleError(f"{folder}: the sweep's folder cannot be made ({error.strerror})") from None
+    write_json(folder / EXPERIMENT, experiment.to_json())
+    outcomes: list[Outcome] = []
+    for member in members:
+        if interrupted():
+            break
+        try:
+            with watcher(member) as watching:
+                finished = run(
+                    member.experiment,
+                    folder / MEMBERS / str(member.index),
+                    say=watching.say,
+                    watch=watching,
+                    interrupted=interrupted,
+                    member={"index": member.index, "label": member.label, "values": dict(member.values)},
+                )
+            outcomes.append(Outcome(member, finished, None))
+        except Exception as error:  # whatever it is belongs to this member alone
+            outcomes.append(Outcome(member, None, str(error) or type(error).__name__))
+        write_table(folder / TABLE, outcomes)
+    return outcomes
+
+
+def write_table(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """Writes one line per member: the swept values, how it ended, and its numbers."""
+    rows = [_row(outcome) for outcome in outcomes]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    temporary = path.with_name(f".{path.name}.tmp")
+    with open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(temporary, path)
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    row: dict[str, Any] = {"member": outcome.member.index, "label": outcome.member.label, **outcome.member.values}
+    row["status"] = outcome.status
+    if outcome.run is not None:
+        result = outcome.run.result
+        row |= {"loss": result.loss, "evaluations": result.evaluations, "run_seconds": round(result.run_seconds, 3)}
+        row |= _flat(outcome.run.metrics)
+    if outcome.error:
+        row["error"] = outcome.error
+    return row
+
+
+def _flat(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in metrics.items():
+        flat |= _flat(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat

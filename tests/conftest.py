@@ -1,0 +1,47 @@
+"""What every test shares: shapes are checked, broadcasting must be meant, and networks are loaded once."""
+
+from jaxtyping import install_import_hook
+
+CHECKED = ("calibration", "images", "losses", "metrics", "objective", "optimizers", "statistics", "transfer", "vgg", "weights")
+# Before jaxstyle is imported. Not `config`: pydantic checks it, and beartype cannot read pydantic's protocols.
+install_import_hook([f"jaxstyle.{module}" for module in CHECKED], "beartype.beartype")
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxstyle.layers import FILTERS, INPUTS, LAYERS
+from jaxstyle.weights import NETWORKS, Weights, load
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+TINY_LAYERS = LAYERS[:5]  # conv1_1 … conv3_1: two poolings, 0.6 million numbers
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Weights:
+    """The first layers of a random network, He-scaled so that responses neither vanish nor explode."""
+    generator = np.random.default_rng(0)
+    parameters = {}
+    for layer in TINY_LAYERS:
+        spread = np.sqrt(2 / (9 * INPUTS[layer]))
+        kernel = spread * generator.standard_normal((3, 3, INPUTS[layer], FILTERS[layer]))
+        bias = generator.standard_normal(FILTERS[layer])
+        parameters[layer] = {"kernel": kernel.astype(np.float32), "bias": bias.astype(np.float32)}
+    return Weights("tiny", "oxford", parameters, NETWORKS["oxford"].preprocessing, sha256="", path=Path("tiny"))
+
+
+@pytest.fixture(scope="session")
+def vgg19() -> Weights:
+    """The Oxford network."""
+    return load("vgg19")
+
+
+@pytest.fixture(scope="session")
+def vgg19_normalized() -> Weights:
+    """The Oxford network with mean activations of 1."""
+    return load("vgg19-normalized")
