@@ -7,13 +7,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 
 from jaxstyle import gallery
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_picture
 
+DRAWN = Path(__file__).parent.parent / "experiments" / "images"
 CONTENT = b"the bytes of a picture " * 10_000
 OTHER = b"the bytes of another scan"
 
@@ -104,6 +107,38 @@ def test_every_entry_is_complete(entry: gallery.Entry):
 def test_an_unknown_name_names_the_nearest():
     with pytest.raises(JaxstyleError, match=r"'paper:stary_night'; did you mean 'starry_night'\? Known: neckarfront"):
         gallery.resolve("paper:stary_night", relative_to=Path())
+
+
+# The pictures that this project draws
+
+
+def load_draw() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("draw", DRAWN / "draw.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["brushwork", "stained_glass"])
+def test_a_drawing_depends_on_its_seed_alone(name: str):
+    draw = load_draw().draw
+    first = draw(name, width=24)
+    assert first.shape == (18, 24, 3)
+    assert first.dtype == np.uint8
+    assert first.std() > 30  # levels of 255: light and dark, not a blank canvas
+    np.testing.assert_array_equal(draw(name, width=24), first)
+    assert (draw(name, width=24, seed=1) != first).mean() > 0.5
+
+
+@pytest.mark.parametrize("name", ["brushwork", "stained_glass"])
+def test_the_drawn_pictures_are_tracked_and_small(name: str):
+    path = DRAWN / f"{name}.jpg"
+    assert path.stat().st_size < 400_000
+    picture = read_picture(path)
+    assert picture.pixels.shape == (576, 768, 3)
+    assert picture.notes == ()
 
 
 # Paths

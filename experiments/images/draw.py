@@ -18,7 +18,12 @@ OVERSAMPLING = 2
 
 def hex_colours(text: str) -> np.ndarray:
     """Returns `[n, 3]` in [0, 1] of colours written like `1b2a6b e8b23a`."""
-    return np.array([[int(word[i : i + 2], 16) for i in (0, 2, 4)] for word in text.split()]) / 255
+    return np.array([list(bytes.fromhex(word)) for word in text.split()]) / 255
+
+
+def palettes(text: str) -> list[np.ndarray]:
+    """Returns the colours of each group of words between commas."""
+    return [hex_colours(group) for group in text.split(",")]
 
 
 def smooth_noise(key: np.random.Generator, height: int, width: int, cells: float, octaves: int = 3) -> np.ndarray:
@@ -36,31 +41,23 @@ def blur(picture: np.ndarray, radius: float) -> np.ndarray:
     """Blurs by reducing and enlarging again, which is close enough to a Gaussian of `radius` pixels."""
     height, width = picture.shape[:2]
     small = (max(1, round(width / radius)), max(1, round(height / radius)))
-    channels = picture.reshape(height, width, -1).astype(np.float32)
-    resized = [
-        Image.fromarray(channels[..., i])
-        .resize(small, Image.Resampling.BOX)
-        .resize((width, height), Image.Resampling.BICUBIC)
-        for i in range(channels.shape[2])
-    ]
-    return np.stack([np.asarray(channel) for channel in resized], axis=-1).reshape(picture.shape)
+    blurred = np.empty((height, width, picture.size // (height * width)))
+    for i, channel in enumerate(np.moveaxis(picture.reshape(blurred.shape).astype(np.float32), -1, 0)):
+        reduced = Image.fromarray(np.ascontiguousarray(channel)).resize(small, Image.Resampling.BOX)
+        blurred[..., i] = np.asarray(reduced.resize((width, height), Image.Resampling.BICUBIC))
+    return blurred.reshape(picture.shape)
 
 
 def relief(height_map: np.ndarray, depth: float) -> np.ndarray:
     """Returns how much light a surface lit from the upper left gives back, 1 where it is flat."""
-    down, right = np.gradient(height_map)
-    normal = np.stack([-right * depth, -down * depth, np.ones_like(down)], axis=-1)
-    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
-    light = np.array([-0.5, -0.6, 0.62])
-    return (normal @ (light / np.linalg.norm(light))) / (light[2] / np.linalg.norm(light))
+    down, right = np.gradient(height_map * depth)
+    return (1 + 0.8 * right + 0.97 * down) / np.sqrt(1 + right**2 + down**2)
 
 
 # Brushwork: strokes along a turning flow, suns over hills and a field
 
 SUNS = np.array([[1.02, 0.20, 0.075], [0.33, 0.30, 0.055], [0.70, 0.09, 0.03], [0.10, 0.08, 0.032], [1.27, 0.40, 0.03]])
-EDDIES = np.array(
-    [[0.66, 0.36, 0.13, 1.6], [0.90, 0.50, 0.07, -1.0], [0.16, 0.50, 0.08, 1.0], [0.47, 0.12, 0.07, -1.1]]
-)
+EDDIES = np.array([[0.66, 0.36, 0.13, 1.6], [0.9, 0.5, 0.07, -1], [0.16, 0.5, 0.08, 1], [0.47, 0.12, 0.07, -1.1]])
 """x, y and size; eddies have a strength too."""
 
 PIGMENTS = {
@@ -137,14 +134,11 @@ def trace(x: np.ndarray, y: np.ndarray, length: np.ndarray, nodes: int = 12) -> 
     return np.stack(path, axis=1)
 
 
-def pull_brush(
-    key: np.random.Generator, canvas: np.ndarray, path: np.ndarray, width: float, inks: np.ndarray, wetness: float
-) -> None:
+def pull_brush(key: np.random.Generator, canvas: np.ndarray, path: np.ndarray, width: float, inks: np.ndarray) -> None:
     """Pulls a brush of many bristles along a path, into `canvas`: colour and, last, thickness.
 
     Two half-mixed inks streak across the brush; towards the end it runs dry, and lets the ground through.
     """
-    size = np.array(canvas.shape[:2])
     length = np.linalg.norm(np.diff(path, axis=0), axis=1).sum()
     along = np.linspace(0, 1, max(8, int(1.6 * length)))
     across = np.linspace(-1, 1, max(5, int(1.8 * width)))
@@ -161,11 +155,11 @@ def pull_brush(
     mixed = 1 / (1 + np.exp(-2.2 * grain - key.normal(0, 0.8)))
     colour = inks[0] + (inks[1] - inks[0]) * mixed[..., None]
     colour = (colour * (1 + 0.12 * grain[..., None])).clip(0, 1)
-    covers = grain + wetness * (1 - along[:, None] ** 3) - 1.2 * np.abs(across) ** 6 > -1.4 + 2.0 * along[:, None] ** 4
+    covers = grain + 1.3 * (1 - along[:, None] ** 3) - 1.2 * np.abs(across) ** 6 > -1.4 + 2.0 * along[:, None] ** 4
     thickness = 0.6 + 0.22 * grain + 0.3 * np.abs(across) ** 3 + 0.4 * np.exp(-(((along[:, None] - 0.97) / 0.05) ** 2))
 
     column, row = np.rint(points).astype(int).transpose(2, 0, 1)
-    covers &= (row >= 0) & (row < size[0]) & (column >= 0) & (column < size[1])
+    covers &= (row >= 0) & (row < canvas.shape[0]) & (column >= 0) & (column < canvas.shape[1])
     row, column = row[covers], column[covers]
     canvas[row, column, :3] = 0.06 * canvas[row, column, :3] + 0.94 * colour[covers]
     canvas[row, column, 3] = 0.35 * canvas[row, column, 3] + thickness[covers]
@@ -173,37 +167,36 @@ def pull_brush(
 
 def brushwork(key: np.random.Generator, height: int, width: int) -> np.ndarray:
     """Thousands of strokes, from a broad brush to a fine one, on a warm ground; lit, so that the paint stands up."""
-    aspect = width / height
     canvas = np.dstack([np.full((height, width, 3), hex_colours("6b3f2a")[0]), np.zeros((height, width))])
     for spacing, stroke_length, stroke_width in [(0.030, 0.17, 0.042), (0.018, 0.12, 0.025), (0.0140, 0.085, 0.016)]:
-        rows, columns = np.mgrid[-0.04:1.04:spacing, -0.04 : aspect + 0.04 : spacing]
+        rows, columns = np.mgrid[-0.04:1.04:spacing, -0.04 : width / height + 0.04 : spacing]
         jitter = key.uniform(-0.8, 0.8, (2, rows.size)) * spacing
         y, x = rows.ravel() + jitter[0], columns.ravel() + jitter[1]
         paths = trace(x, y, stroke_length * key.uniform(0.55, 1.25, x.size)) * height
         inks = np.stack([pigments(key, x, y), pigments(key, x, y)], axis=1)
         widths = stroke_width * key.uniform(0.7, 1.3, x.size) * height
         for stroke in key.permutation(x.size):
-            pull_brush(key, canvas, paths[stroke], widths[stroke], inks[stroke], wetness=1.3)
-    colour, thickness = canvas[..., :3], canvas[..., 3]
-    light = relief(blur(thickness, 1.5), depth=0.7)
+            pull_brush(key, canvas, paths[stroke], widths[stroke], inks[stroke])
+    light = relief(blur(canvas[..., 3], 1.5), depth=0.7)
     shine = np.maximum(light - 1.12, 0)[..., None] * 0.5
-    return (colour * (0.35 + 0.65 * light)[..., None] + shine).clip(0, 1)
+    return (canvas[..., :3] * (0.35 + 0.65 * light)[..., None] + shine).clip(0, 1)
 
 
 # Stained glass: a sun in rings over rows of waves, coloured panes between lead
 
 SUN = np.array([0.80, 0.40])
-RINGS = """
+RINGS = palettes("""
     fff6c8 ffe98a, ffd447 ffb01f, ff8a1e f2551d ffc23d, e0242c c01530 ff6a2b, d03a6a 8a1f7a f0566a,
     6a3fd0 8f4ad8 3a4fd0 d668c4, 2a66e0 2f94e8 2445b0 6cc8f0, 1f56c8 1b3aa0 2a90d0 5a6ce0 8fd8ee,
     163a9a 2462c8 4a3fb8 1b86b0, 1a4ab0 2f7ad0 6a4ac0 f2b84a 1f9ab8
-""".split(",")
+""")
 """The colours of the rings, from the sun outwards."""
-WAVES = """
+WAVES = palettes("""
     5fd8c0 2fb8b0, 17a090 0f88a8, 8fe0d0 3fc0c8, 1478c0 0f60a8, 3fc8a0 1fa890,
     1a58b8 1240a0, 58c8d8 2a98c8, 0f8a88 0f5f90
-""".split(",")
+""")
 """The colours of the rows, from the horizon downwards."""
+GLITTER = hex_colours("ffe27a ffc04a ff9a4a fff2c0")
 HORIZON = 0.665
 
 
@@ -211,19 +204,16 @@ def panes(key: np.random.Generator, aspect: float) -> tuple[np.ndarray, np.ndarr
     """Returns the panes' centres `[n, 2]` and their colours `[n, 3]`."""
     centres, colours = [], []
 
-    def add(x: float, y: float, names: str) -> None:
-        choice = hex_colours(names)
+    def add(x: float, y: float, choice: np.ndarray) -> None:
         centres.append((x, y))
         colours.append(choice[key.integers(len(choice))])
 
     radius = 0.0
     for ring in range(17):
-        count = 1 if ring == 0 else 6 + 5 * ring
-        for angle in 2 * np.pi * (np.arange(count) + key.uniform(0, 1)) / count + key.normal(
-            0, 0.10 / (ring + 1), count
-        ):
-            reach = radius + key.normal(0, 0.004)
-            x, y = SUN + reach * np.array([np.cos(angle), np.sin(angle)])
+        count = 6 + 5 * ring if ring else 1
+        turns = (np.arange(count) + key.uniform(0, 1)) / count + key.normal(0, 0.016 / (ring + 1), count)
+        for angle in 2 * np.pi * turns:
+            x, y = SUN + (radius + key.normal(0, 0.004)) * np.array([np.cos(angle), np.sin(angle)])
             if -0.1 < x < aspect + 0.1 and -0.1 < y < HORIZON + 0.024 * np.sin(6 * x) - 0.02:
                 add(x, y, RINGS[min(ring, len(RINGS) - 1)])
         radius += 0.056 + 0.0022 * ring
@@ -232,7 +222,7 @@ def panes(key: np.random.Generator, aspect: float) -> tuple[np.ndarray, np.ndarr
         for x in np.arange(-0.1 + (row % 2) * step / 2, aspect + 0.1, step):
             glitter = key.random() < 0.8 * np.exp(-(((x - SUN[0]) / (0.06 + 0.02 * row)) ** 2))
             y = HORIZON + 0.02 + 0.0405 * row + 0.024 * np.sin(6 * x + 0.9 * row) + key.normal(0, 0.003)
-            add(x + key.normal(0, 0.010), y, "ffe27a ffc04a ff9a4a fff2c0" if glitter else WAVES[row % len(WAVES)])
+            add(x + key.normal(0, 0.010), y, GLITTER if glitter else WAVES[row % len(WAVES)])
     return np.array(centres), np.array(colours)
 
 
@@ -272,12 +262,10 @@ def stained_glass(key: np.random.Generator, height: int, width: int) -> np.ndarr
     glass = (tone * light[..., None] * key.uniform(0.82, 1.12, len(centres))[pane][..., None]).clip(0, 1.3)
 
     half = 0.0045 + 0.0010 * smooth_noise(key, height, width, 9, 2) + 0.0035 * np.exp(-corner / 0.006)
-    profile = np.sqrt((1 - (border / half) ** 2).clip(0, 1))
-    hammered = profile * (1 + 0.10 * smooth_noise(key, height, width, 60, 2))
+    hammered = np.sqrt((1 - (border / half) ** 2).clip(0, 1)) * (1 + 0.10 * smooth_noise(key, height, width, 60, 2))
     metal = 0.10 * relief(hammered * height / 190, depth=0.8).clip(0.2, None) ** 1.6
-    lead = metal[..., None] * [0.95, 1.0, 1.12]
     opaque = ((half - border) * height / 1.5 + 0.5).clip(0, 1)[..., None]
-    window = glass * (1 - opaque) + lead * opaque
+    window = glass * (1 - opaque) + metal[..., None] * [0.95, 1.0, 1.12] * opaque
     bloom = blur(np.maximum(window - 0.45, 0), height / 45) * 0.55 + blur(window, height / 18) * 0.10
     return (window + bloom).clip(0, 1)
 
