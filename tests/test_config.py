@@ -39,7 +39,7 @@ size = 512
 weights = "vgg19-normalized"
 pooling = "average"
 [loss]
-convention = "paper"
+convention = "paper-figures"
 content_weight = 5e-4
 style_weight = 1.0
 tv_weight = 0.0

@@ -59,7 +59,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def address() -> Iterator[str]:
     Handler.agents = []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()

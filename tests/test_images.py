@@ -59,6 +59,12 @@ def raw_png(samples: np.ndarray, colour_type: int, extra: bytes = b"") -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunks
 
 
+def tiff_bytes(samples: np.ndarray, **options: object) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, samples, photometric="rgb", **options)
+    return stream.getvalue()
+
+
 def deep(channels: int) -> np.ndarray:
     return np.random.default_rng(channels).integers(0, 65536, (5, 7, channels), dtype=np.uint16)
 
@@ -316,6 +322,28 @@ def test_floating_point_tiff(tmp_path: Path, channels: int):
     assert picture.notes == ("floating point taken as sRGB in [0, 1]",)
 
 
+@pytest.mark.parametrize(("dtype", "level"), [(np.float32, 0.5), (np.uint16, 32767.5)])
+def test_a_tiff_that_pillow_cannot_read_is_rotated_too(tmp_path: Path, dtype: type, level: float):
+    samples = (noise() * 2 * level).astype(dtype)
+    planar = samples if dtype is np.float32 else samples.transpose(2, 0, 1)
+    tags = [(274, "H", 1, 6, True), (34675, "B", 3, b"odd", True)]
+    config = "contig" if dtype is np.float32 else "separate"
+    tifffile.imwrite(tmp_path / "a.tif", planar, photometric="rgb", planarconfig=config, extratags=tags)
+    picture = read_picture(tmp_path / "a.tif")
+    np.testing.assert_allclose(picture.pixels, np.rot90(samples / (2 * level), -1), rtol=0, atol=1e-7)
+    assert picture.notes[:2] == ("rotated by EXIF orientation 6", "ICC profile ignored")
+
+
+def test_white_of_a_12_bit_tiff_is_white(tmp_path: Path):
+    tags = {256: 2, 257: 2, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 2, 279: 6}  # size, bits, grey, one strip at 8
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    strip = bytes.fromhex("fff000 7ff800")  # two samples in three bytes
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + directory)
+    expected = np.array([[0xFFF, 0], [0x7FF, 0x800]]) / 0xFFF
+    np.testing.assert_allclose(read_picture(tmp_path / "a.tif").pixels[..., 0], expected, rtol=0, atol=1e-7)
+
+
 @pytest.mark.parametrize("value", [255.0, -1.0, np.nan])
 def test_floating_point_outside_is_refused(tmp_path: Path, value: float):
     pixels = noise()
@@ -478,6 +506,8 @@ SAMPLES = [
     bytes_of("BMP"),
     bytes_of("PPM"),
     raw_png(deep(3), 2),
+    tiff_bytes(noise()),
+    tiff_bytes(deep(3).transpose(2, 0, 1), planarconfig="separate"),
 ]
 
 

@@ -28,6 +28,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from jaxstyle.config.options import (
     CONTENT_LAYERS,
     CUSTOMARY,
+    DEFAULT_CONVENTION,
     NOT_OF_METHOD,
     STYLE_LAYERS,
     Convention,
@@ -63,7 +64,7 @@ _LAYER_NAMES = TypeAdapter(list[LayerName], config=ConfigDict(strict=True))
 
 
 def _customary(given: Mapping[str, Any]) -> Customary:
-    return CUSTOMARY[given.get("convention", Convention.PAPER)]
+    return CUSTOMARY[given.get("convention", DEFAULT_CONVENTION)]
 
 
 def _weighted_layers(value: Any, weights_of: ValidatorFunctionWrapHandler, info: ValidationInfo) -> dict[str, float]:
@@ -139,7 +140,7 @@ class Network(Section):
 class Loss(Section):
     """What is minimized: content_weight · content + style_weight · style + tv_weight · total variation (Eq. 7)."""
 
-    convention: Convention = Field(default=Convention.PAPER, strict=False)
+    convention: Convention = Field(default=DEFAULT_CONVENTION, strict=False)
     """What the weights multiply: "paper" is Eqs. 1 and 4 to the letter, "paper-figures" the reading that gives the
     paper's figures; "gatys-normalized" and "gatys-notebook" are the authors' published settings, "neural-style" and
     "pystiche" those programs'. Weights that are not given take the convention's customary values."""

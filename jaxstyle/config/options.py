@@ -85,6 +85,9 @@ CUSTOMARY: Mapping[Convention, Customary] = {
 }
 """Each convention's customary weights; the paper's are those of Fig. 3 F."""
 
+DEFAULT_CONVENTION = Convention.PAPER_FIGURES
+"""Not the equations to the letter: with the sum of Eq. 1 the paper's own weights give the photo back."""
+
 CONTENT_LAYERS = ("conv4_2",)
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 

@@ -326,6 +326,8 @@ def _read_tiff(path: Path, data: bytes, notes: list[str]) -> np.ndarray:
         _check_size(path, page.imagewidth, page.imagelength)
         samples = page.asarray()
         orientation = _noted_orientation(page.tags.valueof("Orientation", default=1), notes)
+        if "InterColorProfile" in page.tags and b"sRGB" not in page.tags["InterColorProfile"].value:
+            notes.append("ICC profile ignored")
     if samples.dtype.kind not in "uf":
         raise JaxstyleError(f"{path}: this TIFF holds {samples.dtype}; save it with 8 or 16 bits")
     if samples.dtype.kind == "f":
