@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxstyle.optimizers import Result as Result
     from jaxstyle.optimizers import Status as Status
     from jaxstyle.runs import run as run
-    from jaxstyle.transfer import transfer as transfer
+    from jaxstyle.synthesis import transfer as transfer
 
 _HOMES = {
     "Experiment": "config",
@@ -28,6 +28,7 @@ _HOMES = {
     "Result": "optimizers",
     "Status": "optimizers",
     "run": "runs",
+    "transfer": "synthesis",
 }
 
 __all__ = ["Experiment", "JaxstyleError", "Result", "Status", "__version__", "load_experiment", "run", "transfer"]

@@ -21,7 +21,7 @@ from typing import Any
 import platformdirs
 
 from jaxstyle.errors import JaxstyleError, did_you_mean
-from jaxstyle.images import write_bytes
+from jaxstyle.files import write_beside
 from jaxstyle.version import __version__
 
 ENVIRONMENT = "JAXSTYLE_IMAGES"
@@ -201,7 +201,7 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
             f"paper:{wanted.name}: what came from {scan.address} ({len(data):,} bytes) is not the known file; "
             f"look at it, and if it is {wanted.caption}, {by_hand}"
         )
-    write_bytes(path, data)
+    write_beside(path, data)
     return path
 
 

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle.statistics import mean_gram_matrix
+from jaxstyle.units import LEVELS
 
 
 def content_loss(
@@ -59,7 +60,7 @@ def total_variation(image: Float[Array, "height width 3"]) -> Float[Array, ""]:
     Args:
       image: sRGB in [0, 1].
     """
-    pixels = 255.0 * image
+    pixels = LEVELS * image
     return 0.5 * (jnp.sum(jnp.square(jnp.diff(pixels, axis=0))) + jnp.sum(jnp.square(jnp.diff(pixels, axis=1))))
 
 

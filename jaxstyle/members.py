@@ -3,15 +3,15 @@
 import contextlib
 import csv
 import dataclasses
-import os
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from jaxstyle.config import Experiment
-from jaxstyle.errors import JaxstyleError
+from jaxstyle.files import write_beside
 from jaxstyle.optimizers import Iteration
-from jaxstyle.record import EXPERIMENT, write_json
+from jaxstyle.record import EXPERIMENT, describe, make_folder, write_json
 from jaxstyle.runs import Run, run
 from jaxstyle.sweep import Member
 
@@ -69,12 +69,7 @@ def run_members(
     Raises:
       JaxstyleError: the folder already holds a sweep or a run, or cannot be made.
     """
-    if (folder / EXPERIMENT).exists():
-        raise JaxstyleError(f"{folder}: already holds a run; name another folder, or delete this one")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise JaxstyleError(f"{folder}: the sweep's folder cannot be made ({error.strerror})") from None
+    make_folder(folder)
     write_json(folder / EXPERIMENT, experiment.to_json())
     outcomes: list[Outcome] = []
     for member in members:
@@ -92,7 +87,7 @@ def run_members(
                 )
             outcomes.append(Outcome(member, finished, None))
         except Exception as error:  # whatever it is belongs to this member alone
-            outcomes.append(Outcome(member, None, str(error) or type(error).__name__))
+            outcomes.append(Outcome(member, None, describe(error)))
         write_table(folder / TABLE, outcomes)
     return outcomes
 
@@ -101,12 +96,11 @@ def write_table(path: Path, outcomes: Sequence[Outcome]) -> None:
     """Writes one line per member: the swept values, how it ended, and its numbers."""
     rows = [_row(outcome) for outcome in outcomes]
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(temporary, path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_beside(path, text.getvalue().encode())
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:

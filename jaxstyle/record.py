@@ -8,7 +8,6 @@ import math
 import os
 import platform
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +17,7 @@ import numpy as np
 
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.files import write_beside
 from jaxstyle.images import write_picture
 from jaxstyle.version import __version__
 
@@ -39,12 +39,7 @@ class Record:
           JaxstyleError: it already holds a run, or cannot be made.
         """
         self.folder = folder
-        if (folder / MANIFEST).exists():
-            raise JaxstyleError(f"{folder}: already holds a run; name another folder, or delete this one")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise JaxstyleError(f"{folder}: the run's folder cannot be made ({error.strerror})") from None
+        make_folder(folder)
         self.manifest: dict[str, Any] = {"status": "running", "started": now(), **environment()}
         write_json(folder / EXPERIMENT, experiment.to_json())
         self._metrics: IO[str] = open(folder / METRICS, "w", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
@@ -81,8 +76,29 @@ def recording(folder: Path, experiment: Experiment) -> Iterator[Record]:
     try:
         yield record
     except BaseException as error:
-        record.close("failed", error=f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        record.close("failed", error=describe(error))
         raise
+
+
+def describe(error: BaseException) -> str:
+    """What a record says of an error: a user's mistake in its own words, anything else with its type."""
+    if isinstance(error, JaxstyleError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder of a run or of a sweep.
+
+    Raises:
+      JaxstyleError: it already holds one, or cannot be made.
+    """
+    try:
+        if (folder / EXPERIMENT).exists() or (folder / MANIFEST).exists():
+            raise JaxstyleError(f"{folder}: already holds a run; name another folder, or delete this one")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise JaxstyleError(f"{folder}: the run's folder cannot be made ({error.strerror})") from None
 
 
 def new_folder(root: Path, name: str) -> Path:
@@ -122,19 +138,8 @@ def peak_memory_bytes() -> int | None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file beside its name, then renames it."""
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}-", suffix=".tmp", encoding="utf-8", delete=False
-    ) as file:
-        try:
-            json.dump(_finite(content), file, indent=2, ensure_ascii=False)
-            file.write("\n")
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            file.close()
-            os.unlink(file.name)
-            raise
+    """Writes a JSON file in one step."""
+    write_beside(path, (json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def now() -> str:

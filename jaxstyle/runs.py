@@ -15,7 +15,7 @@ from jaxstyle.images import Picture
 from jaxstyle.measurements import measure_result
 from jaxstyle.optimizers import Iteration, Result
 from jaxstyle.record import Record, recording
-from jaxstyle.transfer import Pictures, Prepared, optimize, prepare, read_pictures
+from jaxstyle.synthesis import Pictures, Prepared, optimize, prepare, read_pictures
 from jaxstyle.weights import Weights
 from jaxstyle.weights import load as load_weights
 

@@ -11,7 +11,10 @@ app = typer.Typer(help="Named pictures, such as paper:neckarfront: list, fetch."
 
 @app.command("list")
 def list_pictures() -> None:
-    """List the named pictures, whose they are, and which of them are here."""
+    """List the named pictures, whose they are, and which of them are here.
+
+    Example: jaxstyle images list
+    """
     from jaxstyle import gallery
 
     for entry in gallery.entries():
@@ -25,7 +28,10 @@ def list_pictures() -> None:
 def fetch(
     names: Annotated[list[str], typer.Argument(help="Names as `jaxstyle images list` shows them.")],
 ) -> None:
-    """Fetch named pictures into the cache and check them; says what to do where one must be supplied by hand."""
+    """Fetch named pictures into the cache and check them; says what to do where one must be supplied by hand.
+
+    Example: jaxstyle images fetch neckarfront composition_vii
+    """
     from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
     from jaxstyle import gallery

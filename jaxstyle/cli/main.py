@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from jaxstyle.cli import images, weights
 from jaxstyle.cli.show import complain, tell
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.version import __version__
@@ -39,6 +40,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(weights.app, name="weights")
+app.add_typer(images.app, name="images")
 
 Overrides = Annotated[
     list[str] | None,
@@ -52,10 +55,6 @@ Folder = Annotated[
 
 def main() -> None:
     """The entry point of the `jaxstyle` command."""
-    from jaxstyle.cli import images, weights
-
-    app.add_typer(weights.app, name="weights")
-    app.add_typer(images.app, name="images")
     app()
 
 
@@ -151,7 +150,10 @@ def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file.")],
     overrides: Overrides = None,
 ) -> None:
-    """Check an experiment file and its pictures without running it, and show every setting."""
+    """Check an experiment file and its pictures without running it, and show every setting.
+
+    Example: jaxstyle check experiments/quickstart.toml --set image.size=384
+    """
     from jaxstyle.cli.work import check_experiment
     from jaxstyle.config import load_experiment
 
@@ -160,7 +162,10 @@ def check(
 
 @app.command()
 def doctor() -> None:
-    """Show versions, the device, the weights and the folders in use; for a question or a report of a fault."""
+    """Show versions, the device, the weights and the folders in use; for a question or a report of a fault.
+
+    Example: jaxstyle doctor
+    """
     from jaxstyle.cli.work import diagnose
 
     for line in diagnose():

@@ -20,7 +20,10 @@ def fetch(
     ] = "vgg19",
     force: Force = False,
 ) -> None:
-    """Fetch a set of weights and convert it; nothing is fetched that is there already."""
+    """Fetch a set of weights and convert it; nothing is fetched that is there already.
+
+    Example: jaxstyle weights fetch vgg19-normalized
+    """
     from jaxstyle import weights
 
     tell(f"{name}: {weights.fetch(name, force=force, progress=tell)}")
@@ -28,7 +31,10 @@ def fetch(
 
 @app.command("list")
 def list_sets() -> None:
-    """List the sets that are known and those that are in the store."""
+    """List the sets that are known and those that are in the store.
+
+    Example: jaxstyle weights list
+    """
     from jaxstyle import weights
 
     tell(f"store: {weights.store_folder()}")
@@ -42,7 +48,10 @@ def verify(
         str | None, typer.Argument(help="A set or a converted file; all that are in the store if absent.")
     ] = None,
 ) -> None:
-    """Prove that converted weights are complete and, for known sets, that they are the known numbers."""
+    """Prove that converted weights are complete and, for known sets, that they are the known numbers.
+
+    Example: jaxstyle weights verify vgg19
+    """
     from jaxstyle import weights
 
     results = weights.verify(name)
@@ -65,7 +74,10 @@ def convert(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Convert a weight file of another program; nothing in it is ever executed."""
+    """Convert a weight file of another program; nothing in it is ever executed.
+
+    Example: jaxstyle weights convert vgg19-d01eb7cb.pth -o weights/caffe.safetensors
+    """
     from jaxstyle import weights
 
     path = weights.convert(file, out, network=network, overwrite=force)
@@ -81,7 +93,10 @@ def normalize(
     pooling: Annotated[str, typer.Option(help="max, as the network was trained, or average.")] = "max",
     force: Force = False,
 ) -> None:
-    """Scale every filter so that its mean activation on your own pictures is 1 (Gatys et al., Sec. 2)."""
+    """Scale every filter so that its mean activation on your own pictures is 1 (Gatys et al., Sec. 2).
+
+    Example: jaxstyle weights normalize --images photos -o weights/mine.safetensors
+    """
     from rich.progress import Progress
 
     from jaxstyle import weights

@@ -4,9 +4,9 @@ import importlib.util
 from pathlib import Path
 
 from jaxstyle import gallery, record, weights
-from jaxstyle.cli.show import Watching, tell
+from jaxstyle.cli.show import Watching, complain, tell
 from jaxstyle.config import Experiment
-from jaxstyle.errors import JaxstyleError
+from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.images import output_format, read_picture, write_picture
 from jaxstyle.interrupt import interruptible
 from jaxstyle.members import TABLE, run_members
@@ -33,6 +33,8 @@ def run_experiment(
         output_format(copy_to, bits=experiment.output.bits)
         if copy_to.exists() and not force:
             raise JaxstyleError(f"{copy_to}: exists already; choose another name, or --force to replace it")
+        if experiment.sweep is not None:
+            raise JaxstyleError(f"{copy_to}: one picture, but a sweep gives several; for a sweep: jaxstyle run FILE")
     members = expand(experiment, source=source)
     folder = folder or record.new_folder(RUNS, name)
     if experiment.sweep is not None:
@@ -41,10 +43,10 @@ def run_experiment(
         finished = run(experiment, folder, say=watching.say, watch=watching, interrupted=interrupted)
     for note in finished.notes:
         tell(f"note: {note}")
-    if copy_to is not None:
-        write_picture(copy_to, finished.result.image, bits=experiment.output.bits, metadata=finished.metadata)
     tell(_summary(finished.result))
     tell(f"record:  {finished.folder}")
+    if copy_to is not None:
+        write_picture(copy_to, finished.result.image, bits=experiment.output.bits, metadata=finished.metadata)
     tell(f"picture: {copy_to or finished.picture}")
     return INTERRUPTED if finished.result.status is Status.INTERRUPTED else DONE
 
@@ -58,8 +60,11 @@ def _run_sweep(experiment: Experiment, members: list[Member], folder: Path) -> i
     with interruptible() as interrupted:
         outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted)
     for outcome in outcomes:
-        end = _summary(outcome.run.result) if outcome.run else f"failed: {outcome.error}"
-        tell(f"{outcome.member.index}: {outcome.member.label}: {end}")
+        label = f"{outcome.member.index}: {outcome.member.label}"
+        if outcome.run is not None:
+            tell(f"{label}: {_summary(outcome.run.result)}")
+        else:
+            complain(f"member {label}: {outcome.error}")
     tell(f"record: {folder}")
     tell(f"table:  {folder / TABLE}")
     if len(outcomes) < len(members) or any(outcome.status == Status.INTERRUPTED for outcome in outcomes):
@@ -86,9 +91,8 @@ def check_experiment(experiment: Experiment, *, source: str) -> None:
         picture = read_picture(gallery.resolve(name, relative_to=Path.cwd()))
         height, width, _ = picture.pixels.shape
         tell(f"  {name}: {width}×{height}" + "".join(f"; {note}" for note in picture.notes))
-    stored = {entry.name for entry in weights.available() if entry.path is not None}
     for wanted in sorted({member.experiment.network.weights for member in members}):
-        tell(f"  weights {wanted}: " + ("here" if wanted in stored or Path(wanted).exists() else "will be fetched"))
+        tell(f"  weights {wanted}: {_find_weights(wanted, source)}")
     for section, values in experiment.to_json().items():
         if isinstance(values, dict):
             tell(f"  [{section}]")
@@ -99,6 +103,17 @@ def check_experiment(experiment: Experiment, *, source: str) -> None:
         for member in members:
             tell(f"    {member.index}: {member.label}")
     tell("ok")
+
+
+def _find_weights(wanted: str, source: str) -> str:
+    """Says whether a set of weights is here, or can be fetched."""
+    sets = {entry.name: entry.path for entry in weights.available()}
+    if wanted in sets:
+        return "here" if sets[wanted] else "will be fetched"
+    if Path(wanted).is_file():
+        return "here"
+    hint = did_you_mean(wanted, sets) or "."
+    raise JaxstyleError(f"{source}: network.weights: no set or file '{wanted}'{hint} Sets: {', '.join(sets)}")
 
 
 def diagnose() -> list[str]:

@@ -2,7 +2,7 @@
 
 from jaxstyle.images.reading import Picture, read_metadata, read_picture
 from jaxstyle.images.resizing import fit_style, resize_long_side, resize_to
-from jaxstyle.images.writing import output_format, write_bytes, write_picture
+from jaxstyle.images.writing import output_format, write_picture
 
 __all__ = [
     "Picture",
@@ -12,6 +12,5 @@ __all__ = [
     "read_picture",
     "resize_long_side",
     "resize_to",
-    "write_bytes",
     "write_picture",
 ]

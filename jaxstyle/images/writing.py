@@ -4,7 +4,6 @@ import functools
 import io
 import json
 import os
-import secrets
 import struct
 import zlib
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ import tifffile
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from jaxstyle.errors import JaxstyleError, did_you_mean
+from jaxstyle.files import write_beside
 from jaxstyle.images.reading import EXIF_ASCII
 
 WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WebP"}
@@ -69,25 +69,7 @@ def write_picture(
         data = encode(levels, dict(metadata or {}), quality=quality, format=WRITABLE[path.suffix.lower()])
     except (ValueError, OSError, struct.error) as error:
         raise JaxstyleError(f"{path}: cannot be encoded: {error}; .png takes any size and any metadata") from error
-    write_bytes(path, data)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file that appears whole or not at all, in a folder that is made if missing.
-
-    Raises:
-      JaxstyleError: the system does not let us write there.
-    """
-    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(data)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise JaxstyleError(f"{path}: cannot be written: {error.strerror or error}") from error
+    write_beside(path, data)
 
 
 @functools.cache

@@ -14,7 +14,8 @@ import jaxopt
 from jaxopt._src.lbfgs import inv_hessian_product, update_history
 from jaxtyping import Array, Bool, Float, Int
 
-GREY_LEVEL = 1 / 255
+from jaxstyle.units import GREY_LEVEL
+
 SUFFICIENT_DECREASE = 1e-4
 """Armijo's constant c₁ (Nocedal & Wright, Eq. 3.4)."""
 SHORTEST_CUT, LONGEST_CUT = 0.1, 0.5

@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 
 from jaxstyle.errors import JaxstyleError, did_you_mean
+from jaxstyle.files import read_bytes
 from jaxstyle.weights.converted import Weights, save_converted
-from jaxstyle.weights.files import read_bytes
 from jaxstyle.weights.fingerprint import identify, resembles_oxford
 from jaxstyle.weights.formats import read_arrays
 from jaxstyle.weights.layouts import own_preprocessing, parameters_from

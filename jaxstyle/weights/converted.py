@@ -13,9 +13,9 @@ import safetensors
 import safetensors.numpy
 
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.files import read_bytes, write_beside
 from jaxstyle.layers import LAYERS
 from jaxstyle.version import __version__
-from jaxstyle.weights.files import read_bytes, write_beside
 from jaxstyle.weights.parameters import Parameters, check_parameters, content_sha256
 from jaxstyle.weights.registry import CHANNELS, NETWORKS, Preprocessing
 

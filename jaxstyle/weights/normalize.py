@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.files import read_bytes, write_beside
 from jaxstyle.layers import FILTERS, LAYERS
-from jaxstyle.weights.files import read_bytes, write_beside
 from jaxstyle.weights.parameters import Parameters
 
 MeanActivations = Mapping[str, Float[np.ndarray, " filters"]]

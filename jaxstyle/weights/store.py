@@ -13,9 +13,9 @@ from pathlib import Path
 import platformdirs
 
 from jaxstyle.errors import JaxstyleError, did_you_mean
+from jaxstyle.files import read_bytes
 from jaxstyle.weights.conversion import normalize_to, write_set
 from jaxstyle.weights.converted import Weights, load_converted, read_metadata
-from jaxstyle.weights.files import read_bytes
 from jaxstyle.weights.formats import unpack_wheel
 from jaxstyle.weights.normalize import default_mean_activations, default_mean_activations_bytes
 from jaxstyle.weights.registry import DEFAULT_SETS, NETWORKS, DerivedSet, FetchedSet, PackagedFile

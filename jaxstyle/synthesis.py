@@ -13,25 +13,17 @@ from flax import nnx
 from jaxtyping import Float
 
 from jaxstyle import gallery, optimizers
-from jaxstyle.config import Experiment, Image, StartMethod, StyleSize, experiment_from_mapping
+from jaxstyle.config import Experiment, Image, StartMethod, experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import Picture, fit_style, read_picture, resize_long_side
 from jaxstyle.interrupt import interruptible
 from jaxstyle.objective import Coefficients, Objective, Problem, Targets, measure
 from jaxstyle.optimizers import Observer, Result, Settings
 from jaxstyle.statistics import blend
+from jaxstyle.units import GREY_LEVEL
 from jaxstyle.vgg import VGG19, check_size
 from jaxstyle.weights import Preprocessing, Weights
 from jaxstyle.weights import load as load_weights
-
-GREY_LEVEL = 1 / 255
-
-Say = Callable[[str], None]
-"""Receives a line about what is being done."""
-
-
-def _silent(message: str) -> None:
-    pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +123,9 @@ def read_pictures(experiment: Experiment, given: Mapping[str, Picture] | None = 
     def read(name: str) -> Picture:
         if given and name in given:
             return given[name]
-        return read_picture(gallery.resolve(name, relative_to=Path.cwd()))
+        path = gallery.resolve(name, relative_to=Path.cwd())
+        picture, note = read_picture(path), gallery.scan_note(name, path)
+        return dataclasses.replace(picture, notes=(*picture.notes, note)) if note else picture
 
     image, start = experiment.image, experiment.start.method
     return Pictures(
@@ -214,12 +208,9 @@ def _objective(experiment: Experiment, weights: Weights) -> tuple[Objective, Any
 
 
 def _fit(picture: Picture, image: Image, height: int, width: int, deepest_layer: str) -> np.ndarray:
-    if image.style_size is StyleSize.LONG_SIDE:
-        pixels = resize_long_side(picture.pixels, image.size)
-    else:
-        pixels = fit_style(picture.pixels, height=height, width=width, rule=image.style_size)
+    pixels = fit_style(picture.pixels, height=height, width=width, rule=image.style_size)
     try:
-        check_size(*pixels.shape[:2], deepest_layer)
+        check_size(pixels.shape[0], pixels.shape[1], deepest_layer)
     except JaxstyleError as error:
         raise JaxstyleError(f"{picture.path}: {error}") from None
     return pixels
