@@ -36,7 +36,7 @@ class Record:
         """Makes the folder.
 
         Raises:
-          JaxstyleError: it already holds a run, or cannot be made.
+          JaxstyleError: it already holds a run that has begun, or cannot be made.
         """
         self.folder = folder
         make_folder(folder)
@@ -94,11 +94,21 @@ def make_folder(folder: Path) -> None:
       JaxstyleError: it already holds one, or cannot be made.
     """
     try:
-        if (folder / EXPERIMENT).exists() or (folder / MANIFEST).exists():
+        holds_run = (folder / EXPERIMENT).exists() or (folder / MANIFEST).exists()
+        if holds_run and not _failed_before_it_began(folder):
             raise JaxstyleError(f"{folder}: already holds a run; name another folder, or delete this one")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise JaxstyleError(f"{folder}: the run's folder cannot be made ({error.strerror})") from None
+
+
+def _failed_before_it_began(folder: Path) -> bool:
+    """Whether a run there has failed without a single iteration, so that there is nothing to lose."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return manifest.get("status") == "failed" and (folder / METRICS).stat().st_size == 0
+    except (OSError, ValueError):
+        return False
 
 
 def new_folder(root: Path, name: str) -> Path:

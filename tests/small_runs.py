@@ -1,0 +1,69 @@
+"""Small pictures and experiments, on which a whole run takes a moment; for a network of which only the top is there."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxstyle.config import Experiment, experiment_from_mapping
+from jaxstyle.images import write_picture
+
+CONTENT_SIZE, STYLE_SIZE = (24, 32), (30, 30)
+LAYERS = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
+"""Shallow layers compile quickly and need no deep network."""
+
+
+def smooth(height: int, width: int, seed: int) -> np.ndarray:
+    """A picture of soft coloured blobs; every seed has its own."""
+    generator = np.random.default_rng(seed)
+    rows, columns = np.linspace(0, 1, height)[:, None, None], np.linspace(0, 1, width)[None, :, None]
+    frequencies, phases = generator.uniform(3, 12, (2, 3)), generator.uniform(0, 6, 3)
+    return 0.5 + 0.5 * np.sin(frequencies[0] * rows + frequencies[1] * columns + phases)
+
+
+def write_pictures(folder: Path) -> None:
+    """Puts content.png and style.png into a folder."""
+    write_picture(folder / "content.png", smooth(*CONTENT_SIZE, seed=1))
+    write_picture(folder / "style.png", smooth(*STYLE_SIZE, seed=2))
+
+
+def make(folder: Path, *overrides: str, **sections: Mapping[str, Any]) -> Experiment:
+    """An experiment on the folder's two pictures: 32 pixels, three iterations, shallow layers.
+
+    Args:
+      folder: where the pictures are; they are written if they are not there.
+      *overrides: as for `--set`.
+      **sections: keys that are laid over those of each section; `image` replaces the pictures.
+    """
+    write_pictures(folder)
+    mapping = {
+        "image": {"content": "content.png", "style": "style.png"} | {"size": 32},
+        "loss": LAYERS,
+        "optimizer": {"iterations": 3},
+    }
+    for name, keys in sections.items():
+        mapping[name] = {"size": 32, **keys} if name == "image" else {**mapping.get(name, {}), **keys}
+    return experiment_from_mapping(mapping, source="small", folder=folder, overrides=overrides)
+
+
+def strict_json(text: str) -> Any:
+    """Parses JSON as the standard has it: without NaN and infinities."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics; every one is complete."""
+    text = (folder / "metrics.jsonl").read_text(encoding="utf-8")
+    assert text == "" or text.endswith("\n")
+    return [strict_json(line) for line in text.splitlines()]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """A run's manifest."""
+    return strict_json((folder / "manifest.json").read_text(encoding="utf-8"))

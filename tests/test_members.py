@@ -1,0 +1,183 @@
+"""A sweep's members one after another: each its own record, one failing without stopping the others."""
+
+import contextlib
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_runs import make, read_manifest, read_metrics
+
+import jaxstyle
+from jaxstyle import members, runs
+from jaxstyle.config import Experiment
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.images import read_picture
+from jaxstyle.members import Outcome, run_members
+from jaxstyle.optimizers import Iteration, Status
+from jaxstyle.sweep import Member, expand
+from jaxstyle.weights import Weights
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_network(tiny: Weights):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "load_weights", lambda name, progress: tiny)
+        yield
+
+
+class Watcher:
+    """Keeps what it is told, by member."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[int, str]] = []
+        self.seen: list[tuple[int, int]] = []
+        self.left: list[int] = []
+
+    @contextlib.contextmanager
+    def __call__(self, member: Member) -> Iterator["Watcher.Of"]:
+        try:
+            yield Watcher.Of(self, member.index)
+        finally:
+            self.left.append(member.index)
+
+    class Of:
+        def __init__(self, all_of_them: "Watcher", index: int) -> None:
+            self.all_of_them, self.index = all_of_them, index
+
+        def say(self, message: str) -> None:
+            self.all_of_them.said.append((self.index, message))
+
+        def __call__(self, iterations: Sequence[Iteration]) -> None:
+            self.all_of_them.seen += [(self.index, iteration.iteration) for iteration in iterations]
+
+
+def run_all(experiment: Experiment, folder: Path, **options: Any) -> list[Outcome]:
+    return run_members(experiment, expand(experiment), folder, **{"watcher": Watcher(), **options})
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "table.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_member_has_its_own_record(tmp_path: Path):
+    experiment = make(tmp_path, 'sweep.loss.content_weight=[1e-3, "x"]'.replace('"x"', "1e-1"), "sweep.start.seed=[5]")
+    watcher = Watcher()
+    outcomes = run_all(experiment, tmp_path / "sweep", watcher=watcher)
+    assert jaxstyle.load_experiment(tmp_path / "sweep/experiment.json") == experiment
+    assert [outcome.status for outcome in outcomes] == ["budget spent"] * 2
+    for outcome, member in zip(outcomes, expand(experiment), strict=True):
+        assert outcome.member == member
+        folder = tmp_path / "sweep/members" / str(member.index)
+        assert jaxstyle.load_experiment(folder / "experiment.json") == member.experiment
+        facts = {"index": member.index, "label": member.label, "values": member.values}
+        assert read_manifest(folder)["member"] == facts
+        assert len(read_metrics(folder)) == 4
+        assert read_picture(folder / "result.png").pixels.shape == (24, 32, 3)
+    assert watcher.seen == [(index, iteration) for index in (0, 1) for iteration in range(4)]
+    assert watcher.left == [0, 1]
+
+
+def test_the_table_holds_what_was_varied_and_what_came_out(tmp_path: Path):
+    outcomes = run_all(make(tmp_path, "sweep.start.seed=[5, 6]"), tmp_path / "sweep")
+    rows = table(tmp_path / "sweep")
+    assert [(row["member"], row["label"], row["start.seed"], row["status"]) for row in rows] == [
+        ("0", "seed=5", "5", "budget spent"),
+        ("1", "seed=6", "6", "budget spent"),
+    ]
+    for row, outcome in zip(rows, outcomes, strict=True):
+        assert outcome.run is not None
+        assert float(row["loss"]) == outcome.run.result.loss
+        assert int(row["evaluations"]) == outcome.run.result.evaluations
+        assert float(row["psnr"]) == outcome.run.metrics["psnr"]
+        assert float(row["paper_terms/style/conv1_1"]) == outcome.run.metrics["paper_terms"]["style/conv1_1"]
+        assert float(row["gram_distance/conv2_1"]) == outcome.run.metrics["gram_distance"]["conv2_1"]
+
+
+def test_one_that_fails_does_not_stop_the_others(tmp_path: Path):
+    sweep = {"image.style": ["style.png", "styel.png", "content.png"]}
+    outcomes = run_all(make(tmp_path, sweep=sweep), tmp_path / "sweep")
+    assert [outcome.status for outcome in outcomes] == ["budget spent", "failed", "budget spent"]
+    said = f"{tmp_path / 'styel.png'}: there is no such file; did you mean 'style.png'?"
+    assert outcomes[1].error == said
+    manifest = read_manifest(tmp_path / "sweep/members/1")
+    assert (manifest["status"], manifest["error"], manifest["member"]["index"]) == ("failed", said, 1)
+    assert not (tmp_path / "sweep/members/1/result.png").exists()
+    rows = table(tmp_path / "sweep")
+    assert [(row["status"], row["error"]) for row in rows] == [
+        ("budget spent", ""),
+        ("failed", said),
+        ("budget spent", ""),
+    ]
+    assert [row["loss"] == "" for row in rows] == [False, True, False]
+
+
+def test_an_error_nobody_foresaw_belongs_to_its_member_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    measure_result = runs.measure_result
+    calls = iter([True, False])
+
+    def measure(*arguments: Any) -> Any:
+        if next(calls):
+            raise KeyError("conv9_9")
+        return measure_result(*arguments)
+
+    monkeypatch.setattr(runs, "measure_result", measure)
+    outcomes = run_all(make(tmp_path, "sweep.start.seed=[1, 2]"), tmp_path / "sweep")
+    assert [(outcome.status, outcome.error) for outcome in outcomes] == [
+        ("failed", "KeyError: 'conv9_9'"),
+        ("budget spent", None),
+    ]
+
+
+def test_an_interruption_ends_the_sweep(tmp_path: Path):
+    watcher = Watcher()
+    outcomes = run_all(
+        make(tmp_path, "sweep.start.seed=[1, 2, 3]", "optimizer.iterations=50"),
+        tmp_path / "sweep",
+        watcher=watcher,
+        interrupted=lambda: (1, 2) in watcher.seen,
+    )
+    assert [outcome.status for outcome in outcomes] == ["budget spent", "interrupted"]
+    assert [row["status"] for row in table(tmp_path / "sweep")] == ["budget spent", "interrupted"]
+    assert read_manifest(tmp_path / "sweep/members/1")["status"] == Status.INTERRUPTED
+    assert (tmp_path / "sweep/members/1/result.png").exists()
+    assert not (tmp_path / "sweep/members/2").exists()
+
+
+def test_a_second_ctrl_c_ends_it_at_once_with_the_table_so_far(tmp_path: Path):
+    class Impatient(Watcher):
+        @contextlib.contextmanager
+        def __call__(self, member: Member) -> Iterator[Watcher.Of]:
+            if member.index == 1:
+                raise KeyboardInterrupt
+            with super().__call__(member) as watching:
+                yield watching
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(make(tmp_path, "sweep.start.seed=[1, 2, 3]"), tmp_path / "sweep", watcher=Impatient())
+    assert [row["status"] for row in table(tmp_path / "sweep")] == ["budget spent"]
+
+
+@pytest.mark.parametrize("there", ["experiment.json", "manifest.json"])
+def test_a_folder_that_holds_a_sweep_or_a_run_is_left_alone(tmp_path: Path, there: str):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / there).write_text("{}")
+    with pytest.raises(JaxstyleError, match="already holds a run"):
+        run_all(make(tmp_path, "sweep.start.seed=[1]"), tmp_path / "sweep")
+    assert [path.name for path in (tmp_path / "sweep").iterdir()] == [there]
+
+
+def test_columns_are_those_of_all_members(tmp_path: Path):
+    experiment = make(tmp_path)
+    outcomes = [
+        Outcome(Member(0, 'a, "b"', {"start.seed": 1}, experiment), None, "first"),
+        Outcome(Member(1, "c", {"loss.style_layers": ["conv1_1"]}, experiment), None, "second\nline"),
+    ]
+    members.write_table(tmp_path / "table.csv", outcomes)
+    first, second = table(tmp_path)
+    assert list(first) == ["member", "label", "start.seed", "status", "error", "loss.style_layers"]
+    assert (first["label"], first["start.seed"], first["loss.style_layers"]) == ('a, "b"', "1", "")
+    assert (second["start.seed"], second["error"]) == ("", "second\nline")
+    assert [path.name for path in tmp_path.glob("*table*")] == ["table.csv"]

@@ -1,0 +1,169 @@
+"""A run's folder: what is in it at every moment, and that nothing in it is ever half a file."""
+
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_runs import make, read_manifest, read_metrics, strict_json
+
+import jaxstyle
+from jaxstyle import record
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.images import read_metadata
+from jaxstyle.record import Record, recording
+
+LINE = {"iteration": 0, "loss": 1.5, "terms": {"style/conv1_1": 1.5}}
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Iterator[Record]:
+    with recording(tmp_path / "run", make(tmp_path)) as notebook:
+        yield notebook
+        notebook.close("converged")
+
+
+def test_a_record_is_complete_from_its_first_moment(tmp_path: Path, notebook: Record):
+    manifest = read_manifest(tmp_path / "run")
+    assert manifest["status"] == "running"
+    assert manifest["versions"]["jaxstyle"] == jaxstyle.__version__
+    assert {"python", "jax", "jaxlib", "flax", "optax", "jaxopt", "scipy", "numpy", "pillow"} < {*manifest["versions"]}
+    assert manifest["device"]["platform"]
+    assert read_metrics(tmp_path / "run") == []
+    assert jaxstyle.load_experiment(tmp_path / "run" / "experiment.json") == make(tmp_path)
+
+
+def test_metrics_can_be_read_while_the_run_goes_on(tmp_path: Path, notebook: Record):
+    notebook.add([LINE, LINE | {"iteration": 1}])
+    assert [line["iteration"] for line in read_metrics(tmp_path / "run")] == [0, 1]
+    notebook.add([LINE | {"iteration": 2}])
+    assert [line["iteration"] for line in read_metrics(tmp_path / "run")] == [0, 1, 2]
+
+
+def test_a_record_ends_with_its_last_facts(tmp_path: Path, notebook: Record):
+    notebook.close("converged", loss=1.5)
+    manifest = read_manifest(tmp_path / "run")
+    assert (manifest["status"], manifest["loss"]) == ("converged", 1.5)
+    assert manifest["started"] <= manifest["ended"]
+
+
+def test_facts_are_added_to_those_that_are_there(tmp_path: Path, notebook: Record):
+    notebook.update(title="a")
+    notebook.update(weights={"name": "b"})
+    manifest = read_manifest(tmp_path / "run")
+    assert (manifest["title"], manifest["weights"], manifest["status"]) == ("a", {"name": "b"}, "running")
+
+
+def test_a_picture_goes_into_the_folder_with_its_metadata(tmp_path: Path, notebook: Record):
+    path = notebook.save_picture("pictures/000001.png", np.full((4, 5, 3), 0.5), bits=8, metadata={"key": "α"})
+    assert path == tmp_path / "run/pictures/000001.png"
+    assert read_metadata(path)["key"] == "α"
+
+
+@pytest.mark.parametrize("there", ["experiment.json", "manifest.json"])
+def test_a_folder_that_holds_a_run_or_a_sweep_is_left_alone(tmp_path: Path, there: str):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / there).write_text("{}")
+    with pytest.raises(JaxstyleError, match="already holds a run; name another folder"):
+        Record(tmp_path / "run", make(tmp_path))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [there]
+    assert (tmp_path / "run" / there).read_text() == "{}"
+
+
+def test_a_folder_that_cannot_be_made_is_an_answer(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "run", tmp_path / ("x" * 300)):
+        with pytest.raises(JaxstyleError, match=r"the run's folder cannot be made \(\w+"):
+            Record(folder, make(tmp_path))
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that nobody can write to")
+def test_a_folder_that_cannot_be_written_to_is_an_answer(tmp_path: Path):
+    with pytest.raises(JaxstyleError, match=r"/proc/self/.*cannot be written"):
+        Record(Path("/proc/self"), make(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (JaxstyleError("a.png: no such file"), "a.png: no such file"),
+        (KeyError("x"), "KeyError: 'x'"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+    ],
+)
+def test_a_block_that_raises_is_recorded_as_failed(tmp_path: Path, error: BaseException, said: str):
+    def fail() -> None:
+        with recording(tmp_path / "run", make(tmp_path)) as notebook:
+            notebook.add([LINE])
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
+    manifest = read_manifest(tmp_path / "run")
+    assert (manifest["status"], manifest["error"]) == ("failed", said)
+    assert read_metrics(tmp_path / "run") == [LINE]
+
+
+def test_what_cannot_be_written_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "a.json"
+    record.write_json(path, {"old": 1})
+    with pytest.raises(TypeError):
+        record.write_json(path, {"new": object()})
+    with monkeypatch.context() as context:
+        context.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(JaxstyleError, match=r"a\.json: cannot be written: No space left on device"):
+            record.write_json(path, {"new": 1})
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+    assert strict_json(path.read_text()) == {"old": 1}
+
+
+def test_files_have_the_permissions_of_any_new_file(tmp_path: Path):
+    (tmp_path / "plain").write_text("")
+    record.write_json(tmp_path / "a.json", {})
+    assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+plain = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats() | st.text()
+nested = st.recursive(plain, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
+
+
+@given(nested)
+def test_any_content_is_standard_json_with_its_numbers_kept(tmp_path_factory: pytest.TempPathFactory, content: object):
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    record.write_json(path, content)
+    found = strict_json(path.read_text(encoding="utf-8"))
+    assert found == json.loads(json.dumps(content), parse_constant=lambda name: str(float(name)))
+
+
+def test_what_is_not_finite_is_named(tmp_path: Path):
+    record.write_json(tmp_path / "a.json", {"loss": math.inf, "terms": [math.nan, -math.inf]})
+    assert strict_json((tmp_path / "a.json").read_text()) == {"loss": "inf", "terms": ["nan", "-inf"]}
+
+
+def test_every_new_folder_is_another_and_names_sort_by_time(tmp_path: Path):
+    folders = []
+    for _ in range(3):
+        folders.append(record.new_folder(tmp_path, "a"))
+        folders[-1].mkdir(parents=True)
+    assert len(set(folders)) == 3
+    assert [folder.name for folder in folders] == sorted(folder.name for folder in folders)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("fig4", "fig4"), ("a b/c:d", "a-b-c-d"), ("../../etc", "etc"), ("…", "run"), ("", "run"), ("Zürich", "Zürich")],
+)
+def test_names_make_safe_folders(tmp_path: Path, name: str, folder: str):
+    assert record.new_folder(tmp_path, name).parent == tmp_path / folder
+
+
+def test_peak_memory_is_what_the_process_has_used():
+    used = record.peak_memory_bytes()
+    assert used is not None
+    assert 2**20 < used < 2**40  # an imported JAX is over a mebibyte, and a unit mistaken is a factor of 1024

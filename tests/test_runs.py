@@ -1,0 +1,244 @@
+"""One run from its experiment to its record."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_runs import make, read_manifest, read_metrics, strict_json, write_pictures
+
+import jaxstyle
+from jaxstyle import runs
+from jaxstyle.config import experiment_from_mapping
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.images import read_metadata, read_picture, write_picture
+from jaxstyle.optimizers import Status
+from jaxstyle.runs import Run, run
+from jaxstyle.weights import Weights
+
+KEYS = ["iteration", "evaluations", "loss", "terms", "gradient_norm", "step_size", "seconds"]
+EPSILON = float(np.finfo(np.float32).eps)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_network(tiny: Weights):
+    """Every run in this file uses the first layers of a random network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "load_weights", lambda name, progress: tiny)
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("finished")
+    return run(make(folder, "title=a blend"), folder / "run", batch=7)
+
+
+def test_a_run_spends_its_budget_and_improves(finished: Run):
+    losses = [iteration.loss for iteration in finished.result.history]
+    assert finished.result.status is Status.BUDGET_SPENT
+    assert len(losses) == 4
+    assert finished.result.loss == min(losses) < losses[0]
+
+
+def test_metrics_hold_a_line_for_every_iteration(finished: Run):
+    lines = read_metrics(finished.folder)
+    assert [list(line) for line in lines] == [KEYS] * 4
+    assert lines == [iteration._asdict() for iteration in finished.result.history]
+    assert [line["iteration"] for line in lines] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])
+def test_every_optimizers_metrics_agree_with_themselves(tmp_path: Path, method: str):
+    experiment = make(tmp_path, f"optimizer.method={method}", loss={"tv_weight": 1e-3})
+    outcome = run(experiment, tmp_path / "run")
+    lines = read_metrics(tmp_path / "run")
+    assert [list(line) for line in lines] == [KEYS] * 4
+    for line in lines:
+        assert list(line["terms"]) == ["content/conv2_1", "style/conv1_1", "style/conv2_1", "tv"]
+        # The device adds the terms in float32: at most one rounding for each.
+        assert sum(line["terms"].values()) == pytest.approx(line["loss"], rel=len(line["terms"]) * EPSILON)
+        assert line["gradient_norm"] > 0
+    for key in ("evaluations", "seconds"):
+        assert all(np.diff([line[key] for line in lines]) > 0)
+    assert lines[0]["evaluations"] == 1
+    assert lines[-1]["evaluations"] <= outcome.result.evaluations == read_manifest(tmp_path / "run")["evaluations"]
+
+
+def test_the_manifest_holds_what_others_rely_on(finished: Run, tiny: Weights):
+    manifest, result = read_manifest(finished.folder), finished.result
+    assert manifest["status"] == "budget spent"
+    assert manifest["title"] == "a blend"
+    assert manifest["batch"] == 7
+    assert manifest["weights"] == {"name": tiny.name, "network": tiny.network, "sha256": tiny.sha256}
+    pictures = finished.folder.parent
+    assert {role: facts["path"] for role, facts in manifest["images"].items()} == {
+        "content": str(pictures / "content.png"),
+        "style": str(pictures / "style.png"),
+    }
+    for facts in manifest["images"].values():
+        assert facts["sha256"] == hashlib.sha256(Path(facts["path"]).read_bytes()).hexdigest()
+    assert manifest["versions"]["jaxstyle"] == jaxstyle.__version__
+    assert manifest["device"]["platform"] in ("cpu", "gpu", "tpu")
+    found = {key: manifest[key] for key in ("compile_seconds", "run_seconds", "evaluations", "loss")}
+    assert found == {key: getattr(result, key) for key in found}
+    assert manifest["iterations"] == 3
+    assert manifest["peak_memory_bytes"] > 0
+    assert manifest["metrics"] == finished.metrics
+
+
+def test_the_picture_is_the_result(finished: Run):
+    assert finished.picture == finished.folder / "result.png"
+    found = read_picture(finished.picture).pixels
+    assert found.shape == (24, 32, 3)
+    # 8 bits: the nearest of 255 steps.
+    np.testing.assert_allclose(found, finished.result.image, atol=0.5 / 255 + 1e-6)
+
+
+def test_the_picture_can_be_made_again_from_what_travels_in_it(finished: Run, tmp_path: Path):
+    metadata = read_metadata(finished.picture)
+    assert metadata == finished.metadata
+    manifest = read_manifest(finished.folder)
+    assert json.loads(metadata["jaxstyle:weights"]) == manifest["weights"]
+    assert json.loads(metadata["jaxstyle:images"]) == manifest["images"]
+    assert json.loads(metadata["jaxstyle:versions"]) == manifest["versions"]
+    assert metadata["jaxstyle:status"] == manifest["status"]
+    recorded = strict_json(metadata["jaxstyle:experiment"])
+    experiment = experiment_from_mapping(recorded, source="result.png", folder=Path("/elsewhere"))
+    assert experiment == make(finished.folder.parent, "title=a blend")
+    assert np.array_equal(run(experiment, tmp_path / "again").result.image, finished.result.image)
+
+
+def test_the_recorded_experiment_is_the_same(finished: Run):
+    assert jaxstyle.load_experiment(finished.folder / "experiment.json") == make(
+        finished.folder.parent, "title=a blend"
+    )
+
+
+@pytest.mark.parametrize(
+    ("picture", "terms", "measured"),
+    [
+        ("content", {"content/conv2_1"}, {"grey_correlation", "psnr", "paper_terms", "gram_distance"}),
+        ("style", {"style/conv1_1", "style/conv2_1"}, {"paper_terms", "gram_distance"}),
+    ],
+)
+def test_a_reconstruction_leaves_out_the_part_that_is_absent(
+    tmp_path: Path, picture: str, terms: set[str], measured: set[str]
+):
+    outcome = run(make(tmp_path, image={picture: f"{picture}.png"}), tmp_path / "run")
+    assert {*read_metrics(tmp_path / "run")[-1]["terms"]} == terms
+    manifest = read_manifest(tmp_path / "run")
+    assert {*manifest["metrics"]} == measured
+    assert {*manifest["metrics"]["paper_terms"]} == terms
+    assert {*manifest["images"]} == {picture}
+    # The content's shape, or without one the style's; both have 32 pixels as their long side.
+    assert outcome.result.image.shape == {"content": (24, 32, 3), "style": (32, 32, 3)}[picture]
+
+
+def test_several_styles_and_a_start_are_recorded_by_their_roles(tmp_path: Path):
+    styles = [{"image": "style.png", "weight": 2}, "content.png"]
+    run(make(tmp_path, f"start.method={tmp_path / 'style.png'}", image={"style": styles}), tmp_path / "run")
+    names = {role: Path(facts["path"]).name for role, facts in read_manifest(tmp_path / "run")["images"].items()}
+    assert names == {"style": "style.png", "style 2": "content.png", "start": "style.png"}
+
+
+def test_what_was_done_to_a_picture_is_said(tmp_path: Path):
+    write_pictures(tmp_path)
+    experiment = make(tmp_path, image={"content": "grey.pgm"})
+    (tmp_path / "grey.pgm").write_bytes(b"P5 32 24 255\n" + bytes(range(256)) * 3)
+    outcome = run(experiment, tmp_path / "run")
+    (note,) = read_manifest(tmp_path / "run")["images"]["content"]["notes"]
+    assert outcome.notes == (f"{tmp_path / 'grey.pgm'}: {note}",)
+
+
+def test_pictures_on_the_way(tmp_path: Path):
+    run(make(tmp_path, "output.save_every=2", "output.bits=16", "optimizer.iterations=5"), tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run/pictures").iterdir()) == ["000002.png", "000004.png"]
+    assert "jaxstyle:experiment" in read_metadata(tmp_path / "run/pictures/000002.png")
+    assert (tmp_path / "run/result.png").read_bytes()[24] == 16  # PNG's IHDR: the bits of a sample
+
+
+def test_everybody_is_told_once(tmp_path: Path):
+    said, seen = [], []
+    outcome = run(make(tmp_path), tmp_path / "run", say=said.append, watch=seen.extend)
+    assert said == ["computing targets", "compiling"]
+    assert tuple(seen) == outcome.result.history
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])
+def test_an_interrupted_run_keeps_its_best_picture(tmp_path: Path, method: str):
+    seen = []
+    experiment = make(tmp_path, "optimizer.iterations=1000", f"optimizer.method={method}")
+    outcome = run(experiment, tmp_path / "run", watch=seen.extend, interrupted=lambda: len(seen) >= 3)
+    assert outcome.result.status is Status.INTERRUPTED
+    manifest = read_manifest(tmp_path / "run")
+    assert (manifest["status"], manifest["iterations"]) == ("interrupted", 2)
+    assert len(read_metrics(tmp_path / "run")) == 3
+    np.testing.assert_allclose(read_picture(outcome.picture).pixels, outcome.result.image, atol=0.5 / 255 + 1e-6)
+    assert read_metadata(outcome.picture)["jaxstyle:status"] == "interrupted"
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "scipy-lbfgsb"])
+def test_a_run_that_is_interrupted_before_it_begins_saves_its_start(tmp_path: Path, method: str):
+    experiment = make(tmp_path, "start.method=content", f"optimizer.method={method}")
+    outcome = run(experiment, tmp_path / "run", interrupted=lambda: True)
+    manifest = read_manifest(tmp_path / "run")
+    assert (manifest["status"], manifest["loss"], manifest["evaluations"]) == ("interrupted", "inf", 0)
+    assert read_metrics(tmp_path / "run") == []
+    content = read_picture(tmp_path / "content.png").pixels
+    np.testing.assert_allclose(read_picture(outcome.picture).pixels, content, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"image": {"content": "contnet.png"}}, "contnet.png: there is no such file; did you mean 'content.png'?"),
+        ({"image": {"content": "text.png"}}, "text.png: "),
+        ({"image": {"content": "line.png"}, "loss": {"content_layers": ["conv3_1"]}}, "nothing left at conv3_1"),
+    ],
+)
+def test_a_picture_that_cannot_be_used_fails_the_run_and_is_recorded(tmp_path: Path, sections: dict, message: str):
+    (tmp_path / "text.png").write_text("not a picture")
+    write_picture(tmp_path / "line.png", np.full((2, 40, 3), 0.5))
+    with pytest.raises(JaxstyleError) as caught:
+        run(make(tmp_path, **sections), tmp_path / "run")
+    assert message in str(caught.value)
+    manifest = read_manifest(tmp_path / "run")
+    assert (manifest["status"], manifest["error"]) == ("failed", str(caught.value))
+    assert not list(tmp_path.glob("run/*.png"))
+
+
+def test_an_error_in_the_middle_leaves_the_metrics_so_far(tmp_path: Path):
+    seen = []
+
+    def watch(iterations: list) -> None:
+        seen.extend(iterations)
+        if len(seen) == 2:
+            raise MemoryError("no room")
+
+    with pytest.raises(MemoryError):
+        run(make(tmp_path), tmp_path / "run", watch=watch)
+    manifest = read_manifest(tmp_path / "run")
+    assert (manifest["status"], manifest["error"]) == ("failed", "MemoryError: no room")
+    assert len(read_metrics(tmp_path / "run")) == 2
+
+
+def test_a_sweep_is_refused(tmp_path: Path):
+    with pytest.raises(JaxstyleError, match="several runs"):
+        run(make(tmp_path, "sweep.start.seed=[1, 2]"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_holds_a_run_is_refused_and_left_alone(finished: Run):
+    before = {path.name: path.read_bytes() for path in finished.folder.iterdir()}
+    with pytest.raises(JaxstyleError, match="already holds a run"):
+        run(make(finished.folder.parent), finished.folder)
+    assert {path.name: path.read_bytes() for path in finished.folder.iterdir()} == before
+
+
+def test_the_package_offers_it():
+    assert jaxstyle.run is run
+    assert {name for name in jaxstyle.__all__ if getattr(jaxstyle, name, None) is None} == set()
+    with pytest.raises(AttributeError, match="no attribute 'trasnfer'"):
+        _ = jaxstyle.trasnfer
