@@ -262,7 +262,7 @@ def white_noise(seed: int, size: tuple[int, int], preprocessing: Preprocessing) 
     As in Gatys' texture code: normal with σ = 1 in the network's mean-subtracted units of 0–255.
     """
     noise = jax.random.normal(jax.random.key(seed), (*size, 3)) * GREY_LEVEL
-    return np.asarray(noise + jnp.asarray(preprocessing.mean_colour), np.float32)
+    return np.asarray(noise) + np.asarray(preprocessing.mean_colour, np.float32)
 
 
 def _settings(experiment: Experiment, content: np.ndarray | None, styles: list[np.ndarray]) -> Settings:

@@ -83,7 +83,8 @@ class VGG19(nnx.Module):
         """Brings an sRGB picture into the colour order, scale and mean that the network was trained with."""
         facts = self.preprocessing
         pixels = image[..., ::-1] if facts.order == "bgr" else image
-        return (pixels * facts.scale - jnp.asarray(facts.mean)) / jnp.asarray(facts.std)
+        mean, std = (jnp.reshape(jnp.asarray(of_colour), (1, 1, 3)) for of_colour in (facts.mean, facts.std))
+        return (pixels * facts.scale - mean) / std
 
 
 def _convolution(layer: str, kernel: np.ndarray, bias: np.ndarray) -> nnx.Conv:

@@ -2,18 +2,20 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
-from small_runs import make, read_manifest, read_metrics, strict_json, write_pictures
+from small_runs import make, read_manifest, read_metrics, strict_json
 
 import jaxstyle
 from jaxstyle import runs
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_metadata, read_picture, write_picture
-from jaxstyle.optimizers import Status
+from jaxstyle.optimizers import Iteration, Status
 from jaxstyle.runs import Run, run
 from jaxstyle.weights import Weights
 
@@ -144,12 +146,10 @@ def test_several_styles_and_a_start_are_recorded_by_their_roles(tmp_path: Path):
 
 
 def test_what_was_done_to_a_picture_is_said(tmp_path: Path):
-    write_pictures(tmp_path)
-    experiment = make(tmp_path, image={"content": "grey.pgm"})
-    (tmp_path / "grey.pgm").write_bytes(b"P5 32 24 255\n" + bytes(range(256)) * 3)
-    outcome = run(experiment, tmp_path / "run")
+    PIL.Image.new("RGBA", (32, 24), (200, 100, 50, 128)).save(tmp_path / "glass.png")
+    outcome = run(make(tmp_path, image={"content": "glass.png"}), tmp_path / "run")
     (note,) = read_manifest(tmp_path / "run")["images"]["content"]["notes"]
-    assert outcome.notes == (f"{tmp_path / 'grey.pgm'}: {note}",)
+    assert outcome.notes == (f"{tmp_path / 'glass.png'}: {note}",)
 
 
 def test_pictures_on_the_way(tmp_path: Path):
@@ -209,10 +209,19 @@ def test_a_picture_that_cannot_be_used_fails_the_run_and_is_recorded(tmp_path: P
     assert not list(tmp_path.glob("run/*.png"))
 
 
+def test_a_run_that_failed_before_it_began_may_be_tried_again(tmp_path: Path):
+    with pytest.raises(JaxstyleError):
+        run(make(tmp_path, image={"content": "contnet.png"}), tmp_path / "run")
+    run(make(tmp_path), tmp_path / "run")
+    manifest = read_manifest(tmp_path / "run")
+    assert manifest["status"] == "budget spent"
+    assert "error" not in manifest
+
+
 def test_an_error_in_the_middle_leaves_the_metrics_so_far(tmp_path: Path):
     seen = []
 
-    def watch(iterations: list) -> None:
+    def watch(iterations: Sequence[Iteration]) -> None:
         seen.extend(iterations)
         if len(seen) == 2:
             raise MemoryError("no room")
@@ -222,6 +231,8 @@ def test_an_error_in_the_middle_leaves_the_metrics_so_far(tmp_path: Path):
     manifest = read_manifest(tmp_path / "run")
     assert (manifest["status"], manifest["error"]) == ("failed", "MemoryError: no room")
     assert len(read_metrics(tmp_path / "run")) == 2
+    with pytest.raises(JaxstyleError, match="already holds a run"):
+        run(make(tmp_path), tmp_path / "run")
 
 
 def test_a_sweep_is_refused(tmp_path: Path):

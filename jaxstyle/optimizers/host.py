@@ -3,14 +3,14 @@
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from jaxstyle.objective import Objective, Problem, Terms, evaluate
+from jaxstyle.objective import Objective, Problem, evaluate
 from jaxstyle.optimizers.base import WINDOW, Iteration, Observer, Result, Settings, Status, most_evaluations
 
 
@@ -32,7 +32,7 @@ def minimize_with_scipy(
     compile_seconds = time.perf_counter() - began
 
     began = time.perf_counter()
-    story = _ScipyStory(best_image=np.asarray(image))
+    story = _Story(best_image=np.asarray(image))
     budget = most_evaluations(settings.iterations)
 
     def value_and_grad(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -42,13 +42,15 @@ def minimize_with_scipy(
             raise _Stop(Status.BUDGET_SPENT)
         point = flat.reshape(image.shape).astype(np.float32)
         (loss, terms), grad = jax.device_get(evaluate(objective, jnp.asarray(point), problem))
-        gradient = grad.astype(np.float64)
+        gradient = grad.astype(np.float64).ravel()
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
             raise _Stop(Status.NOT_FINITE)
-        story.note(point, flat, float(loss), terms, gradient, time.perf_counter() - began)
+        numbers = {name: float(term) for name, term in terms.items()}
+        norm = float(np.linalg.norm(gradient))
+        story.note(_Evaluation(point, float(loss), numbers, norm, time.perf_counter() - began))
         if story.evaluations == 1:
-            story.accept(flat, observe)
-        return float(loss), gradient.ravel()
+            story.accept(observe, settings.tolerance)
+        return float(loss), gradient
 
     status = Status.STALLED
     try:
@@ -58,7 +60,7 @@ def minimize_with_scipy(
             jac=True,
             method="L-BFGS-B",
             bounds=_pixel_bounds(settings.bounds, image),
-            callback=lambda flat: story.accept(flat, observe, settings.tolerance),
+            callback=lambda flat: story.accept(observe, settings.tolerance),
             options={
                 "maxiter": settings.iterations,
                 "maxfun": budget,
@@ -89,42 +91,53 @@ def _pixel_bounds(bounds: tuple[tuple[float, float], ...] | None, image: np.ndar
     return None if bounds is None else np.broadcast_to(np.asarray(bounds), (*image.shape, 2)).reshape(-1, 2)
 
 
+class _Evaluation(NamedTuple):
+    """What SciPy was last told."""
+
+    point: np.ndarray
+    loss: float
+    terms: dict[str, float]
+    gradient_norm: float
+    seconds: float
+
+
 @dataclasses.dataclass
-class _ScipyStory:
-    """What is known of a SciPy run while it goes on: the callback tells only which point was accepted."""
+class _Story:
+    """What is known of a SciPy run while it goes on: its callback only says that the last point was accepted."""
 
     best_image: np.ndarray
     best_loss: float = np.inf
     evaluations: int = 0
     history: list[Iteration] = dataclasses.field(default_factory=list)
-    last: Any = None
+    last: _Evaluation | None = None
+    accepted: np.ndarray | None = None
 
-    def note(
-        self, point: np.ndarray, flat: np.ndarray, loss: float, terms: Terms, gradient: np.ndarray, seconds: float
-    ) -> None:
+    def note(self, evaluation: _Evaluation) -> None:
+        """Takes down an evaluation."""
         self.evaluations += 1
-        if loss < self.best_loss:
-            self.best_loss, self.best_image = loss, point
-        self.last = (flat.copy(), loss, {name: float(term) for name, term in terms.items()}, gradient, seconds)
+        self.last = evaluation
+        if evaluation.loss < self.best_loss:
+            self.best_loss, self.best_image = evaluation.loss, evaluation.point
 
-    def accept(self, flat: np.ndarray, observe: Observer, tolerance: float = 0.0) -> None:
-        before, loss, terms, gradient, seconds = self.last
-        previous = self.position if self.history else before
-        self.position = flat.copy()
-        step = float(np.linalg.norm(flat - previous))
+    def accept(self, observe: Observer, tolerance: float) -> None:
+        """Makes the last evaluation an iterate."""
+        if self.last is None:
+            return
+        moved = self.last.point - (self.last.point if self.accepted is None else self.accepted)
+        self.accepted = self.last.point
         self.history.append(
             Iteration(
                 iteration=len(self.history),
                 evaluations=self.evaluations,
-                loss=loss,
-                terms=terms,
-                gradient_norm=float(np.linalg.norm(gradient)),
-                step_size=step,
-                seconds=seconds,
+                loss=self.last.loss,
+                terms=self.last.terms,
+                gradient_norm=self.last.gradient_norm,
+                step_size=float(np.linalg.norm(moved)),
+                seconds=self.last.seconds,
             )
         )
         observe(self.history[-1:], lambda: self.best_image)
         if len(self.history) > WINDOW:
             reference = self.history[-1 - WINDOW].loss
-            if reference - loss <= tolerance * abs(reference):
-                raise _Stop(Status.CONVERGED if reference > loss else Status.STALLED)
+            if reference - self.last.loss <= tolerance * abs(reference):
+                raise _Stop(Status.CONVERGED if reference > self.last.loss else Status.STALLED)

@@ -1,0 +1,517 @@
+"""The command line: what it prints, what it leaves behind, and with which status it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import typer.main
+from small_runs import read_manifest, read_metrics, smooth, strict_json, write_pictures
+from typer.core import TyperGroup
+from typer.testing import CliRunner, Result
+
+import jaxstyle
+from jaxstyle import gallery, runs
+from jaxstyle.cli.main import app
+from jaxstyle.images import read_metadata, read_picture, write_picture
+from jaxstyle.weights import Weights
+
+COMMAND = Path(sys.executable).with_name("jaxstyle")
+EXPERIMENT = """
+title = "a small one"
+
+[image]
+content = "content.png"
+style = "style.png"
+size = 32
+
+[loss]
+content_layers = ["conv2_1"]
+style_layers = ["conv1_1"]
+
+[optimizer]
+iterations = 2
+"""
+SMALL = (
+    "--size=32",
+    "--iterations=2",
+    '--set=loss.content_layers=["conv2_1"]',
+    '--set=loss.style_layers=["conv1_1"]',
+)
+PATIENCE = 120  # seconds for a process that starts on a busy machine
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: two pictures and an experiment file."""
+    write_pictures(tmp_path)
+    (tmp_path / "small.toml").write_text(EXPERIMENT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(gallery.ENVIRONMENT, raising=False)
+    monkeypatch.setattr(gallery, "cache_folder", lambda: tmp_path / "cache")
+    return tmp_path
+
+
+@pytest.fixture
+def jaxstyle_command(folder: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in this process, with the first layers of a random network."""
+    monkeypatch.setattr(runs, "load_weights", lambda name, progress: tiny)
+
+    def invoke(*arguments: object) -> Result:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert "Traceback" not in result.output
+        return result
+
+    return invoke
+
+
+def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
+    """Starts the installed command as a user would."""
+    command = [str(COMMAND), *map(str, arguments)]
+    environment = {key: value for key, value in os.environ.items() if key != gallery.ENVIRONMENT}
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+@pytest.fixture
+def process(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts commands, and sees to it that none outlives the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: object, cwd: Path = folder) -> subprocess.Popen[str]:
+        started.append(start(*arguments, cwd=cwd))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        if one.poll() is None:
+            one.kill()
+        one.communicate()
+
+
+def wait_for_iterations(process: subprocess.Popen[str], folder: Path, count: int) -> None:
+    """Waits until a run has written so many lines of metrics."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        metrics = folder / "metrics.jsonl"
+        if metrics.exists() and metrics.read_bytes().count(b"\n") >= count:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    raise AssertionError(f"no {count} iterations in {PATIENCE} s")
+
+
+# run
+
+
+def test_run_leaves_a_record_where_it_says(jaxstyle_command: Run, folder: Path):
+    result = jaxstyle_command("run", "small.toml")
+    assert result.exit_code == 0
+    (record,) = (folder / "runs/small").iterdir()
+    assert f"record:  runs/small/{record.name}\n" in result.stdout
+    assert f"picture: runs/small/{record.name}/result.png\n" in result.stdout
+    assert "budget spent: 3 evaluations" in result.stdout
+    assert "iteration 2/2" in result.stdout
+    assert {path.name for path in record.iterdir()} == {
+        "experiment.json",
+        "manifest.json",
+        "metrics.jsonl",
+        "result.png",
+    }
+    assert read_manifest(record)["title"] == "a small one"
+    assert len(read_metrics(record)) == 3
+
+
+def test_paths_are_relative_to_the_file_and_overrides_to_the_current_folder(
+    jaxstyle_command: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    write_picture(elsewhere / "style.png", smooth(20, 20, seed=5))
+    monkeypatch.chdir(elsewhere)
+    result = jaxstyle_command("run", "../small.toml", "--out", "here", "--set", "image.style=style.png")
+    assert result.exit_code == 0
+    pictures = read_manifest(elsewhere / "here")["images"]
+    assert pictures["content"]["path"] == str(folder / "content.png")
+    assert pictures["style"]["path"] == str(elsewhere / "style.png")
+
+
+def test_absolute_paths_and_a_folder_within_folders_that_are_not_there(jaxstyle_command: Run, folder: Path):
+    result = jaxstyle_command("run", folder / "small.toml", "--out", folder / "a/b/c")
+    assert result.exit_code == 0
+    assert read_manifest(folder / "a/b/c")["status"] == "budget spent"
+
+
+def test_a_record_run_again_gives_the_same_picture(jaxstyle_command: Run, folder: Path):
+    changes = ("--set", "start.seed=7", "--set", "loss.style_weight=2e3")
+    assert jaxstyle_command("run", "small.toml", *changes, "--out", "first").exit_code == 0
+    assert jaxstyle_command("run", "first/experiment.json", "--out", "second").exit_code == 0
+    assert (folder / "first/result.png").read_bytes() == (folder / "second/result.png").read_bytes()
+    assert jaxstyle_command("run", "small.toml", "--out", "other").exit_code == 0
+    other = read_picture(folder / "other/result.png").pixels
+    assert not np.array_equal(other, read_picture(folder / "first/result.png").pixels)
+
+
+def test_notes_on_pictures_are_told(jaxstyle_command: Run, folder: Path):
+    PIL.Image.new("RGBA", (32, 24), (200, 100, 50, 128)).save(folder / "glass.png")
+    result = jaxstyle_command("run", "small.toml", "--set", "image.content=glass.png")
+    manifest = read_manifest(next((folder / "runs/small").iterdir()))
+    told = [line for line in result.stdout.splitlines() if line.startswith("note: ")]
+    (note,) = manifest["images"]["content"]["notes"]
+    assert told == [f"note: {folder / 'glass.png'}: {note}"]
+
+
+# run, with a sweep
+
+
+def test_a_sweep_says_how_its_members_ended(jaxstyle_command: Run, folder: Path):
+    result = jaxstyle_command("run", "small.toml", "--set", "sweep.start.seed=[1, 2]", "--out", "sweep")
+    assert result.exit_code == 0
+    assert "0: seed=1: budget spent" in result.stdout
+    assert "1: seed=2: budget spent" in result.stdout
+    assert "table:  sweep/table.csv" in result.stdout
+    assert len((folder / "sweep/table.csv").read_text().splitlines()) == 3
+    again = jaxstyle_command("run", "sweep/experiment.json", "--out", "again")
+    assert again.exit_code == 0
+    for member in "01":
+        pictures = [(folder / name / "members" / member / "result.png").read_bytes() for name in ("sweep", "again")]
+        assert pictures[0] == pictures[1]
+
+
+def test_a_member_that_fails_is_named_and_the_status_says_so(jaxstyle_command: Run, folder: Path):
+    sweep = 'sweep.image.style=["style.png", "styel.png", "content.png"]'
+    result = jaxstyle_command("run", "small.toml", "--set", sweep, "--out", "sweep")
+    assert result.exit_code == 2
+    assert "error: member 1: style=styel: " in result.stderr
+    assert "did you mean 'style.png'?" in result.stderr
+    assert [path.parent.name for path in sorted(folder.glob("sweep/members/*/result.png"))] == ["0", "2"]
+
+
+# transfer
+
+
+def test_transfer_writes_the_picture_and_a_record(jaxstyle_command: Run, folder: Path):
+    result = jaxstyle_command("transfer", "content.png", "style.png", "-o", "out.png", *SMALL)
+    assert result.exit_code == 0
+    assert "picture: out.png" in result.stdout
+    (record,) = (folder / "runs/out").iterdir()
+    assert (folder / "out.png").read_bytes() == (record / "result.png").read_bytes()
+    assert read_manifest(record)["title"] == "content in the style of style"
+
+
+def test_transfer_with_several_styles_and_every_shorthand(jaxstyle_command: Run, folder: Path):
+    shorthands = ["--content-weight=3e-3", "--style-weight=0.5", "--start=style", "--seed=4", "--out=record"]
+    styles = ["style.png", "content.png"]
+    result = jaxstyle_command("transfer", "content.png", *styles, "-o", "new/out.jpg", *SMALL, *shorthands)
+    assert result.exit_code == 0
+    recorded = strict_json(read_metadata(folder / "new/out.jpg")["jaxstyle:experiment"])
+    assert recorded == strict_json((folder / "record/experiment.json").read_text())
+    assert [Path(style["image"]).name for style in recorded["image"]["style"]] == styles
+    assert (recorded["loss"]["content_weight"], recorded["loss"]["style_weight"]) == (3e-3, 0.5)
+    assert recorded["start"] == {"method": "style", "seed": 4}
+    assert (recorded["image"]["size"], recorded["optimizer"]["iterations"]) == (32, 2)
+
+
+def test_transfer_replaces_a_picture_only_when_told(jaxstyle_command: Run, folder: Path):
+    (folder / "out.png").write_text("mine")
+    result = jaxstyle_command("transfer", "content.png", "style.png", "-o", "out.png", *SMALL)
+    assert result.exit_code == 2
+    assert result.stderr == "error: out.png: exists already; choose another name, or --force to replace it\n"
+    assert (folder / "out.png").read_text() == "mine"
+    assert not (folder / "runs").exists()
+    result = jaxstyle_command("transfer", "content.png", "style.png", "-o", "out.png", *SMALL, "--force")
+    assert result.exit_code == 0
+    assert read_picture(folder / "out.png").pixels.shape == (24, 32, 3)
+
+
+def test_a_picture_that_cannot_be_written_at_last_is_still_in_the_record(jaxstyle_command: Run, folder: Path):
+    (folder / "file").write_text("")
+    result = jaxstyle_command("transfer", "content.png", "style.png", "-o", "file/out.png", *SMALL)
+    assert result.exit_code == 2
+    assert "error: file/out.png: cannot be written" in result.stderr
+    (record,) = (folder / "runs/out").iterdir()
+    assert f"record:  runs/out/{record.name}" in result.stdout
+    assert (record / "result.png").exists()
+
+
+# mistakes
+
+MISTAKES = {
+    "a file that is not there": (["run", "smal.toml"], "smal.toml: no such file; did you mean 'small.toml'?"),
+    "a folder for a file": (["run", "."], ".: cannot be read: Is a directory"),
+    "a picture for a file": (["run", "content.png"], "content.png: not text in UTF-8"),
+    "a key": (
+        ["run", "small.toml", "--set", "loss.style_wieght=1"],
+        "unknown key 'style_wieght'; did you mean 'style_weight'?",
+    ),
+    "a type": (["run", "small.toml", "--set", "image.size=big"], '--set image.size: found "big"; allowed: a whole num'),
+    "a value": (["run", "small.toml", "--set", "image.size=4"], "--set image.size: found 4; allowed: 16 or more"),
+    "a layer": (["run", "small.toml", "--set", 'loss.style_layers=["conv9_1"]'], "unknown layer 'conv9_1'"),
+    "no equals sign": (["run", "small.toml", "--set", "image.size"], "found no '='"),
+    "a missing picture": (["run", "small.toml", "--set", "image.content=contnt.png"], "did you mean 'content.png'?"),
+    "a text as picture": (["run", "small.toml", "--set", "image.content=small.toml"], "small.toml: "),
+    "an unknown name": (
+        ["run", "small.toml", "--set", "image.content=paper:neckarfornt"],
+        "did you mean 'neckarfront'",
+    ),
+    "a picture that is not here": (["run", "small.toml", "--set", "image.content=paper:house"], "supply it by hand"),
+    "a narrow picture": (["run", "small.toml", "--set", "image.content=line.png"], "line.png: "),
+    "a flat picture": (["run", "small.toml", "--set", "image.content=flat.png"], "both sides must be at least 2"),
+    "a folder that is a file": (["run", "small.toml", "--out", "small.toml"], "small.toml: the run's folder cannot be"),
+    "a folder with a run": (["run", "small.toml", "--out", "taken"], "taken: already holds a run; name another"),
+    "a sweep into a run": (
+        ["run", "small.toml", "--set", "sweep.start.seed=[1, 2]", "--out", "taken"],
+        "taken: already holds a run; name another",
+    ),
+    "an impossible sweep": (
+        ["run", "small.toml", "--set", "sweep.image.size=[32, 4]"],
+        "small.toml: member 1 (size=4): image.size: found 4; allowed: 16 or more",
+    ),
+    "an unknown suffix": (["transfer", "content.png", "style.png", "-o", "out.xyz"], "unknown picture suffix '.xyz'"),
+    "no suffix": (["transfer", "content.png", "style.png", "-o", "out"], "out: the picture's name has no suffix"),
+    "bits": (
+        ["transfer", "content.png", "style.png", "-o", "out.jpg", "--set", "output.bits=16"],
+        "JPEG cannot hold 16 bits",
+    ),
+    "one picture of a sweep": (
+        ["transfer", "content.png", "style.png", "-o", "out.png", "--set", "sweep.start.seed=[1, 2]"],
+        "out.png: one picture, but a sweep gives several",
+    ),
+    "no output": (["transfer", "content.png", "style.png"], "Missing option '--output'"),
+    "an unknown option": (["run", "small.toml", "--iteration", "3"], "No such option"),
+    "an unknown command": (["rnu", "small.toml"], "rnu"),
+    "weights": (
+        ["check", "small.toml", "--set", "network.weights=vgg91"],
+        "no set or file 'vgg91'; did you mean 'vgg1",
+    ),
+    "no such weights file": (["check", "small.toml", "--set", "network.weights=my.safetensors"], "my.safetensors'"),
+    "no weights": (["weights", "convert", "style.png", "-o", "a.safetensors"], "not a known form of weight file"),
+    "no file of weights": (["weights", "convert", "none.pth", "-o", "a.safetensors"], "none.pth: cannot be read"),
+    "a network": (
+        ["weights", "convert", "style.png", "-o", "a.safetensors", "--network", "oxfrod"],
+        "unknown network 'oxfrod'; did you mean 'oxford'?",
+    ),
+    "unknown weights": (["weights", "verify", "vgg91"], "unknown weights 'vgg91'; did you mean 'vgg19'?"),
+    "an unknown set": (["weights", "fetch", "vgg16"], "unknown weights 'vgg16'; did you mean 'vgg19'?"),
+    "no folder of pictures": (["weights", "normalize", "--images", "none", "-o", "a.safetensors"], "not a folder"),
+    "no pictures": (["weights", "normalize", "--images", "empty", "-o", "a.safetensors"], "empty: no pictures in it"),
+    "no named picture": (["images", "fetch", "neckarfornt"], "did you mean 'neckarfront'?"),
+    "by hand": (["images", "fetch", "house"], "supply it by hand, saved as house.png"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_answered(jaxstyle_command: Run, folder: Path, arguments: list[str], message: str):
+    write_picture(folder / "line.png", np.full((40, 1, 3), 0.5))
+    write_picture(folder / "flat.png", np.full((2, 70, 3), 0.5))
+    (folder / "empty").mkdir()
+    (folder / "taken").mkdir()
+    (folder / "taken/manifest.json").write_text("{}")
+    before = {path for path in folder.rglob("*") if path.is_file()}
+    result = jaxstyle_command(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    written = {path for path in folder.rglob("*") if path.is_file()} - before
+    assert {path.suffix for path in written} <= {".json", ".jsonl"}  # the record of a run that failed, no picture
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that nobody can write to")
+def test_a_folder_that_cannot_be_written_to(jaxstyle_command: Run):
+    result = jaxstyle_command("run", "small.toml", "--out", "/proc/self")
+    assert result.exit_code == 2
+    assert "cannot be written" in result.stderr
+
+
+def test_every_problem_of_a_file_is_on_its_own_line(jaxstyle_command: Run, folder: Path):
+    (folder / "bad.toml").write_text('[image]\ncontent = "content.png"\nsise = 3\n[loss]\nconvention = "papr"\n')
+    result = jaxstyle_command("check", "bad.toml")
+    assert result.exit_code == 2
+    first, second = sorted(result.stderr.splitlines())
+    assert first.startswith("error: bad.toml: image.sise: unknown key 'sise'; did you mean 'size'?")
+    assert second.startswith("error: bad.toml: loss.convention: unknown convention 'papr'; did you mean 'paper'?")
+
+
+def test_what_a_user_wrote_is_printed_as_it_is(jaxstyle_command: Run):
+    """Square brackets are markup to the library that prints."""
+    result = jaxstyle_command("run", "[red]small[/red].toml")
+    assert "[red]small[/red].toml" in result.stderr
+
+
+# check, doctor, weights, images
+
+
+def test_check_shows_every_setting_and_runs_nothing(jaxstyle_command: Run, folder: Path):
+    result = jaxstyle_command("check", "small.toml", "--set", "image.size=64")
+    assert result.exit_code == 0
+    assert "small.toml: a small one" in result.stdout
+    assert f"{folder / 'content.png'}: 32×24" in result.stdout
+    for line in ("[image]", "size = 64", "pooling = average", "iterations = 2", "bits = 8"):
+        assert f"{line}\n" in result.stdout
+    assert result.stdout.endswith("ok\n")
+    assert not (folder / "runs").exists()
+
+
+def test_check_shows_a_sweeps_members(jaxstyle_command: Run):
+    result = jaxstyle_command("check", "small.toml", "--set", "sweep.start.seed=[3, 4]")
+    assert result.exit_code == 0
+    assert "2 members:\n    0: seed=3\n    1: seed=4\n" in result.stdout
+
+
+def test_check_finds_the_picture_that_one_member_lacks(jaxstyle_command: Run):
+    result = jaxstyle_command("check", "small.toml", "--set", 'sweep.image.style=["style.png", "styel.png"]')
+    assert result.exit_code == 2
+    assert "did you mean 'style.png'?" in result.stderr
+
+
+def test_doctor_says_what_a_question_needs(jaxstyle_command: Run):
+    result = jaxstyle_command("doctor")
+    assert result.exit_code == 0
+    assert f"jaxstyle {jaxstyle.__version__}" in result.stdout
+    for word in ("jax ", "device: ", "CPU cores", "weights: ", "vgg19: ", "pictures: ", "extra demo: "):
+        assert word in result.stdout
+
+
+def test_weights_list_and_verify(
+    jaxstyle_command: Run, vgg19: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert vgg19.name == "vgg19"  # it is in the store
+    assert jaxstyle_command("weights", "verify", "vgg19").stdout.startswith("ok  vgg19: ")
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "odd.safetensors").write_text("not weights")
+    monkeypatch.setenv("JAXSTYLE_WEIGHTS", str(store))
+    listed = jaxstyle_command("weights", "list")
+    assert listed.exit_code == 0
+    assert f"store: {store}" in listed.stdout
+    assert "vgg19-normalized   not here" in listed.stdout
+    verified = jaxstyle_command("weights", "verify")
+    assert verified.exit_code == 2
+    assert verified.stdout.startswith("BAD  odd: ")
+    assert jaxstyle_command("weights", "verify", "vgg19").exit_code == 2
+
+
+def test_images_list_says_what_is_here(jaxstyle_command: Run, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    (folder / "own").mkdir()
+    write_picture(folder / "own/house.png", smooth(20, 20, seed=1))
+    monkeypatch.setenv(gallery.ENVIRONMENT, str(folder / "own"))
+    lines = jaxstyle_command("images", "list").stdout.splitlines()
+    here = [line.split()[0] for line in lines if " here " in line and " not here " not in line]
+    assert here == ["paper:house"]
+    assert "skimage:coffee" in lines
+
+
+# help
+
+
+def commands(group: TyperGroup, *words: str) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands(command, *words, name)
+        else:
+            yield (*words, name)
+
+
+ALL_COMMANDS = list(commands(typer.main.get_group(app)))
+
+
+def test_the_commands_are_those_that_are_promised():
+    names = {words[0] for words in ALL_COMMANDS}
+    assert names >= {"run", "transfer", "check", "weights", "images", "doctor"}
+    assert {words[1] for words in ALL_COMMANDS if words[0] == "weights"} == {
+        "fetch",
+        "list",
+        "verify",
+        "convert",
+        "normalize",
+    }
+    assert {words[1] for words in ALL_COMMANDS if words[0] == "images"} == {"list", "fetch"}
+
+
+@pytest.mark.parametrize("words", ALL_COMMANDS, ids=" ".join)
+def test_help_shows_an_example(words: tuple[str, ...]):
+    result = CliRunner().invoke(app, [*words, "--help"], terminal_width=200)
+    assert result.exit_code == 0
+    assert f"Example: jaxstyle {' '.join(words)}" in " ".join(result.stdout.split())
+
+
+# the installed command, in a process of its own and with the real network
+
+
+def test_the_installed_command_from_another_folder(process: Callable[..., subprocess.Popen[str]], folder: Path):
+    (folder / "elsewhere").mkdir()
+    one = process(
+        "transfer", "../content.png", "../style.png", "../content.png", "-o", "o.png", *SMALL, cwd=folder / "elsewhere"
+    )
+    out, err = one.communicate(timeout=PATIENCE)
+    assert (one.returncode, err) == (0, "")
+    assert "picture: o.png" in out
+    metadata = read_metadata(folder / "elsewhere/o.png")
+    assert json.loads(metadata["jaxstyle:weights"])["name"] == "vgg19-normalized"
+    assert len(json.loads(metadata["jaxstyle:experiment"])["image"]["style"]) == 2
+
+
+def test_the_installed_command_answers_a_mistake(process: Callable[..., subprocess.Popen[str]]):
+    one = process("run", "small.toml", "--set", "image.content=contnt.png")
+    out, err = one.communicate(timeout=PATIENCE)
+    assert one.returncode == 2
+    assert err.startswith("error: ")
+    assert err.endswith("did you mean 'content.png'?\n")
+    assert "Traceback" not in out + err
+
+
+def test_ctrl_c_keeps_the_best_picture(process: Callable[..., subprocess.Popen[str]], folder: Path):
+    one = process("run", "small.toml", "--out", "run", "--set", "optimizer.iterations=1000000")
+    wait_for_iterations(one, folder / "run", 3)
+    one.send_signal(signal.SIGINT)
+    out, err = one.communicate(timeout=PATIENCE)
+    assert (one.returncode, err) == (130, "")
+    assert "interrupted: " in out
+    assert "the best picture so far is saved" in out
+    manifest, lines = read_manifest(folder / "run"), read_metrics(folder / "run")
+    assert manifest["status"] == "interrupted"
+    assert manifest["loss"] == min(line["loss"] for line in lines)
+    assert manifest["iterations"] == lines[-1]["iteration"] == len(lines) - 1
+    assert read_picture(folder / "run/result.png").pixels.shape == (24, 32, 3)
+
+
+def test_ctrl_c_ends_a_sweep(process: Callable[..., subprocess.Popen[str]], folder: Path):
+    sweep = ("--set", "sweep.start.seed=[1, 2]", "--set", "optimizer.iterations=1000000")
+    one = process("run", "small.toml", "--out", "sweep", *sweep)
+    wait_for_iterations(one, folder / "sweep/members/0", 3)
+    one.send_signal(signal.SIGINT)
+    out, err = one.communicate(timeout=PATIENCE)
+    assert (one.returncode, err) == (130, "")
+    assert "0: seed=1: interrupted" in out
+    assert read_manifest(folder / "sweep/members/0")["status"] == "interrupted"
+    assert read_picture(folder / "sweep/members/0/result.png").pixels.shape == (24, 32, 3)
+    assert not (folder / "sweep/members/1").exists()
+    assert len((folder / "sweep/table.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends processes otherwise")
+def test_a_process_that_is_killed_leaves_whole_files(process: Callable[..., subprocess.Popen[str]], folder: Path):
+    settings = ("--set", "optimizer.iterations=1000000", "--set", "output.save_every=1")
+    one = process("run", "small.toml", "--out", "run", *settings)
+    wait_for_iterations(one, folder / "run", 5)
+    one.kill()
+    one.communicate(timeout=PATIENCE)
+    assert one.returncode == -signal.SIGKILL
+    assert read_manifest(folder / "run")["status"] == "running"
+    assert jaxstyle.load_experiment(folder / "run/experiment.json").title == "a small one"
+    lines = (folder / "run/metrics.jsonl").read_bytes().split(b"\n")[:-1]  # the last may be half a line
+    assert [strict_json(line.decode())["iteration"] for line in lines] == list(range(len(lines)))
+    pictures = list((folder / "run").rglob("*.png"))
+    assert len(pictures) >= 3
+    for picture in pictures:
+        assert read_picture(picture).pixels.shape == (24, 32, 3)

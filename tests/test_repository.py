@@ -1,0 +1,166 @@
+"""The repository as a whole: what its pages promise, who may import whom, and that each fact has one home."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+import jaxstyle
+from jaxstyle.cli.main import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "jaxstyle"
+
+ORDER: tuple[set[str], ...] = (
+    {"errors", "units", "version"},
+    {"files", "layers"},
+    {"config", "images", "weights"},
+    {"gallery", "vgg"},
+    {"statistics"},
+    {"losses"},
+    {"objective"},
+    {"optimizers"},
+    {"calibration", "interrupt", "metrics"},
+    {"synthesis"},
+    {"measurements"},
+    {"record"},
+    {"runs"},
+    {"sweep"},
+    {"members"},
+    {"report"},
+    {"cli"},
+)
+"""Who may import whom: only what is in a set above one's own. `jaxstyle` itself offers names from all of them."""
+
+ONE_HOME = {"jaxopt": "optimizers/lbfgs.py", "PIL": "images/", "tifffile": "images/", "typer": "cli/", "rich": "cli/"}
+"""Libraries that one module, or one folder, imports."""
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yields the full names that a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(name: str) -> str:
+    """Returns `weights` for `jaxstyle.weights.store.load`."""
+    return name.split(".")[1]
+
+
+ROOMS = sorted({path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in modules()} - {"__init__"})
+
+
+def test_every_room_has_its_place():
+    places = [name for level in ORDER for name in level]
+    assert len(places) == len({*places})
+    assert {*ROOMS} <= {*places}, "say in ORDER who may import the new module"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_nothing_imports_upward(path: Path):
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if own == "__init__":
+        return
+    level = next(index for index, names in enumerate(ORDER) if own in names)
+    allowed = {own}.union(*ORDER[:level])
+    found = {room(name) for name in imported(path) if name.startswith("jaxstyle.")}
+    assert found <= allowed, f"{own} may not import {', '.join(sorted(found - allowed))}"
+
+
+@pytest.mark.parametrize("library", ONE_HOME)
+def test_a_library_has_one_home(library: str):
+    users = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in modules()
+        if any(name.split(".")[0] == library for name in imported(path))
+    }
+    assert users
+    assert {user for user in users if not user.startswith(ONE_HOME[library])} == set()
+
+
+def test_the_command_line_starts_without_the_heavy_libraries():
+    """`--help` is quick because what is slow is imported where it is used."""
+    program = "import sys, jaxstyle.cli.main; print(*sys.modules)"
+    listed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert {"jax", "numpy", "pydantic", "PIL", "matplotlib"} & {*listed} == set()
+
+
+def test_modules_are_short():
+    long = {path.name for path in modules() if len(path.read_text(encoding="utf-8").splitlines()) > 400}
+    assert long == set()
+
+
+def test_nothing_large_is_tracked():
+    assert {path.relative_to(ROOT).as_posix() for path in tracked() if path.stat().st_size > 1_000_000} == set()
+
+
+def test_the_version_has_one_home():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "version" not in project["project"]
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"]["path"] == "jaxstyle/version.py"
+    assigned = [path for path in modules() if re.search(r"^__version__ *=", path.read_text(encoding="utf-8"), re.M)]
+    assert assigned == [PACKAGE / "version.py"]
+    quoted = f'"{jaxstyle.__version__}"'
+    elsewhere = [path for path in tracked() if path.suffix in (".py", ".toml", ".cfg") and quoted in path.read_text()]
+    assert elsewhere in ([], [PACKAGE / "version.py"])
+
+
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def commands_in(page: Path, program: str) -> set[str]:
+    """The words that follow a program's name where a page shows a command."""
+    text = page.read_text(encoding="utf-8")
+    shown = re.findall(r"^ {4,}(\S.*)$|`([^`\n]+)`", text, re.M)
+    lines = [block or inline for block, inline in shown]
+    start = rf"(?:\S*/)?{program} ([a-z]+)"
+    return {match[1] for line in lines if (match := re.match(start, line))}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_commands_that_exist(page: Path):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    assert commands_in(page, "make") <= targets
+    assert commands_in(page, "jaxstyle") <= {*typer.main.get_group(app).commands}
+
+
+def test_the_first_screen_gives_the_two_commands():
+    assert commands_in(ROOT / "README.md", "make") == {"demo", "test"}
+    assert "transfer" in commands_in(ROOT / "README.md", "jaxstyle")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_link_to_what_is_there(page: Path):
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    missing = {link for link in links if "://" not in link and not (page.parent / link).exists()}
+    assert missing == set()
+
+
+def test_make_runs_what_it_says():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = set(re.search(r"^\.PHONY: (.*)$", text, re.M)[1].split())  # pyright: ignore[reportOptionalSubscript]
+    assert phony == set(re.findall(r"^([a-z]+):", text, re.M))
+    for path in re.findall(r"\S+\.toml", text):
+        assert (ROOT / path).is_file()
