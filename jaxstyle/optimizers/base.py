@@ -32,8 +32,8 @@ class Iteration(NamedTuple):
       loss: the total.
       terms: what the total is the sum of.
       gradient_norm: Euclidean norm of the gradient with respect to the picture in [0, 1].
-      step_size: the multiple of the search direction that was taken; Adam's learning rate; for SciPy, which does not say,
-        the Euclidean length of the step.
+      step_size: the multiple of the search direction that was taken; Adam's learning rate; for SciPy, which does not
+        say, the Euclidean length of the step.
       seconds: since the first evaluation began, compilation not counted. Within one call of the compiled loop the time
         is shared evenly among its evaluations.
     """
