@@ -20,6 +20,10 @@ SUFFICIENT_DECREASE = 1e-4
 """Armijo's constant c₁ (Nocedal & Wright, Eq. 3.4)."""
 SHORTEST_CUT, LONGEST_CUT = 0.1, 0.5
 """A rejected step is shortened to between these fractions of itself."""
+GROWTH = 4.0
+"""How much further each step along steepest descent goes while the loss curves downwards, as it does from noise."""
+LONGEST_MOVE = 16 * GREY_LEVEL
+"""No trial moves the mean pixel further: a pair of little curvature can point very far."""
 MOST_REJECTIONS = 10
 """After so many rejected trials in a row, the history is dropped; after as many again, the search has failed."""
 
@@ -35,6 +39,7 @@ class SearchState(NamedTuple):
       direction: search direction d.
       stepsize: the step t that will be tried next, at `params + t d`.
       rejections: trials rejected in a row.
+      reach: how far the next step along steepest descent moves the mean pixel, in units of [0, 1].
       pairs: correction pairs stored since the history was last empty.
       s_history: differences of iterates, newest at `(pairs - 1) % history_size`.
       y_history: differences of gradients.
@@ -51,6 +56,7 @@ class SearchState(NamedTuple):
     direction: Any
     stepsize: Float[Array, ""]
     rejections: Int[Array, ""]
+    reach: Float[Array, ""]
     pairs: Int[Array, ""]
     s_history: Any
     y_history: Any
@@ -103,6 +109,7 @@ class LBFGS(jaxopt.LBFGS):
             direction=jnp.zeros_like(init_params),
             stepsize=jnp.zeros((), dtype),
             rejections=zero,
+            reach=jnp.asarray(GREY_LEVEL, dtype),
             pairs=zero,
             s_history=history,
             y_history=jnp.zeros_like(history),
@@ -142,8 +149,10 @@ class LBFGS(jaxopt.LBFGS):
         new_params = jnp.where(accepted, point, params)
         new_grad = jnp.where(accepted, grad, state.grad)
         new_direction = jnp.where(accepted | forgotten, self._direction(new_grad, kept), state.direction)
-        scale = GREY_LEVEL / jnp.maximum(jnp.mean(jnp.abs(new_grad)), jnp.finfo(params.dtype).tiny)
-        fresh = jnp.where(kept.pairs == 0, scale, jnp.ones_like(scale))
+        still_concave = accepted & ~is_start & (kept.pairs == 0)
+        reach = jnp.where(still_concave, GROWTH * state.reach, jnp.where(forgotten, GREY_LEVEL, state.reach))
+        first_step = reach / _mean_size(new_grad)
+        fresh = jnp.where(kept.pairs == 0, first_step, jnp.minimum(1.0, LONGEST_MOVE / _mean_size(new_direction)))
         was_steepest_descent = (state.pairs == 0) & ~is_start
         new_state = kept._replace(
             iteration=state.iteration + accepted,
@@ -153,6 +162,7 @@ class LBFGS(jaxopt.LBFGS):
             direction=new_direction,
             stepsize=jnp.where(accepted | forgotten, fresh, shortened),
             rejections=jnp.where(accepted | forgotten, 0, state.rejections + 1),
+            reach=reach,
             failed=(forgotten & was_steepest_descent) | (is_start & ~finite),
             trial_finite=finite,
         )
@@ -205,6 +215,10 @@ def _interpolated(
     fraction = -stepsize * slope / (2 * jnp.where(rise > 0, rise, 1.0))
     fraction = jnp.where(rise > 0, jnp.clip(fraction, SHORTEST_CUT, LONGEST_CUT), LONGEST_CUT)
     return stepsize * jnp.where(finite, fraction, jax.lax.convert_element_type(SHORTEST_CUT, stepsize.dtype))
+
+
+def _mean_size(array: Float[Array, "..."]) -> Float[Array, ""]:
+    return jnp.maximum(jnp.mean(jnp.abs(array)), jnp.finfo(array.dtype).tiny)
 
 
 def _norm(array: Float[Array, "..."]) -> Float[Array, ""]:
