@@ -7,7 +7,7 @@ closure.
 """
 
 import dataclasses
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +54,20 @@ class Problem(NamedTuple):
     parameters: Any
     targets: Targets
     coefficients: Coefficients
+
+
+@runtime_checkable
+class LossFunction(Protocol):
+    """All that an optimizer needs of an objective: hashable, for it is a static argument of compiled programs."""
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The names of the loss's terms."""
+        ...
+
+    def value_and_grad(self, image: Array, problem: Any) -> tuple[tuple[Array, Terms], Array]:
+        """Returns ((loss, terms), gradient with respect to the picture)."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,5 +146,9 @@ def measure(objective: Objective, image: Float[Array, "height width 3"], paramet
     )
 
 
-evaluate = jax.jit(Objective.value_and_grad, static_argnums=0)
-"""The jitted loss and gradient: `evaluate(objective, image, problem)` → ((loss, terms), gradient)."""
+@jax.jit(static_argnames="objective")
+def evaluate(
+    objective: LossFunction, image: Float[Array, "height width 3"], problem: Any
+) -> tuple[tuple[Float[Array, ""], Terms], Float[Array, "height width 3"]]:
+    """The jitted loss and gradient: ((loss, terms), gradient with respect to the picture)."""
+    return objective.value_and_grad(image, problem)

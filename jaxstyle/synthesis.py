@@ -61,8 +61,8 @@ class Prepared:
 
 
 def transfer(
-    content: Path | str | np.ndarray | None = None,
-    style: Path | str | np.ndarray | None = None,
+    content: Path | str | np.ndarray | jax.Array | None = None,
+    style: Path | str | np.ndarray | jax.Array | None = None,
     *,
     observe: Observer = lambda iterations, best: None,
     **sections: Mapping[str, Any],
@@ -97,7 +97,7 @@ def transfer(
     image: dict[str, Any] = dict(sections.pop("image", {}))
     arrays: dict[str, Picture] = {}
     for role, given in (("content", content), ("style", style)):
-        if isinstance(given, np.ndarray) or hasattr(given, "__array__"):
+        if isinstance(given, np.ndarray | jax.Array):
             arrays[f"array:{role}"] = _picture_of_array(np.asarray(given), f"array:{role}")
             image[role] = f"array:{role}"
         elif given is not None:

@@ -2,12 +2,21 @@
 
 from jaxtyping import install_import_hook
 
-CHECKED = ("calibration", "images", "losses", "metrics", "objective", "optimizers", "statistics", "synthesis", "vgg", "weights")
+CHECKED = (
+    "calibration",
+    "images",
+    "losses",
+    "metrics",
+    "objective",
+    "optimizers",
+    "statistics",
+    "synthesis",
+    "vgg",
+    "weights",
+)
 # Before jaxstyle is imported. Not `config`: pydantic checks it, and beartype cannot read pydantic's protocols.
 install_import_hook([f"jaxstyle.{module}" for module in CHECKED], "beartype.beartype")
 
-import dataclasses
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax

@@ -5,11 +5,12 @@ named `Status`. L-BFGS and Adam run on the device, SciPy's L-BFGS-B on the host.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from jaxstyle.objective import Objective, Problem
+from jaxstyle.objective import LossFunction
 from jaxstyle.optimizers.base import Iteration, Observer, Result, Settings, Status
 from jaxstyle.optimizers.device import minimize_on_device
 from jaxstyle.optimizers.host import minimize_with_scipy
@@ -18,9 +19,9 @@ __all__ = ["Iteration", "Observer", "Result", "Settings", "Status", "minimize"]
 
 
 def minimize(
-    objective: Objective,
+    objective: LossFunction,
     image: Float[np.ndarray, "height width 3"],
-    problem: Problem,
+    problem: Any,
     settings: Settings,
     *,
     observe: Observer = lambda iterations, best: None,

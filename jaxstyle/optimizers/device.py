@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxstyle.objective import Objective, Problem, Terms
+from jaxstyle.objective import LossFunction, Terms
 from jaxstyle.optimizers.base import WINDOW, Iteration, Observer, Result, Settings, Status, most_evaluations
 from jaxstyle.optimizers.lbfgs import LBFGS
 
@@ -80,14 +80,14 @@ class DeviceMethod:
     name: str
     history_size: int
 
-    def init(self, objective: Objective, image: Array) -> Any:
+    def init(self, objective: LossFunction, image: Array) -> Any:
         """The optimizer's own state before anything is evaluated."""
         if self.name == "lbfgs":
             return self._lbfgs(objective).init_state(image)
         return optax.scale_by_adam().init(image), jnp.zeros((), jnp.int32)
 
     def step(
-        self, objective: Objective, state: LoopState, problem: Problem, limits: Limits
+        self, objective: LossFunction, state: LoopState, problem: Any, limits: Limits
     ) -> tuple[Array, Any, Step, Array, Bool[Array, ""], Bool[Array, ""]]:
         """Spends one evaluation: (image, own state, what was found, where, failed, finite)."""
         evaluations = state.evaluations + 1
@@ -106,11 +106,11 @@ class DeviceMethod:
         image = state.image - rate * jnp.asarray(updates)
         return image, (moments, iteration + 1), step, state.image, ~finite, finite
 
-    def _lbfgs(self, objective: Objective) -> LBFGS:
+    def _lbfgs(self, objective: LossFunction) -> LBFGS:
         return LBFGS(objective.value_and_grad, value_and_grad=True, has_aux=True, history_size=self.history_size)
 
 
-def start_state(objective: Objective, method: DeviceMethod, image: Array) -> LoopState:
+def start_state(objective: LossFunction, method: DeviceMethod, image: Array) -> LoopState:
     """The loop's state before the first evaluation."""
     infinite = jnp.asarray(jnp.inf, image.dtype)
     zero = jnp.zeros((), jnp.int32)
@@ -121,7 +121,7 @@ def start_state(objective: Objective, method: DeviceMethod, image: Array) -> Loo
 
 @functools.partial(jax.jit, static_argnames=("objective", "method"), donate_argnames="state")
 def advance_once(
-    objective: Objective, method: DeviceMethod, state: LoopState, problem: Problem, limits: Limits
+    objective: LossFunction, method: DeviceMethod, state: LoopState, problem: Any, limits: Limits
 ) -> tuple[LoopState, Step]:
     """Spends one evaluation in one call, as the CPU wants it."""
     return _evaluate_once(objective, method, state, problem, limits)
@@ -129,10 +129,10 @@ def advance_once(
 
 @functools.partial(jax.jit, static_argnames=("objective", "method"), donate_argnames="state")
 def advance_chunk(
-    objective: Objective,
+    objective: LossFunction,
     method: DeviceMethod,
     state: LoopState,
-    problem: Problem,
+    problem: Any,
     limits: Limits,
     steps: Int[Array, ""],
 ) -> tuple[LoopState, Step]:
@@ -166,7 +166,7 @@ def advance_chunk(
 
 
 def _evaluate_once(
-    objective: Objective, method: DeviceMethod, state: LoopState, problem: Problem, limits: Limits
+    objective: LossFunction, method: DeviceMethod, state: LoopState, problem: Any, limits: Limits
 ) -> tuple[LoopState, Step]:
     image, own, step, point, failed, finite = method.step(objective, state, problem, limits)
     better = finite & (step.loss < state.best_loss)
@@ -202,9 +202,9 @@ def _evaluate_once(
 
 
 def minimize_on_device(
-    objective: Objective,
+    objective: LossFunction,
     image: np.ndarray,
-    problem: Problem,
+    problem: Any,
     settings: Settings,
     observe: Observer,
     interrupted: Callable[[], bool],

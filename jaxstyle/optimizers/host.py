@@ -3,14 +3,14 @@
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from jaxstyle.objective import Objective, Problem, evaluate
+from jaxstyle.objective import LossFunction, evaluate
 from jaxstyle.optimizers.base import WINDOW, Iteration, Observer, Result, Settings, Status, most_evaluations
 
 
@@ -19,9 +19,9 @@ class _Stop(Exception):
 
 
 def minimize_with_scipy(
-    objective: Objective,
+    objective: LossFunction,
     image: np.ndarray,
-    problem: Problem,
+    problem: Any,
     settings: Settings,
     observe: Observer,
     interrupted: Callable[[], bool],

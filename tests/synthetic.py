@@ -1,0 +1,56 @@
+"""Objectives with known minimizers, in the place of a network: hashable, with the same methods as `Objective`."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxstyle.optimizers import Settings
+
+SHAPE = (4, 5, 3)
+MINIMIZER = np.linspace(0.2, 0.8, 60).reshape(SHAPE).astype(np.float32)
+START = np.full(SHAPE, 0.5, np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Synthetic:
+    """`scale` times a function of the distance to `MINIMIZER`; the problem is that picture."""
+
+    kind: str = "quadratic"
+    scale: float = 1.0
+
+    @property
+    def terms(self):
+        return ("content/conv1_1",)
+
+    def loss(self, image, problem):
+        away = image - problem
+        curvatures = jnp.logspace(0, 2, away.size).reshape(away.shape)
+        if self.kind == "quadratic":
+            value = jnp.sum(curvatures * away**2)
+        elif self.kind == "rosenbrock":
+            flat = 5 * away.ravel() + 1
+            value = jnp.sum(100 * (flat[1:] - flat[:-1] ** 2) ** 2 + (1 - flat[:-1]) ** 2)
+        elif self.kind == "saddle":  # curves downwards at the start, as style does from noise
+            value = jnp.sum((away**2 - 0.1) ** 2)
+        elif self.kind == "wall":  # not a number where a pixel is below 0.1
+            value = jnp.sum(curvatures * away**2) + 0 * jnp.sum(jnp.sqrt(image - 0.1))
+        elif self.kind == "flat":
+            value = 1.0 + 0 * jnp.sum(away)
+        elif self.kind == "lying":  # the gradient points the wrong way
+            value = jnp.sum(away**2) - 2 * jax.lax.stop_gradient(jnp.sum(away**2)) + 100
+        elif self.kind == "not finite":
+            value = jnp.sum(away) * jnp.nan
+        else:
+            raise ValueError(self.kind)
+        value = self.scale * value
+        return value, {"content/conv1_1": value}
+
+    def value_and_grad(self, image, problem):
+        return jax.value_and_grad(self.loss, has_aux=True)(image, problem)
+
+
+def settings(method="lbfgs", iterations=100, **changes):
+    chosen = {"history_size": 20, "learning_rate": 0.02, "tolerance": 0.0} | changes
+    return Settings(method=method, iterations=iterations, **chosen)

@@ -1,0 +1,146 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxstyle.losses import FORMULAS, total_variation
+from jaxstyle.objective import Coefficients, Objective, Problem, Targets, evaluate, measure
+from jaxstyle.optimizers.device import advance_once
+from jaxstyle.vgg import VGG19
+
+CONTENT, STYLE = ("conv2_1",), ("conv1_1", "conv2_1")
+
+
+def picture(seed, height=14, width=11):
+    return jnp.asarray(np.random.default_rng(seed).uniform(size=(height, width, 3)), jnp.float32)
+
+
+def objective_of(weights, convention="paper", *, with_tv=True, content=CONTENT, style=STYLE):
+    network = VGG19(weights.parameters, weights.preprocessing, layers=(*content, *style))
+    structure, parameters = nnx.split(network)
+    return Objective(structure, content, style, convention, with_tv), parameters
+
+
+def problem_of(objective, parameters, *, alpha=2.0, beta=3.0, tv=1e-3, seed=10, size=(14, 11)):
+    content, style = (measure(objective, picture(seed + which, *size), parameters) for which in (0, 1))
+    coefficients = Coefficients(
+        {layer: jnp.float32(alpha) for layer in objective.content_layers},
+        {layer: jnp.float32(beta / 2) for layer in objective.style_layers},
+        jnp.float32(tv),
+    )
+    return Problem(parameters, Targets(content.content, style.style), coefficients)
+
+
+@pytest.mark.parametrize("convention", FORMULAS)
+def test_the_loss_is_the_weighted_sum_of_its_terms(tiny, convention):
+    objective, parameters = objective_of(tiny, convention)
+    problem = problem_of(objective, parameters)
+    image = picture(0)
+    (loss, terms), _ = evaluate(objective, image, problem)
+    assert set(terms) == set(objective.terms) == {"content/conv2_1", "style/conv1_1", "style/conv2_1", "tv"}
+    assert loss == pytest.approx(sum(float(term) for term in terms.values()), rel=1e-6)  # four float32 numbers
+    features = objective.features(image, parameters)
+    formula = FORMULAS[convention]
+    expected = {
+        "content/conv2_1": 2.0 * formula.content(features["conv2_1"], problem.targets.content["conv2_1"]),
+        "style/conv1_1": 1.5 * formula.style(features["conv1_1"], problem.targets.style["conv1_1"]),
+        "style/conv2_1": 1.5 * formula.style(features["conv2_1"], problem.targets.style["conv2_1"]),
+        "tv": 1e-3 * total_variation(image),
+    }
+    for name, term in expected.items():
+        assert terms[name] == pytest.approx(float(term), rel=1e-4)  # another program, another order of summation
+
+
+def test_the_gradient_is_that_of_the_loss(tiny):
+    objective, parameters = objective_of(tiny)
+    problem = problem_of(objective, parameters)
+    image, direction = picture(0), picture(5) - 0.5
+    _, gradient = evaluate(objective, image, problem)
+    step = 2e-3
+    losses = [evaluate(objective, image + sign * step * direction, problem)[0][0] for sign in (1, -1)]
+    # A central difference of a loss in float32, over kinks of the ReLU.
+    assert (losses[0] - losses[1]) / (2 * step) == pytest.approx(float(jnp.vdot(gradient, direction)), rel=5e-3)
+
+
+def test_a_picture_is_at_no_distance_from_itself(tiny):
+    objective, parameters = objective_of(tiny, with_tv=False)
+    own = measure(objective, picture(0), parameters)
+    problem = problem_of(objective, parameters)._replace(targets=own)
+    (loss, _), gradient = evaluate(objective, picture(0), problem)
+    (far, _), _ = evaluate(objective, picture(1), problem)
+    assert loss < 1e-8 * far  # two programs' rounding, squared
+    assert jnp.isfinite(gradient).all()
+
+
+def test_a_weight_of_zero_leaves_a_layer_out(tiny):
+    objective, parameters = objective_of(tiny, with_tv=False)
+    without, _ = objective_of(tiny, with_tv=False, style=("conv2_1",))
+    problem = problem_of(objective, parameters)
+    style = problem.coefficients.style | {"conv1_1": jnp.float32(0)}
+    zero = problem._replace(coefficients=problem.coefficients._replace(style=style))
+    targets = Targets(problem.targets.content, {"conv2_1": problem.targets.style["conv2_1"]})
+    shorter = Problem(
+        parameters, targets, Coefficients(problem.coefficients.content, {"conv2_1": style["conv2_1"]}, style["conv1_1"])
+    )
+    (loss, terms), gradient = evaluate(objective, picture(0), zero)
+    (expected, _), expected_gradient = evaluate(without, picture(0), shorter)
+    assert terms["style/conv1_1"] == 0
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    np.testing.assert_allclose(gradient, expected_gradient, atol=1e-5 * float(jnp.abs(expected_gradient).max()))
+
+
+def test_values_are_arguments_and_structures_are_static(tiny):
+    objective, parameters = objective_of(tiny)
+    image = picture(0, 15, 12)  # a size of its own: no other test has compiled for it
+    problem = problem_of(objective, parameters, size=(15, 12))
+    evaluate(objective, image, problem)
+    before = evaluate._cache_size()
+    again, other_parameters = objective_of(tiny)
+    assert again == objective
+    assert hash(again) == hash(objective)
+    other = problem_of(again, other_parameters, alpha=0.0, beta=7.0, tv=0.0, seed=20, size=(15, 12))
+    evaluate(again, picture(1, 15, 12), other)
+    assert evaluate._cache_size() == before
+    evaluate(dataclasses.replace(objective, convention="pystiche"), image, problem)
+    assert evaluate._cache_size() == before + 1
+
+
+def test_nothing_is_captured(tiny):
+    """Every array of the program comes in as an argument."""
+    objective, parameters = objective_of(tiny)
+    program = jax.make_jaxpr(objective.value_and_grad)(picture(0), problem_of(objective, parameters))
+    assert sum(np.size(constant) for constant in program.consts) <= 6  # mean and spread of the colours
+
+
+def test_the_network_runs_once_forward_and_once_backward(tiny):
+    objective, parameters = objective_of(tiny)
+    program = str(jax.make_jaxpr(objective.value_and_grad)(picture(0), problem_of(objective, parameters)))
+    assert program.count("conv_general_dilated[") == 2 * 3  # conv1_1, conv1_2, conv2_1
+
+
+def test_members_that_differ_in_values_share_the_optimizers_program(tiny, monkeypatch):
+    import jaxstyle
+    from jaxstyle import synthesis
+
+    monkeypatch.setattr(synthesis, "load_weights", lambda name: tiny)
+    layers = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
+    pictures = [np.asarray(picture(seed, 20, 24)) for seed in range(3)]
+
+    def run(first, second, seed, **loss):
+        jaxstyle.transfer(
+            pictures[first],
+            pictures[second],
+            image={"size": 24},
+            loss=layers | loss,
+            start={"seed": seed},
+            optimizer={"iterations": 2},
+        )
+
+    run(0, 1, 0)
+    before = advance_once._cache_size(), measure._cache_size()
+    run(2, 0, 1, content_weight=0.3, style_weight=5.0)
+    run(1, 2, 2, style_layers={"conv1_1": 0.0, "conv2_1": 0.9})
+    assert (advance_once._cache_size(), measure._cache_size()) == before

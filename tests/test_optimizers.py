@@ -1,0 +1,193 @@
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from synthetic import MINIMIZER, START, Synthetic, settings
+
+from jaxstyle.optimizers import Status, minimize
+from jaxstyle.optimizers.base import most_evaluations
+from jaxstyle.optimizers.device import advance_chunk, advance_once, minimize_on_device
+
+METHODS = ("lbfgs", "adam", "scipy-lbfgsb")
+QUASI_NEWTON = ("lbfgs", "scipy-lbfgsb")
+PROBLEM = jnp.asarray(MINIMIZER)
+
+
+def run(kind="quadratic", *, scale=1.0, start=START, observe=None, interrupted=None, **chosen):
+    asked = {"interrupted": interrupted} if interrupted else {}
+    watched = {"observe": observe} if observe else {}
+    return minimize(Synthetic(kind, scale), start, PROBLEM, settings(**chosen), **asked, **watched)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_minimizer_is_found(method):
+    result = run(method=method, iterations=400)
+    # Adam goes back and forth by about its learning rate where the curvature is small.
+    np.testing.assert_allclose(result.image, MINIMIZER, atol=0.02 if method == "adam" else 2e-3)
+
+
+@pytest.mark.parametrize("method", QUASI_NEWTON)
+def test_a_curved_valley_is_followed(method):
+    assert run("rosenbrock", method=method, iterations=300).loss < 1e-3 * run("rosenbrock", iterations=1).loss
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_story_is_complete(method):
+    told = []
+    result = run(method=method, iterations=30, observe=lambda iterations, best: told.extend(iterations))
+    history = result.history
+    assert tuple(told) == history
+    assert [iteration.iteration for iteration in history] == list(range(31))
+    evaluations = [iteration.evaluations for iteration in history]
+    assert evaluations[0] == 1
+    assert np.all(np.diff(evaluations) >= 1)
+    assert evaluations[-1] == result.evaluations
+    assert history[0].loss == pytest.approx(float(Synthetic().loss(START, PROBLEM)[0]), rel=1e-6)
+    assert all(iteration.terms == {"content/conv1_1": pytest.approx(iteration.loss)} for iteration in history)
+    assert all(iteration.gradient_norm > 0 for iteration in history)
+    seconds = [iteration.seconds for iteration in history]
+    assert np.all(np.diff(seconds) >= 0)
+    assert 0 < seconds[-1] <= result.run_seconds
+    assert result.compile_seconds >= 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_budget_is_kept(method):
+    result = run(method=method, iterations=7)
+    assert result.status is Status.BUDGET_SPENT
+    assert result.history[-1].iteration == 7
+    assert result.evaluations <= most_evaluations(7)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["quadratic", "rosenbrock", "saddle"])
+def test_the_best_iterate_is_returned(method, kind):
+    result = run(kind, method=method, iterations=25, learning_rate=0.3)
+    loss, _ = Synthetic(kind).loss(jnp.asarray(result.image), PROBLEM)
+    assert result.loss == pytest.approx(float(loss), rel=1e-5)
+    # A trial that the line search turned down may have been lower; never higher.
+    assert result.loss <= min(iteration.loss for iteration in result.history) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_the_scale_of_the_loss_does_not_matter(scale):
+    plain, scaled = run(iterations=25), run(iterations=25, scale=scale)
+    assert plain.evaluations == scaled.evaluations
+    # The same iterates up to float32's rounding, which 25 steps enlarge.
+    np.testing.assert_allclose(scaled.image, plain.image, atol=1e-4)
+    assert scaled.loss == pytest.approx(scale * plain.loss, rel=0.05)
+
+
+def test_a_line_search_seldom_needs_a_second_evaluation():
+    result = run("rosenbrock", iterations=200)
+    last = result.history[-1]  # what was tried after it found nothing lower: the end of float32's precision
+    assert last.evaluations <= 1.3 * last.iteration
+
+
+def test_a_loss_that_curves_downwards_at_the_start_is_left_quickly():
+    start = MINIMIZER + np.float32(1e-3) * np.sign(START - MINIMIZER)
+    result = run("saddle", start=start, iterations=15)
+    assert result.loss < 1e-2 * result.history[0].loss
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_not_finite_from_the_start(method):
+    result = run("not finite", method=method)
+    assert result.status is Status.NOT_FINITE
+    np.testing.assert_array_equal(result.image, START)
+    assert result.evaluations <= 1
+    assert result.history == ()
+
+
+def test_a_step_beyond_the_wall_is_taken_back():
+    start = np.full_like(START, 0.9)
+    result = run("wall", start=start, iterations=200)
+    assert result.status in (Status.BUDGET_SPENT, Status.CONVERGED, Status.STALLED)
+    np.testing.assert_allclose(result.image, MINIMIZER, atol=1e-2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_to_do_is_converged(method):
+    result = run("flat", method=method)
+    assert result.status in (Status.CONVERGED, Status.STALLED)
+    assert result.evaluations < 60
+    np.testing.assert_array_equal(result.image, START)
+
+
+@pytest.mark.parametrize("method", QUASI_NEWTON)
+def test_no_way_down_is_stalled(method):
+    result = run("lying", method=method)
+    assert result.status is Status.STALLED
+    # Steps within the rounding of the loss are not turned down, until a window of 20 of them has gained nothing.
+    assert result.evaluations < 20 * 11
+    np.testing.assert_array_equal(result.image, START)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_tolerance_ends_it(method):
+    result = run(method=method, iterations=500, tolerance=0.2)
+    # Adam goes back and forth, so that its window may end without any gain.
+    assert result.status in ({Status.CONVERGED, Status.STALLED} if method == "adam" else {Status.CONVERGED})
+    assert 20 <= result.history[-1].iteration < 400
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_interruption_keeps_the_best_picture(method):
+    calls = 0
+
+    def interrupted():
+        nonlocal calls
+        calls += 1
+        return calls > 6
+
+    result = run(method=method, interrupted=interrupted)
+    assert result.status is Status.INTERRUPTED
+    assert 1 <= len(result.history) < 100
+    assert result.loss < float(Synthetic().loss(START, PROBLEM)[0])
+
+
+def test_the_best_picture_is_at_hand_while_it_runs():
+    losses = []
+
+    def observe(iterations, best):
+        losses.append((min(iteration.loss for iteration in iterations), Synthetic().loss(best(), PROBLEM)[0]))
+
+    run(iterations=10, observe=observe)
+    for lowest, best in losses:
+        assert best <= lowest * (1 + 1e-5)
+
+
+def test_pixel_bounds_are_kept():
+    bounds = ((0.45, 0.55),) * 3
+    free = run(method="scipy-lbfgsb", iterations=50)
+    bound = run(method="scipy-lbfgsb", iterations=50, bounds=bounds)
+    assert free.image.min() < 0.4
+    assert bound.image.min() >= np.float32(0.45)
+    assert bound.image.max() <= np.float32(0.55)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "adam"])
+def test_many_evaluations_in_a_call_are_one_at_a_time_in_a_row(method):
+    def observe(iterations, best):
+        pass
+
+    both = [
+        minimize_on_device(
+            Synthetic("rosenbrock"), START, PROBLEM, settings(method, 40), observe, lambda: False, chunked=chunked
+        )
+        for chunked in (True, False)
+    ]
+    assert both[0].evaluations == both[1].evaluations
+    for chunk, single in zip(both[0].history, both[1].history, strict=True):
+        assert (chunk.iteration, chunk.evaluations) == (single.iteration, single.evaluations)
+        # Two compiled programs round differently, and the steps enlarge it.
+        assert chunk.loss == pytest.approx(single.loss, rel=1e-2)
+
+
+def test_settings_are_arguments_of_one_program():
+    objective = dataclasses.replace(Synthetic(), scale=3.0)
+    minimize(objective, START, PROBLEM, settings(iterations=5))
+    before = advance_once._cache_size(), advance_chunk._cache_size()
+    minimize(objective, START + np.float32(0.1), PROBLEM * 0.9, settings(iterations=9, tolerance=1e-3))
+    assert (advance_once._cache_size(), advance_chunk._cache_size()) == before

@@ -1,0 +1,24 @@
+import jax.numpy as jnp
+import numpy as np
+
+from jaxstyle.statistics import blend, gram_matrix, mean_gram_matrix
+
+
+def test_the_gram_matrix_is_equation_3():
+    features = np.random.default_rng(0).normal(size=(5, 7, 4)).astype(np.float32)
+    expected = np.einsum("hwi,hwj->ij", features.astype(np.float64), features)
+    np.testing.assert_allclose(gram_matrix(jnp.asarray(features)), expected, rtol=1e-5, atol=1e-5)  # float32 sums
+    np.testing.assert_allclose(mean_gram_matrix(jnp.asarray(features)), expected / 35, rtol=1e-5, atol=1e-6)
+
+
+def test_positions_have_no_order():
+    features = np.random.default_rng(1).normal(size=(6, 6, 3)).astype(np.float32)
+    shuffled = np.random.default_rng(2).permutation(features.reshape(36, 3)).reshape(4, 9, 3)
+    # Only the order of summation differs.
+    np.testing.assert_allclose(gram_matrix(jnp.asarray(shuffled)), gram_matrix(jnp.asarray(features)), rtol=1e-4)
+
+
+def test_a_blend_is_a_weighted_mean():
+    matrices = jnp.asarray([[[1.0, 2.0], [2.0, 4.0]], [[3.0, 0.0], [0.0, 0.0]]])
+    np.testing.assert_allclose(blend(matrices, jnp.asarray([3.0, 1.0])), [[1.5, 1.5], [1.5, 3.0]])
+    np.testing.assert_array_equal(blend(matrices, jnp.asarray([5.0, 0.0])), matrices[0])

@@ -1,0 +1,165 @@
+import doctest
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+import jaxstyle
+from jaxstyle import losses, synthesis
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.images import read_picture, write_picture
+from jaxstyle.weights import NETWORKS
+
+LAYERS = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
+
+
+def smooth(seed, height=24, width=32):
+    frequencies = np.random.default_rng(seed).uniform(3, 20, (2, 3))
+    rows, columns = np.linspace(0, 1, height)[:, None, None], np.linspace(0, 1, width)[None, :, None]
+    return (0.5 + 0.5 * np.sin(frequencies[0] * rows + frequencies[1] * columns)).astype(np.float32)
+
+
+@pytest.fixture
+def transfer(tiny, monkeypatch):
+    monkeypatch.setattr(synthesis, "load_weights", lambda name: tiny)
+
+    def run(content=None, style=None, *, size=32, loss=None, iterations=2, **sections):
+        image = {"size": size, **sections.pop("image", {})}
+        optimizer = {"iterations": iterations, **sections.pop("optimizer", {})}
+        return jaxstyle.transfer(
+            content, style, image=image, loss=LAYERS | (loss or {}), optimizer=optimizer, **sections
+        )
+
+    return run
+
+
+def test_the_docstrings_examples_run():
+    for module in (synthesis, losses):
+        outcome = doctest.testmod(module)
+        assert outcome.attempted > 0
+        assert outcome.failed == 0
+
+
+def test_a_real_transfer_comes_nearer_to_both(vgg19_normalized):
+    result = jaxstyle.transfer(smooth(0), smooth(1), image={"size": 48}, optimizer={"iterations": 25})
+    first, last = result.history[0].terms, result.history[-1].terms
+    assert result.loss < 0.1 * result.history[0].loss
+    assert sum(last[name] for name in last if "style" in name) < 0.1 * sum(
+        first[name] for name in first if "style" in name
+    )
+    assert result.image.shape == (36, 48, 3)
+    assert result.image.dtype == np.float32
+    assert result.image.min() >= 0
+    assert result.image.max() <= 1
+
+
+def test_arrays_and_files_give_the_same(transfer, tmp_path):
+    content, style = (np.round(255 * smooth(seed)).astype(np.uint8) for seed in (0, 1))
+    write_picture(tmp_path / "content.png", content / 255)
+    write_picture(tmp_path / "style.png", style / 255)
+    of_arrays = transfer(content, style)
+    of_files = transfer(tmp_path / "content.png", str(tmp_path / "style.png"))
+    np.testing.assert_array_equal(of_arrays.image, of_files.image)
+
+
+def test_a_seed_is_a_start(transfer):
+    zero, again, one = (transfer(smooth(0), smooth(1), start={"seed": seed}).image for seed in (0, 0, 1))
+    np.testing.assert_array_equal(zero, again)
+    assert np.abs(zero - one).max() > 1 / 255
+
+
+def test_white_noise_is_one_grey_level_around_the_mean_colour():
+    preprocessing = NETWORKS["oxford"].preprocessing
+    noise = synthesis.white_noise(3, (200, 300), preprocessing) - preprocessing.mean_colour
+    # 60,000 draws a channel: means within 4 standard errors of 0, spreads within 2 % of σ = 1.
+    assert np.all(np.abs(255 * noise.mean(axis=(0, 1))) < 4 / np.sqrt(60_000))
+    np.testing.assert_allclose(255 * noise.std(axis=(0, 1)), 1, rtol=0.02)
+
+
+@pytest.mark.parametrize("method", ["content", "style"])
+def test_starts_from_a_source(transfer, method):
+    source = {"content": smooth(0), "style": smooth(1)}[method]
+    seen = []
+    transfer(
+        smooth(0), smooth(1), start={"method": method}, observe=lambda its, best: seen.append(best()), iterations=1
+    )
+    np.testing.assert_allclose(seen[0], source, atol=1e-3)
+
+
+def test_a_start_from_a_file_is_brought_to_size(transfer, tmp_path):
+    write_picture(tmp_path / "start.png", smooth(5, 48, 64))
+    seen = []
+    transfer(
+        smooth(0),
+        smooth(1),
+        start={"method": str(tmp_path / "start.png")},
+        observe=lambda its, best: seen.append(best()),
+    )
+    assert seen[0].shape == (24, 32, 3)
+    assert np.mean(np.abs(seen[0] - smooth(5))) < 0.05  # two samplings of the same waves, half a pixel apart
+
+
+@pytest.mark.parametrize("rule", ["content", "cover", "long-side", "own"])
+def test_every_rule_for_the_styles_size(transfer, rule):
+    result = transfer(smooth(0), smooth(1, 50, 40), image={"style_size": rule})
+    assert result.image.shape == (24, 32, 3)
+    assert np.isfinite(result.loss)
+
+
+def test_a_blend_of_one_style_twice_is_that_style(transfer, tmp_path):
+    write_picture(tmp_path / "style.png", smooth(1))
+    style = str(tmp_path / "style.png")
+    one = transfer(smooth(0), style)
+    two = transfer(smooth(0), image={"style": [{"image": style, "weight": 3.0}, style]})
+    assert two.history[0].loss == pytest.approx(one.history[0].loss, rel=1e-5)
+
+
+def test_a_part_that_is_absent_is_absent(transfer):
+    content_only, style_only = transfer(smooth(0)), transfer(None, smooth(1))
+    assert set(content_only.history[0].terms) == {"content/conv2_1"}
+    assert set(style_only.history[0].terms) == {"style/conv1_1", "style/conv2_1"}
+
+
+def test_ctrl_c_ends_with_the_best_picture(transfer):
+    def observe(iterations, best):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    result = transfer(smooth(0), smooth(1), iterations=500, observe=observe)
+    assert result.status is jaxstyle.Status.INTERRUPTED
+    assert 1 <= result.evaluations < 500
+    assert result.image.shape == (24, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((8, 8)), r"\[height, width, 3\]"),
+        (np.zeros((8, 8, 4)), r"\[height, width, 3\]"),
+        (np.zeros((8, 8, 3), int), "uint8"),
+        (np.full((8, 8, 3), 200.0), r"in \[0, 1\]"),
+        (np.full((8, 8, 3), np.nan), r"in \[0, 1\]"),
+    ],
+)
+def test_arrays_that_are_no_pictures(transfer, array, message):
+    with pytest.raises(JaxstyleError, match=f"array:content.*{message}"):
+        transfer(array, smooth(1))
+
+
+def test_too_small_for_the_network(tmp_path):
+    write_picture(tmp_path / "thin.png", smooth(0, 4, 64))
+    with pytest.raises(JaxstyleError, match=r"64×4.*conv5_1.*at least 16"):
+        jaxstyle.transfer(tmp_path / "thin.png", smooth(1), image={"size": 64})
+    with pytest.raises(JaxstyleError, match=r"array:style.*conv5_1"):
+        jaxstyle.transfer(smooth(0, 32, 32), smooth(1, 8, 8), image={"size": 32, "style_size": "own"})
+
+
+def test_jax_arrays_are_arrays(transfer):
+    assert transfer(jax.numpy.asarray(smooth(0)), smooth(1)).image.shape == (24, 32, 3)
+
+
+def test_the_picture_that_is_saved_is_the_picture(transfer, tmp_path):
+    result = transfer(smooth(0), smooth(1))
+    write_picture(tmp_path / "out.png", result.image)
+    np.testing.assert_allclose(read_picture(tmp_path / "out.png").pixels, result.image, atol=0.5 / 255 + 1e-6)
