@@ -5,10 +5,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Within the block the first Ctrl-C only makes the yielded function return true; a second one raises.
+
+    SIGTERM, with which a cluster ends a job, counts as Ctrl-C.
 
     Outside the main thread, where Python delivers no signals, the function always returns false.
     """
@@ -19,10 +23,12 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
     def first(number: int, frame: object) -> None:
         asked.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for which in SIGNALS:
+            signal.signal(which, signal.default_int_handler)
 
-    before = signal.signal(signal.SIGINT, first)
+    before = {which: signal.signal(which, first) for which in SIGNALS}
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for which, handler in before.items():
+            signal.signal(which, handler)

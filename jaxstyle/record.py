@@ -52,9 +52,12 @@ class Record:
 
     def add(self, iterations: Sequence[Mapping[str, Any]]) -> None:
         """Appends a line of metrics for each iteration."""
-        for iteration in iterations:
-            self._metrics.write(json.dumps(_finite(iteration)) + "\n")
-        self._metrics.flush()
+        try:
+            for iteration in iterations:
+                self._metrics.write(json.dumps(_finite(iteration)) + "\n")
+            self._metrics.flush()
+        except OSError as error:
+            raise JaxstyleError(f"{self._metrics.name}: cannot be written: {error.strerror or error}") from None
 
     def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> Path:
         """Writes a picture into the folder."""
@@ -71,10 +74,13 @@ class Record:
 
 @contextlib.contextmanager
 def recording(folder: Path, experiment: Experiment) -> Iterator[Record]:
-    """A record that says `failed`, and why, if the block raises."""
+    """A record that says `failed`, and why, if the block raises; `interrupted` after a second Ctrl-C."""
     record = Record(folder, experiment)
     try:
         yield record
+    except KeyboardInterrupt:
+        record.close("interrupted")
+        raise
     except BaseException as error:
         record.close("failed", error=describe(error))
         raise
@@ -106,7 +112,9 @@ def _failed_before_it_began(folder: Path) -> bool:
     """Whether a run there has failed without a single iteration, so that there is nothing to lose."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return manifest.get("status") == "failed" and (folder / METRICS).stat().st_size == 0
+        return (
+            isinstance(manifest, dict) and manifest.get("status") == "failed" and (folder / METRICS).stat().st_size == 0
+        )
     except (OSError, ValueError):
         return False
 

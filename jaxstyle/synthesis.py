@@ -21,7 +21,7 @@ from jaxstyle.objective import Coefficients, Objective, Problem, Targets, measur
 from jaxstyle.optimizers import Observer, Result, Settings
 from jaxstyle.statistics import blend
 from jaxstyle.units import GREY_LEVEL
-from jaxstyle.vgg import VGG19, check_size
+from jaxstyle.vgg import VGG19, check_size, deepest
 from jaxstyle.weights import Preprocessing, Weights
 from jaxstyle.weights import load as load_weights
 
@@ -141,13 +141,14 @@ def prepare(experiment: Experiment, pictures: Pictures, weights: Weights) -> Pre
     Raises:
       JaxstyleError: a picture is too small for the deepest layer.
     """
-    height, width = _size(experiment.image, pictures)
+    check_sizes(experiment, pictures)
+    height, width = result_size(experiment.image, pictures)
     objective, parameters = _objective(experiment, weights)
-    check_size(height, width, objective.deepest_layer)
     content = (
         fit_style(pictures.content.pixels, height=height, width=width, rule="content") if pictures.content else None
     )
-    styles = [_fit(picture, experiment.image, height, width, objective.deepest_layer) for picture in pictures.style]
+    rule = experiment.image.style_size
+    styles = [fit_style(picture.pixels, height=height, width=width, rule=rule) for picture in pictures.style]
     return Prepared(
         objective=objective,
         problem=Problem(
@@ -161,6 +162,24 @@ def prepare(experiment: Experiment, pictures: Pictures, weights: Weights) -> Pre
         settings=_settings(experiment, content, styles),
         content=content,
     )
+
+
+def check_sizes(experiment: Experiment, pictures: Pictures) -> None:
+    """Proves that every picture, brought to its size, has something left at the deepest layer that reads it.
+
+    Raises:
+      JaxstyleError: one has not; the message names it.
+    """
+    loss, image = experiment.loss, experiment.image
+    height, width = result_size(image, pictures)
+    layers = (*(loss.content_layers if image.content else ()), *(loss.style_layers if image.style else ()))
+    check_size(height, width, deepest(layers))
+    for picture in pictures.style:
+        fitted = fit_style(picture.pixels, height=height, width=width, rule=image.style_size)
+        try:
+            check_size(fitted.shape[0], fitted.shape[1], deepest(loss.style_layers))
+        except JaxstyleError as error:
+            raise JaxstyleError(f"{picture.path}: {error}") from None
 
 
 def optimize(
@@ -181,7 +200,7 @@ def optimize(
     return dataclasses.replace(result, image=np.clip(result.image, 0.0, 1.0))
 
 
-def _size(image: Image, pictures: Pictures) -> tuple[int, int]:
+def result_size(image: Image, pictures: Pictures) -> tuple[int, int]:
     """The result's (height, width): the content's shape, else the first style picture's, with `size` as long side."""
     shape_giver = pictures.content or pictures.style[0]
     height, width, _ = resize_long_side(shape_giver.pixels, image.size).shape
@@ -205,15 +224,6 @@ def _objective(experiment: Experiment, weights: Weights) -> tuple[Objective, Any
         ),
         parameters,
     )
-
-
-def _fit(picture: Picture, image: Image, height: int, width: int, deepest_layer: str) -> np.ndarray:
-    pixels = fit_style(picture.pixels, height=height, width=width, rule=image.style_size)
-    try:
-        check_size(pixels.shape[0], pixels.shape[1], deepest_layer)
-    except JaxstyleError as error:
-        raise JaxstyleError(f"{picture.path}: {error}") from None
-    return pixels
 
 
 def _targets(

@@ -47,3 +47,11 @@ def test_outside_the_main_thread_nothing_is_installed():
     thread.start()
     thread.join()
     assert answers == [(False, True)]
+
+
+def test_the_end_of_a_clusters_job_counts_as_ctrl_c():
+    before = signal.getsignal(signal.SIGTERM)
+    with interruptible() as interrupted:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupted()
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -89,12 +89,20 @@ def test_a_folder_that_cannot_be_written_to_is_an_answer(tmp_path: Path):
         Record(Path("/proc/self"), make(tmp_path))
 
 
+def test_a_second_ctrl_c_is_recorded_as_an_interruption(tmp_path: Path):
+    with pytest.raises(KeyboardInterrupt), recording(tmp_path / "run", make(tmp_path)):
+        raise KeyboardInterrupt
+    manifest = read_manifest(tmp_path / "run")
+    assert manifest["status"] == "interrupted"
+    assert "error" not in manifest
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
         (JaxstyleError("a.png: no such file"), "a.png: no such file"),
         (KeyError("x"), "KeyError: 'x'"),
-        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (MemoryError(), "MemoryError"),
     ],
 )
 def test_a_block_that_raises_is_recorded_as_failed(tmp_path: Path, error: BaseException, said: str):

@@ -7,12 +7,9 @@ import typer
 from typer.core import TyperGroup
 
 from jaxstyle.cli import images, weights
-from jaxstyle.cli.show import complain, tell
+from jaxstyle.cli.show import INTERRUPTED, MISTAKE, complain, tell
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.version import __version__
-
-INTERRUPTED = 130
-MISTAKE = 2
 
 
 class Commands(TyperGroup):

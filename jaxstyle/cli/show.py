@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 if TYPE_CHECKING:
     from jaxstyle.optimizers import Iteration
 
+DONE, MISTAKE, INTERRUPTED = 0, 2, 130
+"""The exit statuses."""
 LINE_EVERY = 5.0
 """Seconds between lines of progress where there is no terminal to draw a bar on."""
 

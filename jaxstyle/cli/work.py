@@ -1,10 +1,11 @@
 """What the commands do once their arguments are parsed."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 from jaxstyle import gallery, record, weights
-from jaxstyle.cli.show import Watching, complain, tell
+from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Watching, complain, tell
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.images import output_format, read_picture, write_picture
@@ -13,9 +14,9 @@ from jaxstyle.members import TABLE, run_members
 from jaxstyle.optimizers import Result, Status
 from jaxstyle.runs import run
 from jaxstyle.sweep import Member, expand
+from jaxstyle.synthesis import check_sizes, read_pictures
 from jaxstyle.version import __version__
 
-DONE, MISTAKE, INTERRUPTED = 0, 2, 130
 RUNS = Path("runs")
 
 
@@ -91,6 +92,8 @@ def check_experiment(experiment: Experiment, *, source: str) -> None:
         picture = read_picture(gallery.resolve(name, relative_to=Path.cwd()))
         height, width, _ = picture.pixels.shape
         tell(f"  {name}: {width}×{height}" + "".join(f"; {note}" for note in picture.notes))
+    for member in members:
+        check_sizes(member.experiment, read_pictures(member.experiment))
     for wanted in sorted({member.experiment.network.weights for member in members}):
         tell(f"  weights {wanted}: {_find_weights(wanted, source)}")
     for section, values in experiment.to_json().items():
@@ -127,7 +130,9 @@ def diagnose() -> list[str]:
     )
     lines.append(f"weights: {weights.store_folder()}")
     lines += [f"  {entry.name}: {entry.path or 'not here yet'}" for entry in weights.available()]
-    lines.append(f"pictures: {gallery.cache_folder()}")
+    lines.append(
+        f"pictures: {os.environ.get(gallery.ENVIRONMENT) or 'no ' + gallery.ENVIRONMENT}, {gallery.cache_folder()}"
+    )
     for module, extra in (("skimage", "demo"), ("h5py", "convert")):
         found = "installed" if importlib.util.find_spec(module) else f"absent; pip install 'jaxstyle[{extra}]'"
         lines.append(f"extra {extra}: {found}")

@@ -57,7 +57,7 @@ def fit_style(
         case "own":
             return pixels.astype(np.float32, copy=False)
     raise JaxstyleError(
-        f"unknown style size '{rule}'{did_you_mean(rule, STYLE_SIZES)} Allowed: {', '.join(STYLE_SIZES)}"
+        f"unknown style size '{rule}'{did_you_mean(rule, STYLE_SIZES) or '.'} Allowed: {', '.join(STYLE_SIZES)}"
     )
 
 

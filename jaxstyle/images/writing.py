@@ -32,7 +32,7 @@ def output_format(path: str | os.PathLike[str], *, bits: int = 8) -> str:
     suffix = Path(path).suffix.lower()
     if suffix not in WRITABLE:
         found = f"unknown picture suffix '{suffix}'" if suffix else "the picture's name has no suffix"
-        raise JaxstyleError(f"{path}: {found}{did_you_mean(suffix, WRITABLE)} Allowed: {', '.join(WRITABLE)}")
+        raise JaxstyleError(f"{path}: {found}{did_you_mean(suffix, WRITABLE) or '.'} Allowed: {', '.join(WRITABLE)}")
     if bits not in (8, 16) or (bits == 16 and WRITABLE[suffix] not in ("PNG", "TIFF")):
         raise JaxstyleError(
             f"{path}: {WRITABLE[suffix]} cannot hold {bits} bits a channel; allowed: 8, and 16 with .png, .tif, .tiff"
