@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from jaxstyle.cli import images, weights
+from jaxstyle.cli.report import report
 from jaxstyle.cli.show import INTERRUPTED, MISTAKE, complain, tell
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.version import __version__
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(weights.app, name="weights")
 app.add_typer(images.app, name="images")
+app.command()(report)
 
 Overrides = Annotated[
     list[str] | None,

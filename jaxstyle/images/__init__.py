@@ -2,10 +2,11 @@
 
 from jaxstyle.images.reading import Picture, read_metadata, read_picture
 from jaxstyle.images.resizing import fit_style, resize_long_side, resize_to
-from jaxstyle.images.writing import output_format, write_picture
+from jaxstyle.images.writing import encode_png, output_format, write_picture
 
 __all__ = [
     "Picture",
+    "encode_png",
     "fit_style",
     "output_format",
     "read_metadata",

@@ -72,6 +72,11 @@ def write_picture(
     write_beside(path, data)
 
 
+def encode_png(pixels: npt.ArrayLike) -> bytes:
+    """Returns sRGB pixels, `[height, width, 3]` in [0, 1], as an 8-bit PNG file."""
+    return _encode_png(_quantize(Path("picture.png"), pixels, 8), {})
+
+
 @functools.cache
 def _srgb_profile() -> bytes:
     """Returns sRGB's ICC profile, with a fixed date, so that the same picture gives the same file."""

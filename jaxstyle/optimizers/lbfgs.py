@@ -150,7 +150,8 @@ class LBFGS(jaxopt.LBFGS):
         new_grad = jnp.where(accepted, grad, state.grad)
         new_direction = jnp.where(accepted | forgotten, self._direction(new_grad, kept), state.direction)
         still_concave = accepted & ~is_start & (kept.pairs == 0)
-        reach = jnp.where(still_concave, GROWTH * state.reach, jnp.where(forgotten, GREY_LEVEL, state.reach))
+        longer = jnp.minimum(GROWTH * state.reach, LONGEST_MOVE)
+        reach = jnp.where(still_concave, longer, jnp.where(forgotten, GREY_LEVEL, state.reach))
         first_step = reach / _mean_size(new_grad)
         fresh = jnp.where(kept.pairs == 0, first_step, jnp.minimum(1.0, LONGEST_MOVE / _mean_size(new_direction)))
         was_steepest_descent = (state.pairs == 0) & ~is_start
