@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import fit_style, read_picture
-from jaxstyle.layers import LAYERS
+from jaxstyle.layers import FILTERS, LAYERS
 from jaxstyle.vgg import VGG19
 from jaxstyle.weights import Weights
 
@@ -55,10 +55,10 @@ def measure_mean_activations(
     if not pictures:
         raise JaxstyleError("no pictures to measure mean activations on")
     network, parameters = nnx.split(VGG19(weights.parameters, weights.preprocessing, pooling=pooling))
-    sums = {layer: np.zeros(0) for layer in LAYERS}
+    sums = {layer: np.zeros(FILTERS[layer]) for layer in LAYERS}
     for path in pictures:
         square = fit_style(read_picture(path).pixels, height=CROP, width=CROP, rule="cover")
         means = jax.device_get(_mean_responses(network, parameters, jnp.asarray(square)))
-        sums = {layer: means[layer] + (total if total.size else 0.0) for layer, total in sums.items()}
+        sums = {layer: total + means[layer] for layer, total in sums.items()}
         advance(path)
     return {layer: (total / len(pictures)).astype(np.float32) for layer, total in sums.items()}

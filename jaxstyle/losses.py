@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.statistics import mean_gram_matrix
 from jaxstyle.units import LEVELS
 
@@ -152,6 +153,9 @@ def convert_weights(
     Returns:
       (content, style) weights in the convention `target`.
 
+    Raises:
+      JaxstyleError: there is no such convention; the message names the nearest.
+
     Example:
       >>> content, style = convert_weights(
       ...     content={"conv4_2": 1.0}, style={"conv1_1": 0.2}, source="paper", target="pystiche",
@@ -159,7 +163,7 @@ def convert_weights(
       >>> content["conv4_2"] == 8 * 8 * 512 / 2, style["conv1_1"] == 0.2 / 4
       (True, True)
     """
-    old, new = FORMULAS[source], FORMULAS[target]
+    old, new = _formula(source), _formula(target)
     content_ratio, style_ratio = {}, {}
     for layer, (height, width, filters) in shapes.items():
         sizes = filters, height * width
@@ -169,3 +173,10 @@ def convert_weights(
         {layer: weight * content_ratio[layer] for layer, weight in content.items()},
         {layer: weight * style_ratio[layer] for layer, weight in style.items()},
     )
+
+
+def _formula(convention: str) -> Formula:
+    if convention in FORMULAS:
+        return FORMULAS[convention]
+    hint = did_you_mean(convention, FORMULAS) or "."
+    raise JaxstyleError(f"unknown convention '{convention}'{hint} Conventions: {', '.join(FORMULAS)}")

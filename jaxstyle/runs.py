@@ -48,6 +48,7 @@ def run(
     experiment: Experiment,
     folder: Path,
     *,
+    pictures: Pictures | None = None,
     say: Callable[[str], None] = lambda message: None,
     watch: Watch = lambda iterations: None,
     interrupted: Callable[[], bool] = lambda: False,
@@ -58,6 +59,7 @@ def run(
     Args:
       experiment: without a sweep.
       folder: the run's own folder; made, and must not hold a run yet.
+      pictures: the experiment's, if they have been read already.
       say: told what is being done.
       watch: told of iterations as they come.
       interrupted: asked between evaluations; true ends the run, and the best picture so far is saved.
@@ -70,7 +72,7 @@ def run(
         raise JaxstyleError("an experiment with a sweep is several runs; expand it first")
     with recording(folder, experiment) as notebook:
         notebook.update(title=experiment.title, **facts)
-        pictures = read_pictures(experiment)
+        pictures = pictures or read_pictures(experiment)
         weights = load_weights(experiment.network.weights, progress=say)
         notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
         say("computing targets")

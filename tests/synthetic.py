@@ -34,8 +34,8 @@ class Synthetic:
             value = jnp.sum(100 * (flat[1:] - flat[:-1] ** 2) ** 2 + (1 - flat[:-1]) ** 2)
         elif self.kind == "saddle":  # curves downwards at the start, as style does from noise
             value = jnp.sum((away**2 - 0.1) ** 2)
-        elif self.kind == "wall":  # not a number where a pixel is below 0.1
-            value = jnp.sum(curvatures * away**2) + 0 * jnp.sum(jnp.sqrt(image - 0.1))
+        elif self.kind == "wall":  # not a number where a pixel is just beyond its minimizer
+            value = jnp.sum(curvatures * away**2) + 0 * jnp.sum(jnp.sqrt(away + 0.005))
         elif self.kind == "flat":
             value = 1.0 + 0 * jnp.sum(away)
         elif self.kind == "lying":  # the gradient points the wrong way

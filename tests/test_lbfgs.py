@@ -4,7 +4,15 @@ import jaxopt
 import numpy as np
 from synthetic import MINIMIZER, SHAPE, START, Synthetic
 
-from jaxstyle.optimizers.lbfgs import GREY_LEVEL, LBFGS
+from jaxstyle.optimizers.lbfgs import (
+    GREY_LEVEL,
+    LBFGS,
+    LONGEST_CUT,
+    LONGEST_MOVE,
+    MOST_REJECTIONS,
+    SHORTEST_CUT,
+    _interpolated,
+)
 
 PROBLEM = jnp.asarray(MINIMIZER)
 QUADRATIC = Synthetic()
@@ -34,9 +42,50 @@ def test_it_is_jaxopts():
 def test_the_first_step_moves_the_mean_pixel_by_one_grey_level():
     for scale in (1e-6, 1.0, 1e6):
         image, _, _ = trials(solver(Synthetic(scale=scale)), START, 2)
-        assert np.mean(np.abs(image - START)) == np.float32(GREY_LEVEL) or np.isclose(
-            np.mean(np.abs(image - START)), GREY_LEVEL, rtol=1e-4
-        )
+        # Pixels of 0.5 are rounded to 3e-8, a hundred-thousandth of a grey level.
+        np.testing.assert_allclose(np.mean(np.abs(image - START)), GREY_LEVEL, rtol=1e-4)
+
+
+def test_no_trial_moves_the_mean_pixel_further_than_the_longest_move():
+    """Neither while the loss curves downwards, where steps grow, nor along a pair of little curvature."""
+    near_the_top = MINIMIZER + np.float32(1e-6) * np.sign(START - MINIMIZER)
+    for kind, start in (("saddle", near_the_top), ("rosenbrock", START), ("quadratic", START + 3)):
+        lbfgs = solver(Synthetic(kind))
+        step = jax.jit(lbfgs.try_step)
+        image, state, moves = jnp.asarray(start), lbfgs.init_state(jnp.asarray(start)), []
+        for _ in range(15):
+            before = image
+            image, state, trial = step(image, state, PROBLEM)
+            moves.append(float(jnp.mean(jnp.abs(trial.params - before))))
+        assert max(moves) <= LONGEST_MOVE * (1 + 1e-4)  # pixels are rounded
+        assert max(moves) > 2 * GREY_LEVEL
+
+
+def test_without_a_way_down_the_history_is_dropped_once_and_then_it_has_failed():
+    _, state, found = trials(solver(), START, 6)
+    lbfgs, image = solver(Synthetic("lying", scale=1e6)), jnp.asarray(found[-1].params)
+    # A loss far above every loss here: each trial is turned down, however short.
+    state = state._replace(value=jnp.float32(-1e9))
+    step, statuses = jax.jit(lbfgs.try_step), []
+    for _ in range(2 * MOST_REJECTIONS):
+        image, state, trial = step(image, state, PROBLEM)
+        statuses.append((int(state.pairs), bool(state.failed)))
+        assert not trial.accepted
+    pairs, failed = zip(*statuses, strict=True)
+    assert [count > 0 for count in pairs] == [True] * (MOST_REJECTIONS - 1) + [False] * (MOST_REJECTIONS + 1)
+    assert failed == (False,) * (2 * MOST_REJECTIONS - 1) + (True,)
+
+
+def test_a_rejected_step_is_shortened_to_the_parabolas_minimizer():
+    def shortened(value, finite=True):
+        """From a step of 2 along a slope of −1, loss 5."""
+        numbers = (jnp.float32(number) for number in (2.0, -1.0, 5.0, value))
+        return float(_interpolated(*numbers, jnp.asarray(finite)))
+
+    # The parabola 5 − t + a t² is 5 − 2 + 4 a at t = 2, and lowest at t = 1 / (2 a).
+    for curvature, expected in ((1.0, 0.5), (1.25, 0.4), (0.3, 2 * LONGEST_CUT), (100.0, 2 * SHORTEST_CUT)):
+        assert abs(shortened(3 + 4 * curvature) - expected) < 1e-6
+    assert shortened(float("nan"), finite=False) == np.float32(2 * SHORTEST_CUT)
 
 
 def test_the_direction_is_that_of_the_bfgs_matrix():

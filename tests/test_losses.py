@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.config import Convention
+from jaxstyle.errors import JaxstyleError
 from jaxstyle.losses import FORMULAS, content_loss, convert_weights, style_layer_loss, total_variation
 
 HEIGHT, WIDTH, FILTERS = 6, 5, 8
@@ -126,6 +127,12 @@ def test_converted_weights_give_the_same_gradient(source, target):
         scale = np.abs(before[layer]).max()
         np.testing.assert_allclose(after[layer], before[layer], atol=ROUNDING * scale)
         assert scale > 0
+
+
+def test_an_unknown_convention_is_answered():
+    for names in ({"source": "pystich", "target": "paper"}, {"source": "paper", "target": "pystich"}):
+        with pytest.raises(JaxstyleError, match=r"unknown convention 'pystich'; did you mean 'pystiche'\?.*neural-style"):
+            convert_weights(content={}, style={}, shapes={}, **names)
 
 
 def test_total_variation_is_in_levels():

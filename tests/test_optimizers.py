@@ -96,26 +96,39 @@ def test_not_finite_from_the_start(method):
     result = run("not finite", method=method)
     assert result.status is Status.NOT_FINITE
     np.testing.assert_array_equal(result.image, START)
-    assert result.evaluations <= 1
+    assert result.evaluations == 1
     assert result.history == ()
 
 
+ABOVE_THE_WALL = np.full_like(START, 0.9)
+
+
 def test_a_step_beyond_the_wall_is_taken_back():
-    start = np.full_like(START, 0.9)
-    result = run("wall", start=start, iterations=200)
+    result = run("wall", start=ABOVE_THE_WALL, iterations=200)
+    assert result.evaluations > len(result.history)  # some steps went beyond
     assert result.status in (Status.BUDGET_SPENT, Status.CONVERGED, Status.STALLED)
+    # The wall keeps the last steps short: within a hundredth of the way.
     np.testing.assert_allclose(result.image, MINIMIZER, atol=1e-2)
+
+
+@pytest.mark.parametrize("method", ["adam", "scipy-lbfgsb"])
+def test_methods_that_cannot_go_back_stop_at_the_wall_with_the_best_picture(method):
+    result = run("wall", method=method, start=ABOVE_THE_WALL, iterations=400, learning_rate=0.1)
+    assert result.status is Status.NOT_FINITE
+    assert result.evaluations == len(result.history) + 1
+    assert result.loss == min(iteration.loss for iteration in result.history) < result.history[0].loss
+    assert np.isfinite(result.image).all()
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_nothing_to_do_is_converged(method):
     result = run("flat", method=method)
-    assert result.status in (Status.CONVERGED, Status.STALLED)
-    assert result.evaluations < 60
+    assert result.status is Status.CONVERGED
+    assert result.evaluations == 1
     np.testing.assert_array_equal(result.image, START)
 
 
-@pytest.mark.parametrize("method", QUASI_NEWTON)
+@pytest.mark.parametrize("method", METHODS)
 def test_no_way_down_is_stalled(method):
     result = run("lying", method=method)
     assert result.status is Status.STALLED
@@ -147,15 +160,25 @@ def test_an_interruption_keeps_the_best_picture(method):
     assert result.loss < float(Synthetic().loss(START, PROBLEM)[0])
 
 
-def test_the_best_picture_is_at_hand_while_it_runs():
-    losses = []
+@pytest.mark.parametrize("method", METHODS)
+def test_an_interruption_before_the_first_evaluation_gives_the_start(method):
+    result = run(method=method, interrupted=lambda: True)
+    assert (result.status, result.evaluations, result.history) == (Status.INTERRUPTED, 0, ())
+    np.testing.assert_array_equal(result.image, START)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_best_picture_is_at_hand_while_it_runs_and_stays(method):
+    seen, lowest = [], np.inf
 
     def observe(iterations, best):
-        losses.append((min(iteration.loss for iteration in iterations), Synthetic().loss(best(), PROBLEM)[0]))
+        nonlocal lowest
+        lowest = min(lowest, *(iteration.loss for iteration in iterations))
+        seen.append((lowest, best()))
 
-    run(iterations=10, observe=observe)
-    for lowest, best in losses:
-        assert best <= lowest * (1 + 1e-5)
+    run(method=method, iterations=10, observe=observe)
+    for loss, picture in seen:  # after the run: its buffers were given away evaluation by evaluation
+        assert Synthetic().loss(picture, PROBLEM)[0] <= loss * (1 + 1e-5)  # the same sum, not compiled
 
 
 def test_pixel_bounds_are_kept():

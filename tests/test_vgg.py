@@ -8,7 +8,7 @@ from golden import make_features
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.layers import FILTERS, INPUTS, LAYERS, canonical_layer, downsampling
 from jaxstyle.vgg import VGG19, check_size, deepest, pool
-from jaxstyle.weights import default_mean_activations
+from jaxstyle.weights import NETWORKS, default_mean_activations
 from jaxstyle.weights.normalize import filter_scales
 
 POOLINGS = ("average", "max")
@@ -103,6 +103,13 @@ def test_preprocessing_is_bgr_in_levels_minus_the_mean(vgg19):
     np.testing.assert_allclose(network.preprocess(image), expected, rtol=1e-5)
     mean_colour = jnp.asarray(vgg19.preprocessing.mean_colour).reshape(1, 1, 3)
     np.testing.assert_allclose(network.preprocess(mean_colour), 0, atol=1e-4)  # 255 times float32's rounding
+
+
+def test_preprocessing_in_rgb_with_a_spread(tiny):
+    network = VGG19(tiny.parameters, NETWORKS["torchvision"].preprocessing, layers=["conv1_1"])
+    image = make_features.picture()
+    expected = (image.astype(np.float64) - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(network.preprocess(jnp.asarray(image)), expected, atol=1e-6)  # float32 numbers below 3
 
 
 def test_pooling_halves_and_drops_an_odd_last_row():

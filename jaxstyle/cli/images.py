@@ -36,8 +36,9 @@ def fetch(
 
     from jaxstyle import gallery
 
+    columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
     for name in names:
-        with Progress(*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn(), console=output) as bar:
+        with Progress(*columns, console=output, transient=True) as bar:
             task = bar.add_task(name, total=None)
             path = gallery.fetch(
                 name.removeprefix("paper:"),

@@ -40,8 +40,10 @@ def run_experiment(
     folder = folder or record.new_folder(RUNS, name)
     if experiment.sweep is not None:
         return _run_sweep(experiment, members, folder)
+    pictures = read_pictures(experiment)  # before the folder is made: a picture that is missing leaves nothing behind
+    check_sizes(experiment, pictures)
     with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
-        finished = run(experiment, folder, say=watching.say, watch=watching, interrupted=interrupted)
+        finished = run(experiment, folder, pictures=pictures, say=watching.say, watch=watching, interrupted=interrupted)
     for note in finished.notes:
         tell(f"note: {note}")
     tell(_summary(finished.result))

@@ -92,7 +92,10 @@ class Settings:
 
 
 Observer = Callable[[Sequence[Iteration], Callable[[], np.ndarray]], None]
-"""Called with the iterations that were added, and a function that fetches the best picture so far."""
+"""Called with the iterations that were added, and a function that fetches the best picture so far.
+
+The function holds during the call only: its buffer is given to the next evaluation.
+"""
 
 
 def most_evaluations(iterations: Any) -> Any:

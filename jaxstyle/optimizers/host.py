@@ -44,6 +44,7 @@ def minimize_with_scipy(
         (loss, terms), grad = jax.device_get(evaluate(objective, jnp.asarray(point), problem))
         gradient = grad.astype(np.float64).ravel()
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
+            story.evaluations += 1
             raise _Stop(Status.NOT_FINITE)
         numbers = {name: float(term) for name, term in terms.items()}
         norm = float(np.linalg.norm(gradient))

@@ -87,7 +87,7 @@ class Trial(NamedTuple):
 
 
 class LBFGS(jaxopt.LBFGS):
-    """L-BFGS whose `update` costs one evaluation; a drop-in for `jaxopt.LBFGS` on one real array.
+    """jaxopt's L-BFGS on one real array, with an `update` that costs one evaluation; step it, it has no `run`.
 
     The first step moves the mean pixel by one grey level, so that multiplying the loss by a constant changes nothing.
     Afterwards a step of 1 is tried first, and shortened by quadratic interpolation until Armijo's condition holds.
