@@ -174,7 +174,7 @@ def check_sizes(experiment: Experiment, pictures: Pictures) -> None:
     height, width = result_size(image, pictures)
     layers = (*(loss.content_layers if image.content else ()), *(loss.style_layers if image.style else ()))
     check_size(height, width, deepest(layers))
-    for picture in pictures.style:
+    for picture in pictures.style if loss.style_layers else ():
         fitted = fit_style(picture.pixels, height=height, width=width, rule=image.style_size)
         try:
             check_size(fitted.shape[0], fitted.shape[1], deepest(loss.style_layers))
@@ -229,13 +229,12 @@ def _objective(experiment: Experiment, weights: Weights) -> tuple[Objective, Any
 def _targets(
     objective: Objective, parameters: Any, content: np.ndarray | None, styles: list[np.ndarray], weights: list[float]
 ) -> Targets:
-    content_targets, style_targets = {}, {}
-    if content is not None:
-        content_targets = measure(objective, jnp.asarray(content), parameters).content
-    if styles:
-        measured = [measure(objective, jnp.asarray(style), parameters).style for style in styles]
-        blended = jax.tree.map(lambda *of_each: blend(jnp.stack(of_each), jnp.asarray(weights)), *measured)
-        style_targets = blended
+    content_targets = measure(objective, jnp.asarray(content), parameters).content if content is not None else {}
+    measured = [measure(objective, jnp.asarray(style), parameters).style for style in styles]
+    style_targets = {
+        layer: blend(jnp.stack([of_each[layer] for of_each in measured]), jnp.asarray(weights, jnp.float32))
+        for layer in objective.style_layers
+    }
     return Targets(content_targets, style_targets)
 
 

@@ -91,9 +91,10 @@ def test_a_rejected_step_is_shortened_to_the_parabolas_minimizer():
 def test_the_direction_is_that_of_the_bfgs_matrix():
     """The two-loop recursion against the matrix it stands for (Nocedal & Wright, Eq. 7.19), in float64."""
     lbfgs = solver(history_size=4)
-    _, state, _ = trials(lbfgs, START, 9)
+    _, state, _ = trials(lbfgs, START, 11)
     pairs = int(state.pairs)
-    assert pairs > 4  # the circular buffer has wrapped
+    assert pairs > 4  # the circular buffer has wrapped,
+    assert pairs % 4 != 0  # and its oldest pair is not in its first slot
     newest = [(pairs - 1 - age) % 4 for age in range(4)][::-1]
     size = int(np.prod(SHAPE))
     matrix = float(state.gamma) * np.eye(size)

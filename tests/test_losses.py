@@ -131,7 +131,9 @@ def test_converted_weights_give_the_same_gradient(source, target):
 
 def test_an_unknown_convention_is_answered():
     for names in ({"source": "pystich", "target": "paper"}, {"source": "paper", "target": "pystich"}):
-        with pytest.raises(JaxstyleError, match=r"unknown convention 'pystich'; did you mean 'pystiche'\?.*neural-style"):
+        with pytest.raises(
+            JaxstyleError, match=r"unknown convention 'pystich'; did you mean 'pystiche'\?.*neural-style"
+        ):
             convert_weights(content={}, style={}, shapes={}, **names)
 
 

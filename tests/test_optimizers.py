@@ -70,6 +70,18 @@ def test_the_best_iterate_is_returned(method, kind):
     assert result.loss <= min(iteration.loss for iteration in result.history) * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("method", QUASI_NEWTON)
+def test_a_trial_that_was_turned_down_is_never_returned(method):
+    last_was_accepted = []
+    for evaluations in range(2, 24):
+        asked = iter([False] * evaluations)
+        result = run("rosenbrock", method=method, interrupted=lambda asked=asked: next(asked, True))
+        assert result.evaluations == evaluations
+        assert result.loss <= min(iteration.loss for iteration in result.history)
+        last_was_accepted.append(result.history[-1].evaluations == evaluations)
+    assert not all(last_was_accepted)
+
+
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_the_scale_of_the_loss_does_not_matter(scale):
     plain, scaled = run(iterations=25), run(iterations=25, scale=scale)

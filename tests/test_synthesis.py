@@ -122,6 +122,11 @@ def test_a_part_that_is_absent_is_absent(transfer):
     assert set(style_only.history[0].terms) == {"style/conv1_1", "style/conv2_1"}
 
 
+def test_a_style_picture_without_style_layers_is_not_read(transfer):
+    result = transfer(smooth(0), smooth(1), loss={"style_layers": []})
+    assert set(result.history[0].terms) == {"content/conv2_1"}
+
+
 def test_ctrl_c_ends_with_the_best_picture(transfer):
     def observe(iterations, best):
         os.kill(os.getpid(), signal.SIGINT)
