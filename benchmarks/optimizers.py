@@ -5,6 +5,7 @@ python benchmarks/optimizers.py --size 128 --evaluations 200
 
 import argparse
 import dataclasses
+import itertools
 import statistics
 
 import common
@@ -46,7 +47,7 @@ def main() -> None:
                 result = optimize(dataclasses.replace(ready, settings=settings))
                 losses = " | ".join(f"{best_within(result.history, mark):.5f}" for mark in marks)
                 stamps = [iteration.seconds for iteration in result.history]
-                each = statistics.median(after - before for before, after in zip(stamps, stamps[1:], strict=False))
+                each = statistics.median(after - before for before, after in itertools.pairwise(stamps))
                 ratio = evaluations_per_iteration(result.history)
                 print(f"| {start} | {alpha:g} | {method} | {losses} | {ratio:.3f} | {each:.3f} |", flush=True)
 
