@@ -1,153 +1,181 @@
-import csv
+"""Reports of runs: the four files, the page, the command; finished, cut off, failed and hostile records."""
+
+import base64
+import hashlib
 import json
 import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from recorded import ENDED, EXPERIMENT, HOSTILE, METRICS, Strict, line, record, rows, sweep, text_of
+from typer.testing import CliRunner
 
+from jaxstyle.cli.main import app
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_picture, write_picture
-from jaxstyle.record import write_json
-from jaxstyle.report import build, figures
-from jaxstyle.report.page import page
-from jaxstyle.report.records import flatten, read_runs
-
-HOSTILE = "<script>alert('x')</script> & \"quotes\" $\\alpha$ ελ"
-
-
-def line(iteration, loss):
-    return {
-        "iteration": iteration,
-        "evaluations": iteration + 1,
-        "loss": loss,
-        "terms": {"content/conv4_2": 0.25 * loss, "style/conv1_1": 0.75 * loss},
-        "gradient_norm": 1.0,
-        "step_size": 1.0,
-        "seconds": 0.1 * iteration,
-    }
+from jaxstyle.report import Report, build
+from jaxstyle.report.pictures import show
+from jaxstyle.report.records import flatten
+from jaxstyle.report.table import common_settings, varied_keys
+from jaxstyle.report.words import clean, readable
 
 
-def record(
-    folder, *, title="A title", alpha=1e-3, status="budget spent", picture=True, member=None, cut=False, **manifest
-):
-    folder.mkdir(parents=True)
-    write_json(folder / "experiment.json", {"title": title, "loss": {"content_weight": alpha}, "image": {"size": 8}})
-    facts = {"status": status, "versions": {"jax": "1.2"}, "metrics": {"grey_correlation": 0.5 + alpha, "psnr": 12.0}}
-    facts |= {"loss": 0.5 * alpha, "evaluations": 4, "run_seconds": 2.0} | manifest
-    write_json(folder / "manifest.json", facts | ({"member": member} if member else {}))
-    lines = "".join(json.dumps(line(index, 1 / (index + 1))) + "\n" for index in range(4))
-    (folder / "metrics.jsonl").write_text(lines[:-20] if cut else lines, encoding="utf-8")
-    if picture:
-        write_picture(folder / "result.png", np.full((6, 8, 3), 0.3))
-    return folder
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch):
+    """Figures of a sixth of the print's resolution, which are drawn quickly."""
+    monkeypatch.setattr("jaxstyle.report.drawing.PRINT_DPI", 50)
 
 
-def sweep(folder, count=3):
-    folder.mkdir(parents=True)
-    write_json(folder / "experiment.json", {"title": "A sweep", "sweep": {"loss.content_weight": [1]}})
-    for index in range(count):
-        member = {"index": index, "label": f"member {index}", "values": {}}
-        record(folder / "members" / str(index), title="A sweep", alpha=10.0**-index, member=member)
-    return folder
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Report:
+    """A report of one finished run, at print resolution."""
+    return build([record(tmp_path_factory.mktemp("finished") / "run")])
 
 
-def test_the_four_files_of_a_sweep(tmp_path):
-    report = build([sweep(tmp_path / "sweep", 12)])
-    assert [run.label for run in report.runs] == [f"member {index}" for index in range(12)]
+@pytest.fixture(scope="module")
+def content(finished) -> str:
+    """Its page."""
+    return text_of(finished)
+
+
+def test_a_sweep_gives_four_files(tmp_path):
+    report = build([sweep(tmp_path / "sweep", begun=3, planned=3)])
+    assert [run.label for run in report.runs] == ["α 0", "α 1", "α 2"]
+    assert [file.name for file in report.files] == ["index.html", "panels.png", "curves.png", "table.csv"]
+    assert {file.parent for file in report.files} == {tmp_path / "sweep/report"}
     assert all(file.is_file() for file in report.files)
-    assert {file.parent for file in report.files} == {tmp_path / "sweep" / "report"}
-    assert read_picture(tmp_path / "sweep/report/panels.png").pixels.shape[1] == 7.2 * 300
-    build([tmp_path / "sweep"])  # its own files are replaced
+    assert len(list((tmp_path / "sweep/report").iterdir())) == 4  # nothing half-written stays
+
+
+def test_figures_have_print_resolution(finished):
+    for name in ("panels.png", "curves.png"):
+        assert read_picture(finished.folder / name).pixels.shape[1] == round(7.2 * 300)
 
 
 def test_the_tables_numbers_are_the_records(tmp_path):
-    report = build([sweep(tmp_path / "sweep"), record(tmp_path / "single", alpha=0.25)], tmp_path / "out")
-    with open(tmp_path / "out/table.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["label"] for row in rows] == ["member 0", "member 1", "member 2", "A title"]
-    for row, run in zip(rows, report.runs, strict=True):
-        assert float(row["loss"]) == run.manifest["loss"]
-        assert float(row["grey_correlation"]) == run.manifest["metrics"]["grey_correlation"]
-        assert float(row["loss.content_weight"]) == run.experiment["loss"]["content_weight"]
-    assert "image.size" not in rows[0]  # the same for all
+    found = rows(build([sweep(tmp_path / "sweep", begun=2, planned=2)], tmp_path / "out"))
+    for index, row in enumerate(found):
+        assert float(row["loss.content_weight"]) == 10.0**-index
+        assert {key: float(row[key]) for key in ENDED} == ENDED
+        assert {key: float(row[key]) for key in flatten(METRICS)} == flatten(METRICS)
+        assert row["status"] == "budget spent"
+    assert "image.size" not in found[0]  # the same for all
 
 
-def test_a_page_needs_nothing_else_and_executes_nothing(tmp_path):
-    record(tmp_path / "run", title=HOSTILE, status="failed", error=f"{HOSTILE}: no such file", picture=False)
-    text = (build([tmp_path / "run"]).folder / "index.html").read_text(encoding="utf-8")
-    assert "default-src 'none'" in text
-    assert "<script" not in text
-    assert "&lt;script&gt;" in text
-    loaded = re.findall(r"(?:src|href)=[\"']?([^\"'>]*)", text)
-    assert loaded
-    assert all(address.startswith("data:image/png;base64,") for address in loaded)
-    assert "url(" not in text
-    assert "What failed" in text
+def test_the_page_shows_the_numbers_of_terms_and_layers(content):
+    for number in (*flatten(METRICS).values(), ENDED["loss"]):
+        assert f'title="{number}">{readable(number)}<' in content
 
 
-def test_pictures_are_in_the_page_at_full_size(tmp_path):
-    import base64
-
-    record(tmp_path / "run")
-    text = (build([tmp_path / "run"]).folder / "index.html").read_text(encoding="utf-8")
-    assert base64.b64encode((tmp_path / "run/result.png").read_bytes()).decode() in text
-
-
-def test_half_finished_runs(tmp_path):
-    record(tmp_path / "cut", status="running", picture=False, cut=True)
-    manifest = json.loads((tmp_path / "cut/manifest.json").read_text())
-    for key in ("loss", "evaluations", "run_seconds", "metrics"):
-        del manifest[key]
-    write_json(tmp_path / "cut/manifest.json", manifest)
-    run = build([tmp_path / "cut"]).runs[0]
-    assert len(run.iterations) == 3
-    assert run.numbers == {"status": "running", "loss": 1 / 3, "evaluations": 3, "run_seconds": 0.2}
+def test_runs_of_several_folders_and_what_differs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sweep(Path("sweep"), begun=2, planned=2)
+    record(Path("single"), experiment={**EXPERIMENT, "title": "Another", "start": {"seed": 7}})
+    runs = build([Path("sweep"), tmp_path / "single", Path("sweep/members/1")], Path("out")).runs
+    assert [run.label for run in runs] == ["α 0 · A title", "α 1 · A title", "Another"]  # a run named twice is one
+    assert varied_keys(runs) == ["loss.content_weight", "start.seed"]
+    assert common_settings(runs)["image.size"] == 32
+    assert common_settings(runs[:1])["loss.content_weight"] == 1.0
+    words = Strict(Path("out/index.html").read_text(encoding="utf-8")).words
+    assert "What differs" in words
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "metrics.jsonl"])
-@pytest.mark.parametrize("content", [None, b"", b"[1]", b"\xff\xfe{"])
-def test_damaged_records_are_shown_as_far_as_they_go(tmp_path, name, content):
-    file = record(tmp_path / "run") / name
-    file.unlink()
-    if content is not None:
-        file.write_bytes(content)
-    runs = read_runs([tmp_path / "run"])
-    assert runs[0].label
-    figures.panels(runs, "damaged")
-    figures.curves(runs, "damaged")
-    assert "damaged" in page("damaged", runs, {}, {}, b"")
-
-
-def test_a_source_is_shown_only_if_it_is_the_one_that_was_used(tmp_path):
-    import hashlib
-
-    write_picture(tmp_path / "style.png", np.full((5, 5, 3), 0.6))
-    facts = {
-        "path": str(tmp_path / "style.png"),
-        "sha256": hashlib.sha256((tmp_path / "style.png").read_bytes()).hexdigest(),
+def test_a_page_loads_and_executes_nothing(tmp_path):
+    hostile = {**EXPERIMENT, "title": HOSTILE, "start": {HOSTILE: HOSTILE}}
+    facts = {"images": {HOSTILE: {"path": HOSTILE, "sha256": HOSTILE}}, "versions": {HOSTILE: HOSTILE}}
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/experiment.json").write_text(json.dumps(hostile), encoding="utf-8")
+    manifest = {
+        "status": "failed",
+        "error": HOSTILE,
+        "member": {"label": HOSTILE},
+        "metrics": {HOSTILE: {HOSTILE: 1.0}},
     }
-    record(tmp_path / "run", images={"style": facts})
-    run = read_runs([tmp_path / "run"])[0]
-    assert run.source("style") == tmp_path / "style.png"
-    assert run.source("content") is None
-    write_picture(tmp_path / "style.png", np.full((5, 5, 3), 0.7))
-    assert run.source("style") is None
+    (tmp_path / "bad/manifest.json").write_text(json.dumps(manifest | facts), encoding="utf-8")
+    bad_line = json.dumps(line(0, 1.0) | {"terms": {HOSTILE: 1.0}})
+    (tmp_path / "bad/metrics.jsonl").write_text(bad_line + "\n", encoding="utf-8")
+    report = build([tmp_path / "bad", record(tmp_path / "good")], tmp_path / "out")
+    content = text_of(report)
+    found = Strict(content)
+    assert "script" not in found.tags
+    assert found.addresses
+    assert all(re.match("data:image/(png|svg.xml);base64,", address) for address in found.addresses)
+    assert "http" not in re.sub('base64,[^"]*', "", content).replace("http-equiv", "")
+    assert not re.search(r"url\(|@import", content)
+    assert any(clean(HOSTILE) in word for word in found.words)
+    assert rows(report)[0]["error"] == HOSTILE.replace("\ud800", "?")
 
 
-def test_infinities_are_drawn_as_gaps(tmp_path):
-    record(tmp_path / "run")
-    lines = [line(0, 1.0) | {"loss": "inf"}, line(1, 0.5)]
-    (tmp_path / "run/metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
-    build([tmp_path / "run"])
+def test_the_policy_allows_the_pages_own_style_and_no_other(content):
+    policy = re.search('Content-Security-Policy" content="([^"]*)"', content)
+    style = re.search("<style>(.*)</style>", content, re.DOTALL)
+    assert policy
+    assert style
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert "default-src 'none'" in policy[1]
+    assert f"style-src 'sha256-{digest}'" in policy[1]
+    assert "script-src" not in policy[1]
 
 
-def test_mistakes_are_answered(tmp_path):
-    record(tmp_path / "runs" / "quickstart" / "1")
-    with pytest.raises(JaxstyleError, match="no such folder; did you mean 'quickstart'"):
-        build([tmp_path / "runs" / "quikstart"])
-    with pytest.raises(JaxstyleError, match=r"has no experiment\.json; runs in it: .*quickstart/1"):
-        build([tmp_path / "runs" / "quickstart"])
+def test_pictures_are_in_the_page_as_they_are(finished, content):
+    assert base64.b64encode((finished.runs[0].folder / "result.png").read_bytes()).decode() in content
 
 
-def test_flat_names():
-    assert flatten({"a": {"b": 1, "c": {"d": 2}}, "e": {}}) == {"a/b": 1, "a/c/d": 2, "e": {}}
+def test_a_failed_member_is_shown_with_its_error(tmp_path):
+    folder = sweep(tmp_path / "sweep", begun=1, planned=2)
+    record(folder / "members/1", status="failed", picture=False, error="RuntimeError: out of memory")
+    report = build([folder])
+    assert report.runs[1].error == rows(report)[1]["error"] == "RuntimeError: out of memory"
+    words = Strict(text_of(report)).words
+    assert "What failed" in words
+    assert words.count("RuntimeError: out of memory") == 2  # in the picture's place, and in the list
+
+
+def test_a_run_that_was_cut_off_is_shown_as_far_as_it_went(tmp_path):
+    folder = record(tmp_path / "run", status="running", picture=False)
+    metrics = folder / "metrics.jsonl"
+    metrics.write_text(metrics.read_text(encoding="utf-8")[:-20], encoding="utf-8")
+    for iteration in (2, 10):
+        write_picture(folder / f"pictures/{iteration:06d}.png", np.full((6, 8, 3), 0.1))
+    report = build([folder])
+    run = report.runs[0]
+    assert run.numbers == {"status": "running", "loss": 1 / 2, "evaluations": 2, "run_seconds": 0.5}
+    assert run.picture == folder / "pictures/000010.png"
+    assert show(run).note == "at iteration 10"
+    assert "unfinished, 2 iterations" in Strict(text_of(report)).words
+
+
+def test_a_damaged_picture_is_said_to_be(tmp_path):
+    (record(tmp_path / "run") / "result.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert "the picture is damaged" in Strict(text_of(build([tmp_path / "run"]))).words
+
+
+def test_only_a_report_is_replaced(tmp_path):
+    run = record(tmp_path / "run")
+    build([run])
+    build([run])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/table.csv").write_text("mine")
+    with pytest.raises(JaxstyleError, match=r"out: holds table\.csv that no report wrote; name another folder"):
+        build([run], tmp_path / "out")
+    assert (tmp_path / "out/table.csv").read_text() == "mine"
+    with pytest.raises(JaxstyleError, match=r"is a run's own folder; name another, such as .*report"):
+        build([run], run)
+
+
+def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "jaxstyle.report.curves", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(JaxstyleError, match=r"pip install 'jaxstyle\[report\]'"):
+        build([record(tmp_path / "run")])
+
+
+def test_the_command(tmp_path):
+    run = record(tmp_path / "run")
+    result = CliRunner().invoke(app, ["report", str(run), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0
+    assert result.output.startswith("1 run\n")
+    assert (tmp_path / "out/index.html").is_file()
+    assert CliRunner().invoke(app, ["report", str(tmp_path / "none")]).exit_code == 2

@@ -38,7 +38,14 @@ ORDER: tuple[set[str], ...] = (
 )
 """Who may import whom: only what is in a set above one's own. `jaxstyle` itself offers names from all of them."""
 
-ONE_HOME = {"jaxopt": "optimizers/lbfgs.py", "PIL": "images/", "tifffile": "images/", "typer": "cli/", "rich": "cli/"}
+ONE_HOME = {
+    "jaxopt": "optimizers/lbfgs.py",
+    "PIL": "images/",
+    "tifffile": "images/",
+    "typer": "cli/",
+    "rich": "cli/",
+    "matplotlib": "report/",
+}
 """Libraries that one module, or one folder, imports."""
 
 

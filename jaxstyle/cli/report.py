@@ -21,6 +21,7 @@ def report(
     from jaxstyle.report import build
 
     finished = build(runs, out)
-    tell(f"{len(finished.runs)} runs")
+    count = len(finished.runs)
+    tell("1 run" if count == 1 else f"{count} runs")
     for file in finished.files:
         tell(f"  {file}")

@@ -1,18 +1,17 @@
-"""Records in, four files out: `panels.png`, `curves.png`, `table.csv`, `index.html`."""
+"""Records in, four files out: `index.html`, `panels.png`, `curves.png`, `table.csv`."""
 
-import csv
 import dataclasses
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.files import write_beside
-from jaxstyle.report.page import page
+from jaxstyle.record import EXPERIMENT
+from jaxstyle.report.pictures import find_sources, show
 from jaxstyle.report.records import Recorded, read_runs
+from jaxstyle.report.table import table_text
 
-PANELS, CURVES, TABLE, PAGE = "panels.png", "curves.png", "table.csv", "index.html"
-SCREEN_DPI = 160
+PAGE, PANELS, CURVES, TABLE = FILES = ("index.html", "panels.png", "curves.png", "table.csv")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Report:
     @property
     def files(self) -> list[Path]:
         """The files, the page first."""
-        return [self.folder / name for name in (PAGE, PANELS, CURVES, TABLE)]
+        return [self.folder / name for name in FILES]
 
 
 def build(folders: Sequence[Path], output: Path | None = None) -> Report:
@@ -33,53 +32,53 @@ def build(folders: Sequence[Path], output: Path | None = None) -> Report:
 
     Args:
       folders: run or sweep folders, as `jaxstyle run` makes them.
-      output: the report's folder; by default `report` in the first of them. Its own four files are replaced.
+      output: the report's folder; by default `report` in the first of them. An earlier report there is replaced.
 
     Raises:
-      JaxstyleError: a folder holds no run, matplotlib is not installed, or the report cannot be written.
+      JaxstyleError: a folder holds no run, matplotlib is not installed, or the report cannot be written, for instance
+        because something else is there.
     """
     try:
-        from jaxstyle.report import figures
+        from jaxstyle.report.curves import DARK, LIGHT, curves
+        from jaxstyle.report.drawing import encode
+        from jaxstyle.report.page import GENERATOR, Curves, page
+        from jaxstyle.report.panels import panels
     except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
+        if (error.name or "").partition(".")[0] != "matplotlib":
             raise
         raise JaxstyleError("reports need matplotlib: pip install 'jaxstyle[report]'") from None
 
     runs = read_runs(folders)
     output = output or folders[0] / "report"
+    _refuse_to_replace(output, GENERATOR)
     title = _title(runs)
-    pictures = {index: run.picture.read_bytes() for index, run in enumerate(runs) if run.picture is not None}
-    sources = figures.shared_sources(runs)
-    curves = figures.curves(runs, title)
-    write_beside(output / PANELS, figures.png(figures.panels(runs, title)))
-    write_beside(output / CURVES, figures.png(curves))
-    write_beside(output / TABLE, _table(runs).encode())
-    write_beside(output / PAGE, page(title, runs, pictures, sources, figures.png(curves, SCREEN_DPI)).encode())
+    shown, sources = [show(run) for run in runs], find_sources(runs)
+    themes = Curves(*(encode(curves(runs, theme=theme), "svg", transparent=True) for theme in (LIGHT, DARK)))
+    contents = {
+        PAGE: page(title, runs, shown, sources, themes).encode(),  # first: it marks the folder as a report's
+        PANELS: encode(panels(runs, shown, sources, title), "png"),
+        CURVES: encode(curves(runs, title), "png"),
+        TABLE: table_text(runs).encode(errors="replace"),
+    }
+    for name, content in contents.items():
+        write_beside(output / name, content)
     return Report(output, runs)
 
 
 def _title(runs: Sequence[Recorded]) -> str:
-    titles = list(dict.fromkeys(str(run.experiment.get("title") or run.label) for run in runs))
-    return titles[0] if len(titles) == 1 else f"{titles[0]} and {len(titles) - 1} more"
+    titles = list(dict.fromkeys(run.title or run.label for run in runs))
+    return "; ".join(titles) if len(titles) <= 3 else f"{titles[0]} and {len(titles) - 1} more"
 
 
-def _table(runs: Sequence[Recorded]) -> str:
-    """One line per run: the label, the folder, what differs between runs, and every number."""
-    settings = [run.settings for run in runs]
-    varied = [
-        key
-        for key in dict.fromkeys(key for each in settings for key in each)
-        if len({str(s.get(key)) for s in settings}) > 1
-    ]
-    rows = [
-        {"label": run.label, "folder": str(run.folder)}
-        | {key: each.get(key, "") for key in varied}
-        | run.numbers
-        | ({"error": run.manifest["error"]} if "error" in run.manifest else {})
-        for run, each in zip(runs, settings, strict=True)
-    ]
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(dict.fromkeys(column for row in rows for column in row)), restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+def _refuse_to_replace(output: Path, generator: str) -> None:
+    """Raises an error if the report would replace files that are not an earlier report's."""
+    if (output / EXPERIMENT).exists():
+        raise JaxstyleError(f"{output}: is a run's own folder; name another, such as {output / 'report'}")
+    strangers = [name for name in FILES if (output / name).exists()]
+    try:
+        with open(output / PAGE, encoding="utf-8", errors="replace") as file:
+            ours = f'content="{generator}"' in file.read(2000)
+    except OSError:
+        ours = False
+    if strangers and not ours:
+        raise JaxstyleError(f"{output}: holds {', '.join(strangers)} that no report wrote; name another folder")

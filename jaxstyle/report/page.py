@@ -1,171 +1,251 @@
 """One HTML page that needs nothing else: no network, no script, every word escaped, every picture inside."""
 
 import base64
-from collections.abc import Mapping, Sequence
-from html import escape
+import dataclasses
+import hashlib
+import importlib.resources
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jaxstyle.report.records import Recorded
+from jaxstyle.images import encode_png
+from jaxstyle.report.html import Rows, data_address, paired, tabular, text, value
+from jaxstyle.report.panels import numbers_of
+from jaxstyle.report.pictures import Shown, Source
+from jaxstyle.report.records import NOT_BEGUN, Recorded, mapping
+from jaxstyle.report.table import common_settings, varied_keys
+from jaxstyle.report.words import letters, number, readable
 from jaxstyle.version import __version__
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+GENERATOR = "jaxstyle report"
+"""Marks a page as one that may be replaced by the next."""
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c1b19; --paper: #fbfaf7; --faint: #6d6a64; --line: #dedad2; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e9e6df; --paper: #181715; --faint: #9c978d; --line: #37342f; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 78rem; padding: 2.5rem 1.5rem 4rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 Charter, "Iowan Old Style", "Palatino Linotype", Georgia, serif; }
-h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .3rem; font-weight: 600; }
-h2 { font-size: 1.2rem; margin: 3rem 0 .8rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); }
-p.note, figcaption span, td.less { color: var(--faint); }
-.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: 1.6rem 1.2rem; }
-figure { margin: 0; }
-figure img { width: 100%; height: auto; display: block; border-radius: 2px; image-rendering: auto; }
-figcaption { padding-top: .45rem; font-size: .93rem; }
-figcaption span { display: block; font-size: .84rem; font-variant-numeric: tabular-nums; }
-.missing { aspect-ratio: 4 / 3; display: grid; place-items: center; border: 1px dashed var(--line); color: var(--faint);
-  padding: 1rem; text-align: center; overflow-wrap: anywhere; }
-.sources { display: flex; gap: 1.2rem; flex-wrap: wrap; margin-top: 1.4rem; }
-.sources figure { width: 11rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; min-width: 40%; }
-th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { font-weight: 600; white-space: nowrap; }
-td { overflow-wrap: anywhere; }
-td.number { text-align: right; white-space: nowrap; }
-.curves { background: #fff; padding: .5rem; border-radius: 2px; max-width: 60rem; }
-.error { color: #b3261e; }
-code { font: .85em ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
-"""
+_GROUPS = {
+    "gram_distance": (
+        "Gram distance by layer",
+        "‖G/M − A/M‖ / ‖A/M‖: how far each style layer's Gram matrix is from the style picture's, relative to it. "
+        "0 is the same texture. Comparable between runs on the same network, whatever was optimized.",
+    ),
+    "paper_terms": (
+        "Loss terms as in the paper",
+        "The content loss of Eq. 1 and the style loss of Eq. 4 for each layer, to the letter and without weights, "
+        "whatever convention was optimized; in the network that was used.",
+    ),
+}
+"""What is known of the tables among the metrics: a heading and an explanation."""
+
+_TIMES = {
+    "evaluations": "evaluations",
+    "iterations": "iterations",
+    "compile_seconds": "compiling, s",
+    "run_seconds": "running, s",
+    "peak_memory_bytes": "peak memory, MB",
+}
+_WELL = ("budget spent", "converged")
+"""How a run that needs no remark ends."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Curves:
+    """The loss curves as SVG, for a light and for a dark page."""
+
+    light: bytes
+    dark: bytes
 
 
 def page(
-    title: str, runs: Sequence[Recorded], pictures: Mapping[int, bytes], sources: Mapping[str, bytes], curves: bytes
+    title: str, runs: Sequence[Recorded], shown: Sequence[Shown], sources: Sequence[Source], curves: Curves
 ) -> str:
     """Writes the page.
 
     Args:
       title: what the runs show.
       runs: the records.
-      pictures: result PNGs by the run's place in `runs`; some may be missing.
-      sources: pictures of the content and style that all runs share, by role.
-      curves: the loss curves as a PNG.
+      shown: each run's picture.
+      sources: the content and style pictures.
+      curves: the loss curves.
     """
-    settled, varied = _settings(runs)
-    panels = "".join(_panel(runs, index, pictures) for index in range(len(runs)))
-    loss = f'<img alt="loss and its terms against evaluations" src="{_data(curves)}">'
+    style = importlib.resources.files("jaxstyle.report").joinpath("page.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     body = [
-        f"<h1>{escape(title)}</h1>",
-        f'<p class="note">{len(runs)} {"run" if len(runs) == 1 else "runs"}, reported by jaxstyle {__version__}</p>',
+        f'<header><p class="eyebrow">jaxstyle report</p><h1>{text(title)}</h1>{_summary(runs)}</header>',
         _sources(sources),
-        f'<h2>Pictures</h2><div class="panels">{panels}</div>',
-        _errors(runs),
-        f"<h2>Numbers</h2>{_numbers(runs)}",
-        f'<h2>Loss</h2><figure class="curves">{loss}</figure>',
+        _panels(runs, shown),
+        _failures(runs),
+        _differences(runs),
+        _numbers(runs),
+        _loss(runs, curves),
+        f"<h2>Settings{' that all runs share' if len(runs) > 1 else ''}</h2>{paired(common_settings(runs))}",
+        _provenance(runs, sources),
+        f"<footer>Made from the runs' records by jaxstyle {text(__version__)}.</footer>",
     ]
-    if varied:
-        body.append(f"<h2>What differs</h2>{_differences(runs, varied)}")
-    body.append(f"<h2>Settings{' that all share' if len(runs) > 1 else ''}</h2>{_pairs(settled)}")
-    body.append(f"<h2>Made with</h2>{_pairs(_provenance(runs))}")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'<meta name="generator" content="{GENERATOR}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(body)
+        f"<title>{text(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        + "\n".join(part for part in body if part)
         + "\n</body>\n</html>\n"
     )
 
 
-def _panel(runs: Sequence[Recorded], index: int, pictures: Mapping[int, bytes]) -> str:
-    run = runs[index]
-    label = escape(run.label)
-    if index in pictures:
-        shown = f'<img alt="{label}" src="{_data(pictures[index])}">'
-    else:
-        shown = f'<div class="missing">no picture: {escape(run.status)}</div>'
-    known = (
-        ("grey_correlation", "correlation {}"),
-        ("psnr", "PSNR {} dB"),
-        ("loss", "loss {}"),
-        ("evaluations", "{} evaluations"),
-    )
-    numbers = run.numbers
-    said = [form.format(_form(numbers[name])) for name, form in known if name in numbers]
-    facts = escape(", ".join([*said, run.status]))
-    return f"<figure>{shown}<figcaption>{label}<span>{facts}</span></figcaption></figure>"
+def _summary(runs: Sequence[Recorded]) -> str:
+    counted = Counter(run.status for run in runs)
+    parts = [f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}"]
+    parts += [f"{count} {status}" for status, count in counted.items()] if len(counted) > 1 else [*counted]
+    started = [str(run.manifest["started"]) for run in runs if run.manifest.get("started")]
+    parts += [f"begun {min(started).replace('T', ' ').replace('+00:00', ' UTC')}"] if started else []
+    return f'<p class="summary">{" · ".join(map(text, parts))}</p>'
 
 
-def _sources(sources: Mapping[str, bytes]) -> str:
-    figures = [
-        f'<figure><img alt="{escape(role)}" src="{_data(data)}"><figcaption>{escape(role)}</figcaption></figure>'
-        for role, data in sources.items()
-    ]
+def _sources(sources: Sequence[Source]) -> str:
+    figures = []
+    for source in sources:
+        picture = (
+            f'<img alt="{text(source.role)}" src="{data_address(encode_png(source.pixels), "png")}">'
+            if source.pixels is not None
+            else f'<div class="missing">{text(source.problem)}</div>'
+        )
+        name = source.path.replace("\\", "/").rpartition("/")[2]
+        caption = f'<span class="letter">{text(source.role_of_runs)}</span><span class="facts">{text(name)}</span>'
+        figures.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
     return f'<div class="sources">{"".join(figures)}</div>' if figures else ""
 
 
-def _errors(runs: Sequence[Recorded]) -> str:
-    failed = [run for run in runs if "error" in run.manifest]
-    rows = [f"<tr><th>{escape(run.label)}</th><td>{escape(str(run.manifest['error']))}</td></tr>" for run in failed]
-    return f'<h2 class="error">What failed</h2><div class="wide"><table>{"".join(rows)}</table></div>' if rows else ""
+def _panels(runs: Sequence[Recorded], shown: Sequence[Shown]) -> str:
+    columns = len(runs) if len(runs) < 4 else 2 if len(runs) == 4 else 3 if len(runs) <= 9 else 4
+    figures = [_panel(run, shown[index], f"({letters(index)})") for index, run in enumerate(runs)]
+    return f'<div class="panels of{columns}">{"".join(figures)}</div>'
+
+
+def _panel(run: Recorded, shown: Shown, letter: str) -> str:
+    label = text(f"{letter} {run.label}")
+    if shown.data:
+        picture = (
+            f'<label class="zoom"><input type="checkbox" aria-label="Enlarge {label}">'
+            f'<img alt="{label}" src="{data_address(shown.data, "png")}"></label>'
+        )
+    else:
+        error = f'<span class="error">{text(run.error)}</span>' if run.error else ""
+        picture = f'<div class="missing"><b>{text(shown.note)}</b>{error}</div>'
+    numbers = run.numbers
+    facts = numbers_of(run) + ([f"loss {readable(numbers['loss'])}"] if "loss" in numbers else [])
+    facts += [shown.note] if shown.data and shown.note else []
+    return (
+        f'<figure>{picture}<figcaption><span class="letter">{letter}</span> {text(run.label)}{_status(run)}'
+        f'<span class="facts">{text(" · ".join(facts))}</span></figcaption></figure>'
+    )
+
+
+def _status(run: Recorded) -> str:
+    """A remark on a run that did not end as it should."""
+    if run.status in _WELL:
+        return ""
+    kind = "status" if run.status in (NOT_BEGUN, "running", "interrupted") else "status bad"
+    said = f"unfinished, {len(run.iterations)} iterations" if run.status == "running" else run.status
+    return f' <span class="{kind}">{text(said)}</span>'
+
+
+def _failures(runs: Sequence[Recorded]) -> str:
+    rows = {_name(index, run): f'<span class="error">{text(run.error)}</span>' for index, run in _failed(runs)}
+    return f"<h2>What failed</h2>{tabular(['run', 'error'], rows)}" if rows else ""
+
+
+def _failed(runs: Sequence[Recorded]) -> list[tuple[int, Recorded]]:
+    return [(index, run) for index, run in enumerate(runs) if run.error]
+
+
+def _differences(runs: Sequence[Recorded]) -> str:
+    keys = varied_keys(runs)
+    if len(runs) < 2 or not keys:
+        return ""
+    rows = {_name(index, run): [value(run.settings.get(key)) for key in keys] for index, run in enumerate(runs)}
+    return f"<h2>What differs</h2>{tabular(['run', *keys], rows)}"
 
 
 def _numbers(runs: Sequence[Recorded]) -> str:
-    """Runs side by side, a number to a line: few runs and many numbers are the usual case."""
-    columns = [run.numbers for run in runs]
-    names = list(dict.fromkeys(name for column in columns for name in column))
-    head = "".join(f"<th>{escape(run.label)}</th>" for run in runs)
-    rows = [
-        f"<tr><th>{escape(name)}</th>"
-        + "".join(f'<td class="number">{escape(_form(column.get(name, "")))}</td>' for column in columns)
-        + "</tr>"
-        for name in names
+    scalars = [name for name in _names(run.metrics for run in runs) if not _is_table(runs, name)]
+    explained = "" if not scalars else "Grey correlation and PSNR are against the content picture. "
+    parts = [
+        f'<h2>Numbers</h2><p class="note">{explained}Hold the pointer over a number to see all of its digits.</p>',
+        _measured(runs, {name: name.replace("_", " ") for name in scalars}),
     ]
-    return f'<div class="wide"><table><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
+    for name in _names(run.metrics for run in runs):
+        if not _is_table(runs, name):
+            continue
+        heading, meaning = _GROUPS.get(name, (name.replace("_", " "), ""))
+        tables = [mapping(run.metrics.get(name)) for run in runs]
+        columns = list(_names(tables))
+        rows = {_name(index, run): [value(tables[index].get(key)) for key in columns] for index, run in enumerate(runs)}
+        parts.append(f'<h3>{text(heading)}</h3><p class="note">{text(meaning)}</p>{tabular(["run", *columns], rows)}')
+    return "".join(parts)
 
 
-def _settings(runs: Sequence[Recorded]) -> tuple[dict[str, Any], list[str]]:
-    """The settings that all share, and the keys that differ."""
-    each = [run.settings for run in runs]
-    keys = list(dict.fromkeys(key for settings in each for key in settings))
-    varied = [key for key in keys if any(settings.get(key) != each[0].get(key) for settings in each)]
-    return {key: each[0][key] for key in keys if key not in varied}, varied
+def _measured(runs: Sequence[Recorded], scalars: Mapping[str, str]) -> str:
+    """How each run ended, and its single numbers."""
+    rows: Rows = {}
+    for index, run in enumerate(runs):
+        numbers = run.numbers
+        if math.isfinite(memory := number(numbers.get("peak_memory_bytes"))):
+            numbers["peak_memory_bytes"] = round(memory / 1e6)
+        row = [f'<td class="ended">{text(run.status)}</td>', *(value(run.metrics.get(name)) for name in scalars)]
+        rows[_name(index, run)] = row + [value(numbers.get(name)) for name in ("loss", *_TIMES)]
+    return tabular(["run", "status", *scalars.values(), "loss", *_TIMES.values()], rows)
 
 
-def _differences(runs: Sequence[Recorded], varied: Sequence[str]) -> str:
-    head = "".join(f"<th>{escape(key)}</th>" for key in varied)
-    rows = [
-        f"<tr><th>{escape(run.label)}</th>"
-        + "".join(f"<td>{escape(_form(run.settings.get(key, '')))}</td>" for key in varied)
-        + "</tr>"
-        for run in runs
-    ]
-    return f'<div class="wide"><table><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
+def _names(tables: Iterable[Mapping[str, Any]]) -> dict[str, None]:
+    return dict.fromkeys(str(name) for table in tables for name in table)
 
 
-def _provenance(runs: Sequence[Recorded]) -> dict[str, Any]:
-    """What is known of the software, the device and the files, each with every value that occurs."""
+def _is_table(runs: Sequence[Recorded], name: str) -> bool:
+    return any(isinstance(run.metrics.get(name), Mapping) for run in runs)
+
+
+def _loss(runs: Sequence[Recorded], curves: Curves) -> str:
+    if not any(run.iterations for run in runs):
+        return '<h2>Loss</h2><p class="note">No iteration was recorded.</p>'
+    return (
+        '<h2>Loss</h2><p class="note">The loss and the weighted terms that it is the sum of.</p>'
+        '<figure class="curves"><picture><source media="(prefers-color-scheme: dark)" '
+        f'srcset="{data_address(curves.dark, "svg+xml")}"><img alt="The loss and its terms against evaluations of '
+        f'loss and gradient" src="{data_address(curves.light, "svg+xml")}"></picture></figure>'
+    )
+
+
+def _provenance(runs: Sequence[Recorded], sources: Sequence[Source]) -> str:
+    """The software, the device and the files; where runs differ, every value that occurs."""
     known: dict[str, list[str]] = {}
     for run in runs:
-        parts = {key: run.manifest.get(key, {}) for key in ("versions", "device", "weights")}
-        images = {role: facts.get("sha256", "") for role, facts in run.manifest.get("images", {}).items()}
-        for part, facts in {**parts, "pictures, sha256": images}.items():
-            for name, value in facts.items():
-                seen = known.setdefault(f"{part}: {name}", [])
-                if str(value) not in seen:
-                    seen.append(str(value))
-    return {name: ", ".join(values) for name, values in known.items()}
+        for part in ("versions", "device", "weights"):
+            for name, found in mapping(run.manifest.get(part)).items():
+                seen = known.setdefault(name if part == "versions" else f"{part}, {str(name).replace('_', ' ')}", [])
+                if str(found) not in seen:
+                    seen.append(str(found))
+    pictures = {
+        f'<th scope="row">{text(source.role_of_runs)}</th>': [
+            f"<td><code>{text(source.path)}</code></td>",
+            f"<td><code>{text(source.sha256)}</code></td>",
+            f"<td>{text(source.problem or 'unchanged')}</td>",
+        ]
+        for source in sources
+    }
+    places: Rows = {
+        _name(index, run): [
+            f"<td><code>{text(str(run.folder))}</code></td>",
+            value(run.manifest.get("started")),
+            value(run.manifest.get("ended")),
+        ]
+        for index, run in enumerate(runs)
+    }
+    table = tabular(["picture", "path", "SHA-256", "now"], pictures) if pictures else ""
+    return (
+        f"<h2>Made with</h2>{paired({name: ', '.join(found) for name, found in known.items()})}"
+        f"{table}{tabular(['run', 'folder', 'begun', 'ended'], places)}"
+    )
 
 
-def _pairs(pairs: Mapping[str, Any]) -> str:
-    rows = [f"<tr><th>{escape(name)}</th><td>{escape(_form(value))}</td></tr>" for name, value in pairs.items()]
-    return f'<div class="wide"><table>{"".join(rows)}</table></div>'
-
-
-def _form(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _data(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _name(index: int, run: Recorded) -> str:
+    return f'<th scope="row"><span class="letter">({letters(index)})</span> {text(run.label)}</th>'

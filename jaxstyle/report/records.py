@@ -1,15 +1,25 @@
-"""Reads runs' folders as they are: finished, interrupted, failed, or cut off in the middle of a line."""
+"""Reads runs' folders as they are: finished, interrupted, failed, not begun, or cut off in the middle of a line."""
 
 import dataclasses
-import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxstyle.config import load_experiment
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.members import MEMBERS
 from jaxstyle.record import EXPERIMENT, MANIFEST, METRICS, RESULT
+from jaxstyle.sweep import Member, expand
+
+PICTURES = "pictures"
+"""The folder of the pictures that a run saves on its way."""
+
+NOT_BEGUN = "not begun"
+_ENDED = ("loss", "evaluations", "iterations", "run_seconds", "compile_seconds", "peak_memory_bytes")
+_LINE = {"evaluations": (int,), "loss": (int, float, str), "seconds": (int, float), "terms": (dict,)}
+"""What a line of metrics must hold; a loss that is not finite is written by its name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,11 +27,11 @@ class Recorded:
     """One run, as its folder tells it.
 
     Attributes:
-      folder: the run's folder.
-      label: the sweep member's label, else the title, else the folder's name.
-      experiment: the resolved experiment; empty if the file is damaged.
+      folder: the run's folder; of a member that has not begun, where it would be.
+      label: what tells it from the other runs of the report.
+      experiment: the resolved experiment, of a member that has not begun the planned one; empty if it is damaged.
       manifest: what is known of the run; empty if it had not begun.
-      iterations: the lines of the metrics, a cut-off last one left out.
+      iterations: the lines of the metrics as far as they are whole.
     """
 
     folder: Path
@@ -31,109 +41,165 @@ class Recorded:
     iterations: Sequence[Mapping[str, Any]]
 
     @property
-    def status(self) -> str:
-        """How it ended; `running` may also mean that its process was killed."""
-        return str(self.manifest.get("status", "not begun"))
+    def title(self) -> str:
+        """The experiment's title."""
+        return str(self.experiment.get("title") or "")
 
     @property
-    def picture(self) -> Path | None:
-        """The result, if there is one."""
-        path = self.folder / RESULT
-        return path if path.is_file() else None
+    def status(self) -> str:
+        """How it ended; `running` may also mean that its process was killed."""
+        return str(self.manifest.get("status") or NOT_BEGUN)
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed."""
+        return str(self.manifest["error"]) if self.manifest.get("error") else None
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The experiment's keys, dotted."""
-        return flatten({name: value for name, value in self.experiment.items() if name != "sweep"}, separator=".")
+        """The experiment's values by dotted key, the title apart."""
+        sections = {name: table for name, table in self.experiment.items() if isinstance(table, Mapping)}
+        return {f"{name}.{key}": table[key] for name, table in sections.items() if name != "sweep" for key in table}
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """What was measured on the finished picture."""
+        return mapping(self.manifest.get("metrics"))
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """What was measured, flat: status, loss, evaluations, seconds and every metric."""
-        found = {key: self.manifest[key] for key in ("loss", "evaluations", "run_seconds") if key in self.manifest}
-        if not found and self.iterations:
-            last = self.iterations[-1]
-            found = {"loss": last["loss"], "evaluations": last["evaluations"], "run_seconds": last["seconds"]}
-        return {"status": self.status, **found, **flatten(self.manifest.get("metrics", {}))}
+        """Status, loss, evaluations, seconds and every metric, flat, as they are in the record.
 
-    def source(self, role: str) -> Path | None:
-        """The file of a source picture, `content` or `style`, if it is still the one that was used."""
-        facts = self.manifest.get("images", {}).get(role)
-        if not facts:
-            return None
-        path = Path(str(facts.get("path", "")))
-        try:
-            same = hashlib.sha256(path.read_bytes()).hexdigest() == facts.get("sha256")
-        except OSError:
-            return None
-        return path if same else None
+        Of a run that has not ended they are those of its last iteration.
+        """
+        last = self.iterations[-1] if self.iterations else {}
+        names = {"loss": "loss", "evaluations": "evaluations", "run_seconds": "seconds"}
+        reached = {name: last[key] for name, key in names.items() if key in last}
+        ended = {key: self.manifest[key] for key in _ENDED if key in self.manifest}
+        return {"status": self.status, **reached, **ended, **flatten(self.metrics)}
+
+    @property
+    def picture(self) -> Path | None:
+        """The result, else the last picture that was saved on the way."""
+        candidates = [self.folder / RESULT, *sorted((self.folder / PICTURES).glob("*.png"), reverse=True)]
+        return next((path for path in candidates if path.is_file()), None)
 
 
-def read_runs(folders: Iterable[Path]) -> list[Recorded]:
-    """Reads runs, and the members of sweeps in their order.
+def read_runs(folders: Sequence[Path]) -> list[Recorded]:
+    """Reads runs, and the members of sweeps in their order, those that have not begun included.
+
+    Args:
+      folders: of runs and of sweeps; a run that is named twice is read once.
+
+    Returns:
+      At least one run, no two with the same label.
 
     Raises:
-      JaxstyleError: a folder holds neither.
+      JaxstyleError: a folder holds neither a run nor a sweep, or none is named.
     """
-    runs = []
-    for folder in folders:
-        if not (folder / EXPERIMENT).is_file():
-            raise JaxstyleError(_no_run(folder))
-        members = [path for path in (folder / MEMBERS).glob("*") if path.name.isdigit() and path.is_dir()]
-        places = sorted(members, key=lambda path: int(path.name)) if (folder / MEMBERS).is_dir() else [folder]
-        if not places:
-            raise JaxstyleError(f"{folder}: a sweep of which no member has begun")
-        runs += [_read(place) for place in places]
-    if not runs:
-        raise JaxstyleError("no run is named; give one or more run folders, such as runs/fig4/20260131-120000")
-    return runs
+    if not folders:
+        raise JaxstyleError("no run is named; give one or more folders, such as runs/fig4/20260131-120000")
+    found = {run.folder.resolve(): run for folder in folders for run in _read_folder(folder)}
+    return _distinguished(list(found.values()))
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "", *, separator: str = "/") -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Returns `{"gram_distance/conv1_1": …}` for nested tables."""
     flat: dict[str, Any] = {}
     for name, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{name}{separator}", separator=separator)
-        else:
-            flat[f"{prefix}{name}"] = value
+        flat |= flatten(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return flat
 
 
-def _read(folder: Path) -> Recorded:
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value if it is a table, else an empty one: a damaged record may hold anything anywhere."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _read_folder(folder: Path) -> Iterator[Recorded]:
+    try:
+        if not (folder / EXPERIMENT).is_file():
+            raise JaxstyleError(_no_run(folder))
+        if (folder / MANIFEST).exists() or not _is_sweep(folder):
+            yield _read_run(folder)
+            return
+        planned = _planned(folder / EXPERIMENT)
+        begun = {int(path.name) for path in (folder / MEMBERS).glob("*") if path.name.isdecimal() and path.is_dir()}
+    except OSError as error:
+        raise JaxstyleError(f"{folder}: cannot be read: {error.strerror or error}") from None
+    if not begun and not planned:
+        raise JaxstyleError(f"{folder}: a sweep of which no member has begun")
+    for index in sorted(begun | planned.keys()):
+        yield _read_run(folder / MEMBERS / str(index), planned.get(index))
+
+
+def _is_sweep(folder: Path) -> bool:
+    return (folder / MEMBERS).is_dir() or "sweep" in _read_table(folder / EXPERIMENT)
+
+
+def _planned(experiment: Path) -> dict[int, Member]:
+    """The members that a sweep should have; none where it can no longer be expanded."""
+    try:
+        return {member.index: member for member in expand(load_experiment(experiment))}
+    except JaxstyleError:
+        return {}
+
+
+def _read_run(folder: Path, planned: Member | None = None) -> Recorded:
     experiment, manifest = _read_table(folder / EXPERIMENT), _read_table(folder / MANIFEST)
-    member = manifest.get("member") or {}
-    label = member.get("label") or experiment.get("title") or folder.name
+    label = mapping(manifest.get("member")).get("label")
+    if planned is not None:
+        experiment, label = experiment or planned.experiment.to_json(), label or planned.label
+    label = label or experiment.get("title") or folder.resolve().name
     return Recorded(folder, str(label), experiment, manifest, _read_lines(folder / METRICS))
 
 
-def _read_table(path: Path) -> dict[str, Any]:
+def _read_table(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return mapping(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
+def _read_lines(path: Path) -> list[Mapping[str, Any]]:
+    """The lines up to the first one that is not whole."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
-    lines = []
-    for line in text.splitlines():
+    lines: list[Mapping[str, Any]] = []
+    for line in text.split("\n"):
         try:
-            entry = json.loads(line)
-        except ValueError:
+            entry = mapping(json.loads(line))
+        except (ValueError, RecursionError):
             break
-        if isinstance(entry, dict) and {"loss", "evaluations", "terms", "seconds"} <= entry.keys():
-            lines.append(entry)
+        if not all(isinstance(entry.get(key), kinds) for key, kinds in _LINE.items()):
+            break
+        lines.append(entry)
     return lines
 
 
+def _distinguished(runs: list[Recorded]) -> list[Recorded]:
+    """Adds the title to labels where there are several titles, and the folder where that is not enough."""
+    if len({run.title for run in runs}) > 1:
+        runs = [dataclasses.replace(run, label=_joined(run.title, run.label)) for run in runs]
+    count = Counter(run.label for run in runs)
+    return [
+        dataclasses.replace(run, label=f"{run.label} ({run.folder})") if count[run.label] > 1 else run for run in runs
+    ]
+
+
+def _joined(title: str, label: str) -> str:
+    return f"{label} · {title}" if title and title != label else label
+
+
 def _no_run(folder: Path) -> str:
+    if folder.is_file():
+        return f"{folder}: is a file; name the run's folder, {folder.parent}"
     if not folder.is_dir():
-        beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
-        return f"{folder}: no such folder{did_you_mean(folder.name, [path.name for path in beside])}"
+        beside = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        return f"{folder}: no such folder{did_you_mean(folder.name, beside)}"
     inside = sorted(str(path.parent) for path in folder.glob(f"*/{EXPERIMENT}"))
-    hint = f"; runs in it: {', '.join(inside[:5])}" if inside else ""
+    more = " …" if len(inside) > 5 else ""
+    hint = f"; runs in it: {', '.join(inside[:5])}{more}" if inside else ""
     return f"{folder}: not a run's folder, it has no {EXPERIMENT}{hint}"

@@ -1,0 +1,113 @@
+"""The pictures of a report: each run's, and the content and style pictures, as far as they can still be read."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.images import read_picture, resize_long_side
+from jaxstyle.record import RESULT
+from jaxstyle.report.records import Recorded, mapping
+from jaxstyle.report.words import letters
+
+Pixels = Float32[np.ndarray, "height width 3"]
+PRINTED = 1200
+"""Pixels of the long side that a printed panel shows at most."""
+THUMBNAIL = 360
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """A run's picture.
+
+    Attributes:
+      pixels: for print, reduced if need be; None where there is no picture.
+      data: the file itself.
+      note: what is to be said of it: that there is none, or that it is not the final one.
+    """
+
+    pixels: Pixels | None = None
+    data: bytes = b""
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A content or style picture.
+
+    Attributes:
+      role: `content`, `style`, `style 2`, ….
+      path: where it was when it was used.
+      sha256: of the file that was used.
+      runs: the places of the runs that used it.
+      shared: whether all runs used it that used any picture in this role.
+      pixels: a thumbnail; None where the file is gone or another.
+      problem: why there is no thumbnail.
+    """
+
+    role: str
+    path: str
+    sha256: str
+    runs: tuple[int, ...]
+    shared: bool
+    pixels: Pixels | None
+    problem: str = ""
+
+    @property
+    def role_of_runs(self) -> str:
+        """Its role, and of which runs where that is not all."""
+        return self.role if self.shared else f"{self.role} of {', '.join(f'({letters(run)})' for run in self.runs)}"
+
+
+def show(run: Recorded) -> Shown:
+    """Reads a run's picture."""
+    path = run.picture
+    if path is None:
+        return Shown(note="no picture")
+    try:
+        pixels, data = _reduced(path, PRINTED), path.read_bytes()
+    except (JaxstyleError, OSError):
+        return Shown(note="the picture is damaged")
+    on_the_way = path.name != RESULT
+    return Shown(pixels, data, f"at iteration {int(path.stem)}" if on_the_way and path.stem.isdecimal() else "")
+
+
+def find_sources(runs: Sequence[Recorded]) -> list[Source]:
+    """The distinct source pictures of some runs: contents first, then styles, each in the order of their first use.
+
+    A picture is shown only if the file at the recorded path still is the one that was used.
+    """
+    uses: dict[tuple[str, str, str], list[int]] = {}
+    with_pictures = 0
+    for index, run in enumerate(runs):
+        images = mapping(run.manifest.get("images"))
+        with_pictures += bool(images)
+        for role, facts in images.items():
+            known = mapping(facts)
+            uses.setdefault((str(role), str(known.get("path", "")), str(known.get("sha256", ""))), []).append(index)
+    found: list[Source] = []
+    for (role, path, sha256), places in uses.items():
+        pixels, problem = _look(Path(path), sha256)
+        found.append(Source(role, path, sha256, tuple(places), len(places) == with_pictures, pixels, problem))
+    roles = list(dict.fromkeys(source.role for source in found))
+    return sorted(found, key=lambda source: roles.index(source.role))
+
+
+def _look(path: Path, sha256: str) -> tuple[Pixels | None, str]:
+    try:
+        if not path.is_file():
+            return None, "the file is no longer there"
+        if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            return None, "the file has changed since"
+        return _reduced(path, THUMBNAIL), ""
+    except (JaxstyleError, OSError, ValueError):  # ValueError: a path with a null character
+        return None, "the file cannot be read"
+
+
+def _reduced(path: Path, size: int) -> Pixels:
+    pixels = read_picture(path).pixels
+    return resize_long_side(pixels, size) if max(pixels.shape[:2]) > size else pixels
