@@ -55,8 +55,9 @@ def style_layer_loss(
 def total_variation(image: Float[Array, "height width 3"]) -> Float[Array, ""]:
     """Half the squared differences of neighbouring pixels, in units of 0–255.
 
-    Differs from Gatys et al., who use none. The gradient is that of neural-style's `TVLoss`; neural-style-pt and others
-    sum absolute differences instead, which are not smooth and therefore not for L-BFGS.
+    Differs from Gatys et al., who use none. Its gradient is neural-style's `TVLoss`, but for the last row and column,
+    which that leaves out; neural-style-pt and others sum absolute differences, which are not smooth and therefore not
+    for L-BFGS.
 
     Args:
       image: sRGB in [0, 1].
@@ -154,7 +155,7 @@ def convert_weights(
       (content, style) weights in the convention `target`.
 
     Raises:
-      JaxstyleError: there is no such convention; the message names the nearest.
+      JaxstyleError: there is no such convention, the message names the nearest; or a layer has no shape.
 
     Example:
       >>> content, style = convert_weights(
@@ -164,14 +165,20 @@ def convert_weights(
       (True, True)
     """
     old, new = _formula(source), _formula(target)
-    content_ratio, style_ratio = {}, {}
-    for layer, (height, width, filters) in shapes.items():
-        sizes = filters, height * width
-        content_ratio[layer] = old.content_scale(*sizes) / new.content_scale(*sizes)
-        style_ratio[layer] = old.style_scale(filters) / new.style_scale(filters)
+    if missing := [layer for layer in (*content, *style) if layer not in shapes]:
+        raise JaxstyleError(f"no shape is given for {', '.join(missing)}; given: {', '.join(shapes) or 'none'}")
+
+    def content_ratio(layer: str) -> float:
+        height, width, filters = shapes[layer]
+        return old.content_scale(filters, height * width) / new.content_scale(filters, height * width)
+
+    def style_ratio(layer: str) -> float:
+        filters = shapes[layer][-1]
+        return old.style_scale(filters) / new.style_scale(filters)
+
     return (
-        {layer: weight * content_ratio[layer] for layer, weight in content.items()},
-        {layer: weight * style_ratio[layer] for layer, weight in style.items()},
+        {layer: weight * content_ratio(layer) for layer, weight in content.items()},
+        {layer: weight * style_ratio(layer) for layer, weight in style.items()},
     )
 
 

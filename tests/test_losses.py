@@ -143,3 +143,10 @@ def test_total_variation_is_in_levels():
     expected = 0.5 * (np.sum(np.diff(levels, axis=0) ** 2) + np.sum(np.diff(levels, axis=1) ** 2))
     assert total_variation(jnp.asarray(image, jnp.float32)) == pytest.approx(expected, rel=ROUNDING)
     assert total_variation(jnp.full((4, 5, 3), 0.3)) == 0
+
+
+def test_a_layer_without_a_shape_is_answered():
+    with pytest.raises(JaxstyleError, match=r"no shape is given for conv2_1; given: conv1_1"):
+        convert_weights(
+            content={"conv2_1": 1.0}, style={}, source="paper", target="pystiche", shapes={"conv1_1": (4, 4, 64)}
+        )

@@ -125,11 +125,11 @@ class LBFGS(jaxopt.LBFGS):
         return jaxopt.OptStep(params, state)
 
     def try_step(
-        self, params: Float[Array, "..."], state: SearchState, *args: Any
+        self, params: Float[Array, "..."], state: SearchState, *args: Any, **kwargs: Any
     ) -> tuple[Float[Array, "..."], SearchState, Trial]:
         """As `update`, and also says what was found at the trial point."""
         point = params + state.stepsize * state.direction
-        (value, aux), grad = self._value_and_grad_with_aux(point, *args)
+        (value, aux), grad = self._value_and_grad_with_aux(point, *args, **kwargs)
         finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad))
         is_start = jnp.isinf(state.value)
         slope = jnp.vdot(state.grad, state.direction)
