@@ -4,14 +4,14 @@ import contextlib
 import csv
 import dataclasses
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from jaxstyle.config import Experiment
 from jaxstyle.files import write_beside
 from jaxstyle.optimizers import Iteration
-from jaxstyle.record import EXPERIMENT, describe, make_folder, write_json
+from jaxstyle.record import EXPERIMENT, describe, flatten, make_folder, write_json
 from jaxstyle.runs import Run, run
 from jaxstyle.sweep import Member
 
@@ -109,14 +109,7 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     if outcome.run is not None:
         result = outcome.run.result
         row |= {"loss": result.loss, "evaluations": result.evaluations, "run_seconds": round(result.run_seconds, 3)}
-        row |= _flat(outcome.run.metrics)
+        row |= flatten(outcome.run.metrics)
     if outcome.error:
         row["error"] = outcome.error
     return row
-
-
-def _flat(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in metrics.items():
-        flat |= _flat(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat

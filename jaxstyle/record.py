@@ -160,6 +160,14 @@ def write_json(path: Path, content: Any) -> None:
     write_beside(path, (json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n").encode())
 
 
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns `{"gram_distance/conv1_1": …}` for nested tables."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat |= flatten(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
 def now() -> str:
     """The time in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -141,14 +141,12 @@ def prepare(experiment: Experiment, pictures: Pictures, weights: Weights) -> Pre
     Raises:
       JaxstyleError: a picture is too small for the deepest layer.
     """
-    check_sizes(experiment, pictures)
+    styles = fit_styles(experiment, pictures)
     height, width = result_size(experiment.image, pictures)
     objective, parameters = _objective(experiment, weights)
     content = (
         fit_style(pictures.content.pixels, height=height, width=width, rule="content") if pictures.content else None
     )
-    rule = experiment.image.style_size
-    styles = [fit_style(picture.pixels, height=height, width=width, rule=rule) for picture in pictures.style]
     return Prepared(
         objective=objective,
         problem=Problem(
@@ -164,22 +162,26 @@ def prepare(experiment: Experiment, pictures: Pictures, weights: Weights) -> Pre
     )
 
 
-def check_sizes(experiment: Experiment, pictures: Pictures) -> None:
-    """Proves that every picture, brought to its size, has something left at the deepest layer that reads it.
+def fit_styles(experiment: Experiment, pictures: Pictures) -> list[np.ndarray]:
+    """Brings the style pictures to the size at which they are measured.
 
     Raises:
-      JaxstyleError: one has not; the message names it.
+      JaxstyleError: the result, or a style picture, has nothing left at the deepest layer that reads it.
     """
     loss, image = experiment.loss, experiment.image
     height, width = result_size(image, pictures)
     layers = (*(loss.content_layers if image.content else ()), *(loss.style_layers if image.style else ()))
     check_size(height, width, deepest(layers))
-    for picture in pictures.style if loss.style_layers else ():
+    styles = []
+    for picture in pictures.style:
         fitted = fit_style(picture.pixels, height=height, width=width, rule=image.style_size)
         try:
-            check_size(fitted.shape[0], fitted.shape[1], deepest(loss.style_layers))
+            if loss.style_layers:
+                check_size(fitted.shape[0], fitted.shape[1], deepest(loss.style_layers))
         except JaxstyleError as error:
             raise JaxstyleError(f"{picture.path}: {error}") from None
+        styles.append(fitted)
+    return styles
 
 
 def optimize(

@@ -14,7 +14,7 @@ from jaxstyle.members import TABLE, run_members
 from jaxstyle.optimizers import Result, Status
 from jaxstyle.runs import run
 from jaxstyle.sweep import Member, expand
-from jaxstyle.synthesis import check_sizes, read_pictures
+from jaxstyle.synthesis import fit_styles, read_pictures
 from jaxstyle.version import __version__
 
 RUNS = Path("runs")
@@ -41,7 +41,7 @@ def run_experiment(
     if experiment.sweep is not None:
         return _run_sweep(experiment, members, folder)
     pictures = read_pictures(experiment)  # before the folder is made: a picture that is missing leaves nothing behind
-    check_sizes(experiment, pictures)
+    fit_styles(experiment, pictures)
     with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
         finished = run(experiment, folder, pictures=pictures, say=watching.say, watch=watching, interrupted=interrupted)
     for note in finished.notes:
@@ -95,7 +95,7 @@ def check_experiment(experiment: Experiment, *, source: str) -> None:
         height, width, _ = picture.pixels.shape
         tell(f"  {name}: {width}×{height}" + "".join(f"; {note}" for note in picture.notes))
     for member in members:
-        check_sizes(member.experiment, read_pictures(member.experiment))
+        fit_styles(member.experiment, read_pictures(member.experiment))
     for wanted in sorted({member.experiment.network.weights for member in members}):
         tell(f"  weights {wanted}: {_find_weights(wanted, source)}")
     for section, values in experiment.to_json().items():

@@ -10,7 +10,7 @@ from typing import Any
 from jaxstyle.config import load_experiment
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.members import MEMBERS
-from jaxstyle.record import EXPERIMENT, MANIFEST, METRICS, RESULT
+from jaxstyle.record import EXPERIMENT, MANIFEST, METRICS, RESULT, flatten
 from jaxstyle.sweep import Member, expand
 
 PICTURES = "pictures"
@@ -101,14 +101,6 @@ def read_runs(folders: Sequence[Path]) -> list[Recorded]:
         raise JaxstyleError("no run is named; give one or more folders, such as runs/fig4/20260131-120000")
     found = {run.folder.resolve(): run for folder in folders for run in _read_folder(folder)}
     return _distinguished(list(found.values()))
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns `{"gram_distance/conv1_1": …}` for nested tables."""
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        flat |= flatten(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
