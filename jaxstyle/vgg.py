@@ -11,11 +11,15 @@ from jaxtyping import Array, Float
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.layers import FILTERS, INPUTS, KERNEL_SIZE, LAYERS, canonical_layer, downsampling
+from jaxstyle.winograd import WinogradConv
 
 if TYPE_CHECKING:
     from jaxstyle.weights import Parameters, Preprocessing
 
 POOLINGS = ("average", "max")
+CONVOLUTIONS = ("direct", "winograd")
+WINOGRAD_FILTERS = 256
+"""Layers with at least so many filters take Winograd's algorithm, where that is chosen."""
 
 
 def pool(features: Float[Array, "batch height width channels"], pooling: str) -> Float[Array, "batch h w channels"]:
@@ -32,6 +36,8 @@ class VGG19(nnx.Module):
       preprocessing: the colour order, scale and mean that these parameters were trained with.
       pooling: `average`, as the paper synthesizes with, or `max`, as the network was trained.
       layers: the layers that will be asked for; what lies deeper than the deepest of them is not built.
+      convolution: `direct`, or `winograd` for the deep layers, which differs by rounding and takes four times the
+        memory for their kernels. By default what is faster: Winograd on the CPU; accelerators choose for themselves.
 
     References: Simonyan & Zisserman, ICLR 2015; Gatys et al., CVPR 2016, Sec. 2.
     """
@@ -43,14 +49,18 @@ class VGG19(nnx.Module):
         *,
         pooling: str = "average",
         layers: Iterable[str] = LAYERS,
+        convolution: str | None = None,
     ):
         """Builds the convolutions as deep as asked."""
-        if pooling not in POOLINGS:
-            raise JaxstyleError(f"unknown pooling '{pooling}'. Allowed: {', '.join(POOLINGS)}")
+        convolution = convolution or ("winograd" if jax.default_backend() == "cpu" else "direct")
+        _check_option("pooling", pooling, POOLINGS)
+        _check_option("convolution", convolution, CONVOLUTIONS)
         self.preprocessing = preprocessing
         self.pooling = pooling
         for layer in LAYERS[: LAYERS.index(deepest(layers)) + 1]:
-            setattr(self, layer, _convolution(layer, parameters[layer]["kernel"], parameters[layer]["bias"]))
+            kernel, bias = parameters[layer]["kernel"], parameters[layer]["bias"]
+            fast = convolution == "winograd" and FILTERS[layer] >= WINOGRAD_FILTERS
+            setattr(self, layer, WinogradConv(kernel, bias) if fast else _convolution(layer, kernel, bias))
 
     def __call__(
         self, image: Float[Array, "height width 3"], layers: Iterable[str]
@@ -85,6 +95,11 @@ class VGG19(nnx.Module):
         pixels = image[..., ::-1] if facts.order == "bgr" else image
         mean, std = (jnp.reshape(jnp.asarray(of_colour), (1, 1, 3)) for of_colour in (facts.mean, facts.std))
         return (pixels * facts.scale - mean) / std
+
+
+def _check_option(name: str, found: str, allowed: tuple[str, ...]) -> None:
+    if found not in allowed:
+        raise JaxstyleError(f"unknown {name} '{found}'. Allowed: {', '.join(allowed)}")
 
 
 def _convolution(layer: str, kernel: np.ndarray, bias: np.ndarray) -> nnx.Conv:

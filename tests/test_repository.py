@@ -20,7 +20,7 @@ PACKAGE = ROOT / "jaxstyle"
 ORDER: tuple[set[str], ...] = (
     {"errors", "units", "version"},
     {"files", "layers"},
-    {"config", "images", "weights"},
+    {"config", "images", "weights", "winograd"},
     {"gallery", "vgg"},
     {"statistics"},
     {"losses"},

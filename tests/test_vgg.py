@@ -7,7 +7,7 @@ from golden import make_features
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.layers import FILTERS, INPUTS, LAYERS, canonical_layer, downsampling
-from jaxstyle.vgg import VGG19, check_size, deepest, pool
+from jaxstyle.vgg import CONVOLUTIONS, VGG19, check_size, deepest, pool
 from jaxstyle.weights import NETWORKS, default_mean_activations
 from jaxstyle.weights.normalize import filter_scales
 
@@ -15,8 +15,9 @@ POOLINGS = ("average", "max")
 ROUNDING = 1e-5  # float32 sums of up to 4,608 products, sixteen layers deep, against float64: 2e-6 is seen
 
 
-def features(weights, image, pooling, layers=LAYERS):
-    structure, parameters = nnx.split(VGG19(weights.parameters, weights.preprocessing, pooling=pooling, layers=layers))
+def features(weights, image, pooling, layers=LAYERS, convolution=None):
+    network = VGG19(weights.parameters, weights.preprocessing, pooling=pooling, layers=layers, convolution=convolution)
+    structure, parameters = nnx.split(network)
     run = jax.jit(lambda parameters, image: nnx.merge(structure, parameters)(image, layers))
     return {layer: np.asarray(response) for layer, response in run(parameters, jnp.asarray(image)).items()}
 
@@ -31,9 +32,10 @@ def golden():
         return dict(file)
 
 
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_every_layers_features_are_pytorchs(vgg19, golden, pooling):
-    found = features(vgg19, make_features.picture(), pooling)
+def test_every_layers_features_are_pytorchs(vgg19, golden, pooling, convolution):
+    found = features(vgg19, make_features.picture(), pooling, convolution=convolution)
     for layer in LAYERS:
         key = f"{pooling}/{layer}"
         assert found[layer].shape == tuple(golden[f"{key}/shape"])
@@ -78,7 +80,7 @@ def test_it_is_computed_only_as_deep_as_asked(tiny, layer, convolutions):
         }
         for name in LAYERS
     }
-    network = VGG19(parameters, tiny.preprocessing)
+    network = VGG19(parameters, tiny.preprocessing, convolution="direct")
     program = str(jax.make_jaxpr(lambda image: network(image, [layer]))(jnp.zeros((16, 16, 3))))
     assert program.count("conv_general_dilated[") == convolutions
 
@@ -121,6 +123,8 @@ def test_pooling_halves_and_drops_an_odd_last_row():
 def test_mistakes_are_answered(tiny):
     with pytest.raises(JaxstyleError, match=r"unknown pooling 'mean'.*average, max"):
         VGG19(tiny.parameters, tiny.preprocessing, pooling="mean", layers=["conv1_1"])
+    with pytest.raises(JaxstyleError, match=r"unknown convolution 'fft'.*direct, winograd"):
+        VGG19(tiny.parameters, tiny.preprocessing, convolution="fft", layers=["conv1_1"])
     with pytest.raises(JaxstyleError, match="no layer"):
         deepest([])
     with pytest.raises(JaxstyleError, match=r"15×40.*conv5_1.*at least 16"):

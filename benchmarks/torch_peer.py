@@ -1,0 +1,95 @@
+"""The peer: the same network, losses and pictures in PyTorch, eager, as its users write it."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+import torch
+from common import Loaded
+from torch.nn import functional
+
+from jaxstyle.layers import LAYERS, downsampling
+from jaxstyle.losses import FORMULAS
+from jaxstyle.vgg import deepest
+
+
+class TorchObjective:
+    """Total loss of one prepared experiment, its targets and weights taken from it.
+
+    Args:
+      loaded: the experiment.
+      memory_format: `torch.contiguous_format` (NCHW) or `torch.channels_last`.
+      device: `cpu` or `cuda`.
+    """
+
+    def __init__(self, loaded: Loaded, memory_format: torch.memory_format, device: str = "cpu"):
+        objective, problem = loaded.prepared.objective, loaded.prepared.problem
+        self.formula = FORMULAS[objective.convention]
+        self.content_layers, self.style_layers = objective.content_layers, objective.style_layers
+        self.memory_format, self.device = memory_format, torch.device(device)
+        self.facts = loaded.weights.preprocessing
+        self.pool = functional.avg_pool2d if loaded.pooling == "average" else functional.max_pool2d
+        self.layers = LAYERS[: LAYERS.index(deepest((*self.content_layers, *self.style_layers))) + 1]
+        self.kernels = {
+            layer: self._tensor(loaded.weights.parameters[layer]["kernel"].transpose(3, 2, 0, 1))
+            for layer in self.layers
+        }
+        self.biases = {layer: self._tensor(loaded.weights.parameters[layer]["bias"]) for layer in self.layers}
+        targets = jax.device_get(problem.targets)
+        self.content = {
+            layer: self._tensor(features.transpose(2, 0, 1)[None]) for layer, features in targets.content.items()
+        }
+        self.style = {layer: self._tensor(gram) for layer, gram in targets.style.items()}
+        self.coefficients = jax.device_get(problem.coefficients)
+        self.mean = self._tensor(np.reshape(np.float32(self.facts.mean), (1, 3, 1, 1)))
+        self.std = self._tensor(np.reshape(np.float32(self.facts.std), (1, 3, 1, 1)))
+
+    def image(self, picture: np.ndarray) -> torch.Tensor:
+        """[height, width, 3] as a leaf tensor [1, 3, height, width]."""
+        return self._tensor(picture.transpose(2, 0, 1)[None]).requires_grad_(True)
+
+    def loss(self, image: torch.Tensor) -> torch.Tensor:
+        """The total loss of a picture [1, 3, height, width]."""
+        pixels = image.flip(1) if self.facts.order == "bgr" else image
+        hidden, block = (pixels * self.facts.scale - self.mean) / self.std, 0
+        total = torch.zeros((), device=self.device)
+        for layer in self.layers:
+            if downsampling(layer) > block:
+                block = downsampling(layer)
+                hidden = self.pool(hidden, 2)
+            hidden = functional.relu(functional.conv2d(hidden, self.kernels[layer], self.biases[layer], padding=1))
+            _, filters, height, width = hidden.shape
+            if layer in self.content_layers:
+                squares = (hidden - self.content[layer]).square().sum()
+                scale = self.formula.content_scale(filters, height * width)
+                total = total + float(self.coefficients.content[layer]) * scale * squares
+            if layer in self.style_layers:
+                responses = hidden.reshape(filters, -1)
+                gram = responses @ responses.T / (height * width)
+                squares = (gram - self.style[layer]).square().sum()
+                total = total + float(self.coefficients.style[layer]) * self.formula.style_scale(filters) * squares
+        return total
+
+    def value_and_grad(self, image: torch.Tensor) -> tuple[float, torch.Tensor]:
+        """Loss and gradient, waited for."""
+        image.grad = None
+        loss = self.loss(image)
+        loss.backward()
+        assert image.grad is not None
+        return float(loss.detach()), image.grad
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(np.array(array, np.float32)).to(self.device)
+        return tensor.contiguous(memory_format=self.memory_format) if tensor.dim() == 4 else tensor
+
+
+def layouts() -> dict[str, torch.memory_format]:
+    """The two layouts that the best of is taken."""
+    return {"NCHW": torch.contiguous_format, "channels-last": torch.channels_last}
+
+
+def evaluator(loaded: Loaded, memory_format: torch.memory_format, device: str = "cpu") -> Callable[[], float]:
+    """One loss and gradient at the start, as a function without arguments."""
+    peer = TorchObjective(loaded, memory_format, device)
+    image = peer.image(loaded.prepared.start)
+    return lambda: peer.value_and_grad(image)[0]
