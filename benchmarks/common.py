@@ -1,9 +1,13 @@
-"""What the benchmarks share: pictures that every checkout has, and the machine in a line."""
+"""What the benchmarks share: pictures that every checkout has, taking turns, and the machine in a line."""
 
 import dataclasses
 import os
 import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -24,13 +28,8 @@ class Loaded:
     pooling: str
 
 
-def prepared(size: int, start: str, method: str = "lbfgs", **loss: float) -> Prepared:
-    """The cat of scikit-image in the project's own brush strokes, ready to optimize."""
-    return loaded(size, start, method, **loss).prepared
-
-
-def loaded(size: int, start: str, method: str = "lbfgs", **loss: float) -> Loaded:
-    """As `prepared`, with the weights."""
+def loaded(size: int, start: str = "noise", method: str = "lbfgs", **loss: float) -> Loaded:
+    """The cat of scikit-image in the project's own brush strokes, ready to optimize; `loss` as in `[loss]`."""
     mapping = {
         "image": {"content": "skimage:chelsea", "style": "experiments/images/brushwork.jpg", "size": size},
         "loss": loss,
@@ -41,6 +40,33 @@ def loaded(size: int, start: str, method: str = "lbfgs", **loss: float) -> Loade
     parameters = weights.load(experiment.network.weights)
     ready = synthesis.prepare(experiment, synthesis.read_pictures(experiment), parameters)
     return Loaded(ready, parameters, str(experiment.network.pooling))
+
+
+def in_turns(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each way, one call each in every round, so that a busy moment of the machine strikes all alike."""
+    for way in ways.values():
+        way()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def median(times: Sequence[float]) -> float:
+    """The middle one."""
+    return statistics.median(times)
+
+
+def table(times: Mapping[str, Sequence[float]], reference: float, ratio: str) -> None:
+    """Prints medians, ranges, and how many times faster than the reference each way is."""
+    print(f"| way | median s | lowest–highest | {ratio} |")
+    print("|---|---|---|---|")
+    for name, of_way in times.items():
+        spread = f"{min(of_way):.3f}–{max(of_way):.3f}"
+        print(f"| {name} | {median(of_way):.3f} | {spread} | {reference / median(of_way):.2f} |", flush=True)
 
 
 def machine() -> str:

@@ -1,21 +1,44 @@
-"""Seconds per evaluation: the loss and gradient alone, one evaluation a call, many evaluations in a call; in turns.
+"""What the optimizer's loop costs beside the evaluations: seconds per evaluation, and seconds of compilation.
 
 python benchmarks/loop.py --size 256 --rounds 7
+
+In turns: the loss and gradient alone; one evaluation a call (as on the CPU); several in one call (as on accelerators);
+and the loop around a loss that costs nothing, which is what L-BFGS, records and calls take by themselves.
 """
 
 import argparse
-import statistics
+import dataclasses
 import time
 from collections.abc import Callable
+from typing import Any
 
 import common
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
-from jaxstyle.objective import evaluate
+from jaxstyle.objective import Terms, evaluate
 from jaxstyle.optimizers.device import DeviceMethod, Limits, advance_chunk, advance_once, start_state
 
 CHUNK = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Free:
+    """A loss that costs nothing: the squared distance from grey."""
+
+    terms: tuple[str, ...] = ("grey",)
+
+    def value_and_grad(self, image: Array, problem: Any) -> tuple[tuple[Array, Terms], Array]:
+        loss = jnp.sum(jnp.square(image - 0.5))
+        return (loss, {"grey": loss}), 2 * (image - 0.5)
+
+
+def compile_seconds(program: Any, *arguments: Any) -> float:
+    """Seconds to compile, XLA's own part and JAX's."""
+    began = time.perf_counter()
+    program.lower(*arguments).compile()
+    return time.perf_counter() - began
 
 
 def main() -> None:
@@ -23,10 +46,21 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="long side in pixels")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    ready = common.prepared(options.size, "noise")
+    jax.config.update("jax_enable_compilation_cache", False)
+    ready = common.loaded(options.size).prepared
     objective, problem, image = ready.objective, ready.problem, jnp.asarray(ready.start)
     method, limits = DeviceMethod("lbfgs", 20), Limits(jnp.asarray(10**6), jnp.float32(0), jnp.float32(0))
     states = {name: start_state(objective, method, image) for name in ("once", "chunk")}
+    states["free"] = start_state(Free(), method, image)
+    print(common.machine())
+    print(f"{image.shape[0]}×{image.shape[1]} pixels, {options.rounds} rounds\n")
+
+    alone_compiles = compile_seconds(evaluate, objective, image, problem)
+    once_compiles = compile_seconds(advance_once, objective, method, states["once"], problem, limits)
+    ratio = once_compiles / alone_compiles
+    print(
+        f"compilation: {alone_compiles:.2f} s the loss and gradient, {once_compiles:.2f} s with L-BFGS ({ratio:.2f}×)\n"
+    )
 
     def alone() -> None:
         jax.block_until_ready(evaluate(objective, image, problem))
@@ -40,28 +74,20 @@ def main() -> None:
             advance_chunk(objective, method, states["chunk"], problem, limits, count)
         )
 
-    ways: dict[str, tuple[Callable[[], None], int]] = {
-        "loss and gradient alone": (alone, 1),
-        "one evaluation a call": (once, 1),
-        f"{CHUNK} evaluations a call": (chunk, CHUNK),
+    def free() -> None:
+        states["free"], _ = jax.block_until_ready(advance_once(Free(), method, states["free"], None, limits))
+
+    ways: dict[str, Callable[[], None]] = {
+        "loss and gradient alone": alone,
+        "one evaluation a call": once,
+        f"{CHUNK} evaluations a call": chunk,
+        "the loop around a free loss": free,
     }
-    for way, _ in ways.values():
-        way()
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(options.rounds):
-        for name, (way, evaluations) in ways.items():
-            began = time.perf_counter()
-            way()
-            seconds[name].append((time.perf_counter() - began) / evaluations)
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    height, width, _ = image.shape
-    print(common.machine())
-    print(f"{width}×{height} pixels, {options.rounds} rounds\n")
-    print("| way | median s/evaluation | lowest | highest | ratio |")
-    print("|---|---|---|---|---|")
-    for name, times in seconds.items():
-        ratio = medians[name] / medians["loss and gradient alone"]
-        print(f"| {name} | {medians[name]:.3f} | {min(times):.3f} | {max(times):.3f} | {ratio:.2f} |")
+    times = common.in_turns(ways, options.rounds)
+    times[f"{CHUNK} evaluations a call"] = [seconds / CHUNK for seconds in times[f"{CHUNK} evaluations a call"]]
+    common.table(times, common.median(times["loss and gradient alone"]), "speed / alone")
+    share = common.median(times["the loop around a free loss"]) / common.median(times["one evaluation a call"])
+    print(f"\n{100 * share:.1f} % of a run's step is spent outside the loss and gradient")
 
 
 if __name__ == "__main__":

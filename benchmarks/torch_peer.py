@@ -1,6 +1,8 @@
 """The peer: the same network, losses and pictures in PyTorch, eager, as its users write it."""
 
+import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -93,3 +95,37 @@ def evaluator(loaded: Loaded, memory_format: torch.memory_format, device: str = 
     peer = TorchObjective(loaded, memory_format, device)
     image = peer.image(loaded.prepared.start)
     return lambda: peer.value_and_grad(image)[0]
+
+
+class Evaluation(NamedTuple):
+    """One evaluation of an optimization: how many until then, the loss found, seconds since the start."""
+
+    evaluations: int
+    loss: float
+    seconds: float
+
+
+def lbfgs(
+    loaded: Loaded, evaluations: int, memory_format: torch.memory_format, device: str = "cpu"
+) -> list[Evaluation]:
+    """`torch.optim.LBFGS` as most programs call it: steps of 1, no line search, and here without its tolerances."""
+    peer = TorchObjective(loaded, memory_format, device)
+    image = peer.image(loaded.prepared.start)
+    optimizer = torch.optim.LBFGS(
+        [image],
+        max_iter=evaluations,
+        max_eval=evaluations,
+        history_size=loaded.prepared.settings.history_size,
+        tolerance_grad=0,
+        tolerance_change=0,
+    )
+    found: list[Evaluation] = []
+    began = time.perf_counter()
+
+    def closure() -> float:
+        loss, _ = peer.value_and_grad(image)
+        found.append(Evaluation(len(found) + 1, loss, time.perf_counter() - began))
+        return loss
+
+    optimizer.step(closure)
+    return found

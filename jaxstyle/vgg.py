@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 POOLINGS = ("average", "max")
 CONVOLUTIONS = ("direct", "winograd")
+PRECISIONS = ("float32", "tf32", "bfloat16")
 WINOGRAD_FILTERS = 256
 """Layers with at least so many filters take Winograd's algorithm, where that is chosen."""
 
@@ -38,6 +39,8 @@ class VGG19(nnx.Module):
       layers: the layers that will be asked for; what lies deeper than the deepest of them is not built.
       convolution: `direct`, or `winograd` for the deep layers, which differs by rounding and takes four times the
         memory for their kernels. By default what is faster: Winograd on the CPU; accelerators choose for themselves.
+      precision: `float32`; `tf32`, whose products round their factors to 10 bits where the device can; or `bfloat16`,
+        whose features are rounded to 7 bits. Features come out as float32, so statistics and losses are float32 always.
 
     References: Simonyan & Zisserman, ICLR 2015; Gatys et al., CVPR 2016, Sec. 2.
     """
@@ -50,17 +53,21 @@ class VGG19(nnx.Module):
         pooling: str = "average",
         layers: Iterable[str] = LAYERS,
         convolution: str | None = None,
+        precision: str = "float32",
     ):
         """Builds the convolutions as deep as asked."""
-        convolution = convolution or ("winograd" if jax.default_backend() == "cpu" else "direct")
+        prefers_winograd = jax.default_backend() == "cpu" and precision == "float32"
+        convolution = convolution or ("winograd" if prefers_winograd else "direct")
         _check_option("pooling", pooling, POOLINGS)
         _check_option("convolution", convolution, CONVOLUTIONS)
+        _check_option("precision", precision, PRECISIONS)
         self.preprocessing = preprocessing
         self.pooling = pooling
+        self.precision = precision
         for layer in LAYERS[: LAYERS.index(deepest(layers)) + 1]:
             kernel, bias = parameters[layer]["kernel"], parameters[layer]["bias"]
             fast = convolution == "winograd" and FILTERS[layer] >= WINOGRAD_FILTERS
-            setattr(self, layer, WinogradConv(kernel, bias) if fast else _convolution(layer, kernel, bias))
+            setattr(self, layer, WinogradConv(kernel, bias) if fast else self._convolution(layer, kernel, bias))
 
     def __call__(
         self, image: Float[Array, "height width 3"], layers: Iterable[str]
@@ -86,7 +93,7 @@ class VGG19(nnx.Module):
                 hidden = pool(hidden, self.pooling)
             hidden = jax.nn.relu(getattr(self, layer)(hidden))
             if layer in wanted:
-                features[layer] = hidden[0]
+                features[layer] = hidden[0].astype(jnp.float32)
         return features
 
     def preprocess(self, image: Float[Array, "height width 3"]) -> Float[Array, "height width 3"]:
@@ -96,23 +103,23 @@ class VGG19(nnx.Module):
         mean, std = (jnp.reshape(jnp.asarray(of_colour), (1, 1, 3)) for of_colour in (facts.mean, facts.std))
         return (pixels * facts.scale - mean) / std
 
+    def _convolution(self, layer: str, kernel: np.ndarray, bias: np.ndarray) -> nnx.Conv:
+        return nnx.Conv(
+            INPUTS[layer],
+            FILTERS[layer],
+            (KERNEL_SIZE, KERNEL_SIZE),
+            padding=KERNEL_SIZE // 2,
+            dtype=jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32,
+            precision=jax.lax.Precision.HIGHEST if self.precision == "float32" else jax.lax.Precision.DEFAULT,
+            kernel_init=lambda *_: jnp.asarray(kernel, jnp.float32),
+            bias_init=lambda *_: jnp.asarray(bias, jnp.float32),
+            rngs=nnx.Rngs(0),
+        )
+
 
 def _check_option(name: str, found: str, allowed: tuple[str, ...]) -> None:
     if found not in allowed:
         raise JaxstyleError(f"unknown {name} '{found}'. Allowed: {', '.join(allowed)}")
-
-
-def _convolution(layer: str, kernel: np.ndarray, bias: np.ndarray) -> nnx.Conv:
-    return nnx.Conv(
-        INPUTS[layer],
-        FILTERS[layer],
-        (KERNEL_SIZE, KERNEL_SIZE),
-        padding=KERNEL_SIZE // 2,
-        precision=jax.lax.Precision.HIGHEST,
-        kernel_init=lambda *_: jnp.asarray(kernel, jnp.float32),
-        bias_init=lambda *_: jnp.asarray(bias, jnp.float32),
-        rngs=nnx.Rngs(0),
-    )
 
 
 def deepest(layers: Iterable[str]) -> str:

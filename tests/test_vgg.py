@@ -15,8 +15,8 @@ POOLINGS = ("average", "max")
 ROUNDING = 1e-5  # float32 sums of up to 4,608 products, sixteen layers deep, against float64: 2e-6 is seen
 
 
-def features(weights, image, pooling, layers=LAYERS, convolution=None):
-    network = VGG19(weights.parameters, weights.preprocessing, pooling=pooling, layers=layers, convolution=convolution)
+def features(weights, image, pooling, layers=LAYERS, **options):
+    network = VGG19(weights.parameters, weights.preprocessing, pooling=pooling, layers=layers, **options)
     structure, parameters = nnx.split(network)
     run = jax.jit(lambda parameters, image: nnx.merge(structure, parameters)(image, layers))
     return {layer: np.asarray(response) for layer, response in run(parameters, jnp.asarray(image)).items()}
@@ -125,6 +125,8 @@ def test_mistakes_are_answered(tiny):
         VGG19(tiny.parameters, tiny.preprocessing, pooling="mean", layers=["conv1_1"])
     with pytest.raises(JaxstyleError, match=r"unknown convolution 'fft'.*direct, winograd"):
         VGG19(tiny.parameters, tiny.preprocessing, convolution="fft", layers=["conv1_1"])
+    with pytest.raises(JaxstyleError, match=r"unknown precision 'half'.*float32, tf32, bfloat16"):
+        VGG19(tiny.parameters, tiny.preprocessing, precision="half", layers=["conv1_1"])
     with pytest.raises(JaxstyleError, match="no layer"):
         deepest([])
     with pytest.raises(JaxstyleError, match=r"15×40.*conv5_1.*at least 16"):
@@ -140,3 +142,16 @@ def test_layer_names():
     assert deepest(["conv4_2", "conv1_1", "relu5_1"]) == "conv5_1"
     with pytest.raises(JaxstyleError, match=r"unknown layer 'conv4_9'; did you mean 'conv4_\d'"):
         canonical_layer("conv4_9")
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("tf32", ROUNDING), ("bfloat16", 0.05)])
+def test_a_lower_precision_changes_features_by_its_rounding(vgg19_normalized, precision, bound):
+    # The CPU has no TF32 and computes it as float32. bfloat16 rounds to 8 bits, 0.4 %, in each of thirteen layers.
+    image, layers = make_features.picture(), ("conv1_1", "conv3_1", "conv5_1")
+    exact = features(vgg19_normalized, image, "average", layers)
+    found = features(vgg19_normalized, image, "average", layers, precision=precision)
+    for layer in layers:
+        assert found[layer].dtype == np.float32
+        error = relative_error(found[layer], exact[layer])
+        assert error < bound
+        assert (error > 1e-3) == (precision == "bfloat16")

@@ -1,0 +1,65 @@
+"""Seconds for one loss and gradient, in turns with PyTorch on the same weights, size and losses.
+
+python benchmarks/evaluation.py --size 256 512 --rounds 9
+
+The peer is PyTorch, eager, in both memory layouts (pip install 'jaxstyle[peers]'); losses must agree before anything is
+timed. `direct` is XLA's own convolution in every layer. On a GPU, `--precision` compares the precisions of features.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import common
+import jax
+import jax.numpy as jnp
+import torch
+import torch_peer
+from common import Loaded
+
+from jaxstyle.objective import evaluate
+
+AGREEMENT = 1e-4
+"""The losses of all ways must agree relatively; bfloat16 features are exempt."""
+
+
+def ours(loaded: Loaded) -> Callable[[], float]:
+    """One loss and gradient of the program that a run uses."""
+    ready, image = loaded.prepared, jnp.asarray(loaded.prepared.start)
+    return lambda: float(jax.block_until_ready(evaluate(ready.objective, image, ready.problem))[0][0])
+
+
+def ways(size: int, precisions: list[str]) -> dict[str, Callable[[], float]]:
+    """What is compared: name → one evaluation that returns the loss."""
+    device = "cuda" if torch.cuda.is_available() and jax.default_backend() == "gpu" else "cpu"
+    compared = {f"ours, {precision}": ours(common.loaded(size, precision=precision)) for precision in precisions}
+    if jax.default_backend() == "cpu":
+        compared["ours, float32, direct"] = ours(common.loaded(size, convolution="direct"))
+    loaded = common.loaded(size)
+    for layout, memory_format in torch_peer.layouts().items():
+        compared[f"PyTorch, {layout}"] = torch_peer.evaluator(loaded, memory_format, device)
+    return compared
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, nargs="+", default=[256, 512], help="long side in pixels")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--precision", nargs="+", default=["float32"], choices=["float32", "tf32", "bfloat16"])
+    options = parser.parse_args()
+    torch.backends.cudnn.benchmark = True
+    print(f"{common.machine()}, torch {torch.__version__}\n")
+    for size in options.size:
+        compared = ways(size, options.precision)
+        losses = {name: way() for name, way in compared.items()}
+        reference = losses["ours, float32"] if "ours, float32" in losses else next(iter(losses.values()))
+        for name, loss in losses.items():
+            assert "bfloat16" in name or abs(loss / reference - 1) < AGREEMENT, losses
+        times = common.in_turns(compared, options.rounds)
+        peer = min(common.median(times[name]) for name in times if name.startswith("PyTorch"))
+        print(f"{size} pixels, {options.rounds} rounds\n")
+        common.table(times, peer, "speed / best PyTorch")
+        print()
+
+
+if __name__ == "__main__":
+    main()
