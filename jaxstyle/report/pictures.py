@@ -97,6 +97,11 @@ def find_sources(runs: Sequence[Recorded]) -> list[Source]:
     return sorted(found, key=lambda source: roles.index(source.role))
 
 
+def missing_sources(sources: Sequence[Source]) -> str:
+    """Says which source pictures cannot be shown, and why."""
+    return "; ".join(f"{source.role_of_runs} not shown: {source.problem}" for source in sources if source.problem)
+
+
 def _look(path: Path, sha256: str) -> tuple[Pixels | None, str]:
     try:
         if not path.is_file():
