@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from jaxstyle.images import encode_png
 from jaxstyle.report.cells import numbers_of
-from jaxstyle.report.html import data_address, text
+from jaxstyle.report.html import breakable, data_address, text
 from jaxstyle.report.layout import Layout, Sheet, sheets
 from jaxstyle.report.pictures import Shown, Source
 from jaxstyle.report.ranking import Ranking
@@ -44,13 +44,15 @@ def _sheet(sheet: Sheet, figures: Sequence[str]) -> str:
     head = ""
     if sheet.columns:
         labels = "".join(f'<th scope="col">{text(label)}</th>' for label in sheet.columns)
-        across = f'<th scope="colgroup" colspan="{columns}" class="axis">{text(sheet.across)}</th>'
-        head = f'<thead><tr><td></td>{across}</tr><tr><th class="axis">{text(sheet.down)}</th>{labels}</tr></thead>'
+        across = f'<th scope="colgroup" colspan="{columns}" class="axis">{breakable(sheet.across)}</th>'
+        head = (
+            f'<thead><tr><td></td>{across}</tr><tr><th class="axis">{breakable(sheet.down)}</th>{labels}</tr></thead>'
+        )
     rows = []
     for row in sheet.rows:
         cells = [f"<td>{figures[run]}</td>" for run in row.runs]
         cells += ["<td></td>"] * (columns - len(row.runs))
-        rows.append(f'<tr><th scope="row">{text(row.label)}</th>{"".join(cells)}</tr>')
+        rows.append(f'<tr><th scope="row">{breakable(row.label)}</th>{"".join(cells)}</tr>')
     kind = f"sheet {'grid' if sheet.columns else 'rows'} across{min(columns, 9)}"
     return f'{heading}<div class="wide"><table class="{kind}">{head}<tbody>{"".join(rows)}</tbody></table></div>'
 
@@ -60,7 +62,7 @@ def explorer(layout: Layout) -> str:
     if len(layout.places) < 2:
         return ""
     sliders = [
-        f'<label><span>{text(axis.title)}</span><input type="range" min="0" max="{len(axis.labels) - 1}" step="1" '
+        f'<label><span>{breakable(axis.title)}</span><input type="range" min="0" max="{len(axis.labels) - 1}" step="1" '
         f'value="{first}" data-labels="{text(json.dumps(axis.labels))}"><output></output></label>'
         for axis, first in zip(layout.axes, layout.places[0], strict=True)
     ]

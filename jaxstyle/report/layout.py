@@ -128,5 +128,5 @@ def _ablation_sheet(layout: Layout) -> Sheet:
     for number, axis in enumerate(layout.axes):
         inside = [0] + [index for index, place in enumerate(layout.places) if place[number] != layout.places[0][number]]
         labels = [axis.labels[layout.places[index][number]] for index in inside]
-        rows.append(Row(axis.title, tuple(inside), (f"{labels[0]}, the baseline", *labels[1:])))
+        rows.append(Row(axis.title, tuple(inside), (f"{labels[0]} (baseline)", *labels[1:])))
     return Sheet("", "", "", (), tuple(rows))

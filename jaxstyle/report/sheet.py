@@ -111,5 +111,5 @@ def _draw_sheet(figure: Figure, sheet: Sheet, grid: Sequence[Sequence[Cell]], *,
 def _write(figure: Figure, lines: Sequence[str], *, left: float, top: float, points: float, **look: object) -> None:
     """Writes lines at a place in inches from the figure's upper left corner."""
     across, down = figure.get_size_inches()
-    kind: Mapping[str, object] = {"ha": "center", "va": "top", "fontsize": points} | look
+    kind: Mapping[str, object] = {"ha": "center", "va": "top", "multialignment": "center", "fontsize": points} | look
     figure.text(left / across, 1 - top / down, plain("\n".join(lines)), **kind)  # pyright: ignore[reportArgumentType]
