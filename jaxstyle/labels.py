@@ -13,6 +13,7 @@ _NAMES = {
     "network.weights": "network",
     "loss.content_weight": "α",
     "loss.style_weight": "β",
+    "loss.tv_weight": "TV weight",
     "start.method": "start",
     "optimizer.method": "optimizer",
 }
