@@ -1,9 +1,7 @@
 """A sweep's members one after another, each with its own record; one that fails does not stop the others."""
 
 import contextlib
-import csv
 import dataclasses
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +9,7 @@ from typing import Any, Protocol
 from jaxstyle.config import Experiment
 from jaxstyle.files import write_beside
 from jaxstyle.optimizers import Iteration
-from jaxstyle.record import EXPERIMENT, describe, flatten, make_folder, write_json
+from jaxstyle.record import EXPERIMENT, csv_text, describe, flatten, make_folder, write_json
 from jaxstyle.runs import Run, run
 from jaxstyle.sweep import Member
 
@@ -83,7 +81,12 @@ def run_members(
                     say=watching.say,
                     watch=watching,
                     interrupted=interrupted,
-                    member={"index": member.index, "label": member.label, "values": dict(member.values)},
+                    member={
+                        "index": member.index,
+                        "label": member.label,
+                        "values": dict(member.values),
+                        "place": dict(member.place),
+                    },
                 )
             outcomes.append(Outcome(member, finished, None))
         except Exception as error:  # whatever it is belongs to this member alone
@@ -94,13 +97,7 @@ def run_members(
 
 def write_table(path: Path, outcomes: Sequence[Outcome]) -> None:
     """Writes one line per member: the swept values, how it ended, and its numbers."""
-    rows = [_row(outcome) for outcome in outcomes]
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_beside(path, text.getvalue().encode())
+    write_beside(path, csv_text([_row(outcome) for outcome in outcomes]).encode())
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:

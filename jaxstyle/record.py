@@ -1,8 +1,10 @@
 """A run's folder: the resolved experiment, the manifest, the metrics as they come, and the picture."""
 
 import contextlib
+import csv
 import datetime
 import importlib.metadata
+import io
 import json
 import math
 import os
@@ -54,7 +56,7 @@ class Record:
         """Appends a line of metrics for each iteration."""
         try:
             for iteration in iterations:
-                self._metrics.write(json.dumps(_finite(iteration)) + "\n")
+                self._metrics.write(json.dumps(finite(iteration)) + "\n")
             self._metrics.flush()
         except OSError as error:
             raise JaxstyleError(f"{self._metrics.name}: cannot be written: {error.strerror or error}") from None
@@ -157,7 +159,7 @@ def peak_memory_bytes() -> int | None:
 
 def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file in one step."""
-    write_beside(path, (json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n").encode())
+    write_beside(path, (json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -168,17 +170,31 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Returns rows as CSV: the columns of all of them in the order of their first use, lists and tables as JSON."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows({column: _field(value) for column, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _field(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping | list | tuple) else value
+
+
 def now() -> str:
     """The time in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no infinities and no NaN: they become their names."""
+def finite(value: Any) -> Any:
+    """Returns a value as JSON can hold it, which has no infinities and no NaN: they become their names."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     return value

@@ -104,6 +104,7 @@ class Strict(html.parser.HTMLParser):
         self.tags: set[str] = set()
         self.addresses: list[str] = []
         self.words: list[str] = []
+        self.scripts: list[str] = []
         self._open: list[str] = []
         self.feed(content)
         self.close()
@@ -123,4 +124,4 @@ class Strict(html.parser.HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.words.append(data)
+        (self.scripts if self._open and self._open[-1] == "script" else self.words).append(data)

@@ -365,7 +365,7 @@ def test_check_shows_every_setting_and_runs_nothing(jaxstyle_command: Run, folde
 def test_check_shows_a_sweeps_members(jaxstyle_command: Run):
     result = jaxstyle_command("check", "small.toml", "--set", "sweep.start.seed=[3, 4]")
     assert result.exit_code == 0
-    assert "2 members:\n    0: seed=3\n    1: seed=4\n" in result.stdout
+    assert "2 members:\n    0: seed = 3\n    1: seed = 4\n" in result.stdout
 
 
 def test_check_finds_the_picture_that_one_member_lacks(jaxstyle_command: Run):

@@ -1,6 +1,7 @@
 """The experiment files: each loads and expands, names pictures that exist, and those of the paper run."""
 
 import contextlib
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,11 @@ from jaxstyle.weights import Weights
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / "experiments"
 FILES = sorted(EXPERIMENTS.rglob("*.toml"))
-RUNNABLE = [EXPERIMENTS / "quickstart.toml", *sorted((EXPERIMENTS / "paper").rglob("*.toml"))]
+RUNNABLE = [
+    EXPERIMENTS / "quickstart.toml",
+    EXPERIMENTS / "ablations" / "pooling.toml",
+    *sorted((EXPERIMENTS / "paper").rglob("*.toml")),
+]
 FIGURES = {"fig1-content": 5, "fig1-style": 5, "fig3": 5, "fig4": 4, "fig5": 2, "fig6": 6, "fig7": 1}
 """The paper's figures, with the number of panels that are optimized."""
 
@@ -53,6 +58,18 @@ def test_every_figure_of_the_paper_has_its_file():
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_has_as_many_members_as_panels(name: str):
     assert len(expand(load_experiment(EXPERIMENTS / "paper" / f"{name}.toml"))) == FIGURES[name]
+
+
+def test_every_ablation_asks_a_question_and_is_listed():
+    files = sorted((EXPERIMENTS / "ablations").glob("*.toml"))
+    page = (EXPERIMENTS / "ablations" / "README.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| \[(\S+)\]\(\1\) \|.*\| (\d+) \|$", page, re.MULTILINE))
+    assert listed == {path.name: str(len(expand(load_experiment(path)))) for path in files}
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert "\n# Question: " in text
+        assert "\n# Answer: " in text
+        assert f" {listed[path.name]} runs." in text.replace("\n# ", " ")
 
 
 @pytest.mark.parametrize("path", FILES, ids=of)

@@ -72,7 +72,7 @@ def test_every_member_has_its_own_record(tmp_path: Path):
         assert outcome.member == member
         folder = tmp_path / "sweep/members" / str(member.index)
         assert jaxstyle.load_experiment(folder / "experiment.json") == member.experiment
-        facts = {"index": member.index, "label": member.label, "values": member.values}
+        facts = {"index": member.index, "label": member.label, "values": member.values, "place": member.place}
         assert read_manifest(folder)["member"] == facts
         assert len(read_metrics(folder)) == 4
         assert read_picture(folder / "result.png").pixels.shape == (24, 32, 3)
@@ -84,8 +84,8 @@ def test_the_table_holds_what_was_varied_and_what_came_out(tmp_path: Path):
     outcomes = run_all(make(tmp_path, "sweep.start.seed=[5, 6]"), tmp_path / "sweep")
     rows = table(tmp_path / "sweep")
     assert [(row["member"], row["label"], row["start.seed"], row["status"]) for row in rows] == [
-        ("0", "seed=5", "5", "budget spent"),
-        ("1", "seed=6", "6", "budget spent"),
+        ("0", "seed = 5", "5", "budget spent"),
+        ("1", "seed = 6", "6", "budget spent"),
     ]
     for row, outcome in zip(rows, outcomes, strict=True):
         assert outcome.run is not None
@@ -172,8 +172,8 @@ def test_a_folder_that_holds_a_sweep_or_a_run_is_left_alone(tmp_path: Path, ther
 def test_columns_are_those_of_all_members(tmp_path: Path):
     experiment = make(tmp_path)
     outcomes = [
-        Outcome(Member(0, 'a, "b"', {"start.seed": 1}, experiment), None, "first"),
-        Outcome(Member(1, "c", {"loss.style_layers": ["conv1_1"]}, experiment), None, "second\nline"),
+        Outcome(Member(0, 'a, "b"', {"start.seed": 1}, {}, experiment), None, "first"),
+        Outcome(Member(1, "c", {"loss.style_layers": ["conv1_1"]}, {}, experiment), None, "second\nline"),
     ]
     members.write_table(tmp_path / "table.csv", outcomes)
     first, second = table(tmp_path)

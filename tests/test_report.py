@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import importlib.resources
 import json
 import re
 import sys
@@ -22,6 +23,10 @@ from jaxstyle.report.table import common_settings, varied_keys
 from jaxstyle.report.words import clean, readable
 
 
+def page_script() -> str:
+    return importlib.resources.files("jaxstyle.report").joinpath("page.js").read_text(encoding="utf-8")
+
+
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
     """Figures of a sixth of the print's resolution, which are drawn quickly."""
@@ -40,13 +45,19 @@ def content(finished) -> str:
     return text_of(finished)
 
 
-def test_a_sweep_gives_four_files(tmp_path):
+def test_a_sweep_gives_all_files(tmp_path):
     report = build([sweep(tmp_path / "sweep", begun=3, planned=3)])
     assert [run.label for run in report.runs] == ["α 0", "α 1", "α 2"]
-    assert [file.name for file in report.files] == ["index.html", "panels.png", "curves.png", "table.csv"]
+    assert [file.name for file in report.files] == [
+        "index.html",
+        "panels.png",
+        "curves.png",
+        "table.csv",
+        "table.jsonl",
+    ]
     assert {file.parent for file in report.files} == {tmp_path / "sweep/report"}
     assert all(file.is_file() for file in report.files)
-    assert len(list((tmp_path / "sweep/report").iterdir())) == 4  # nothing half-written stays
+    assert len(list((tmp_path / "sweep/report").iterdir())) == 5  # nothing half-written stays
 
 
 def test_figures_have_print_resolution(finished):
@@ -99,7 +110,7 @@ def test_a_page_loads_and_executes_nothing(tmp_path):
     report = build([tmp_path / "bad", record(tmp_path / "good")], tmp_path / "out")
     content = text_of(report)
     found = Strict(content)
-    assert "script" not in found.tags
+    assert found.scripts == [page_script()]
     assert found.addresses
     assert all(re.match("data:image/(png|svg.xml);base64,", address) for address in found.addresses)
     assert "http" not in re.sub('base64,[^"]*', "", content).replace("http-equiv", "")
@@ -116,7 +127,13 @@ def test_the_policy_allows_the_pages_own_style_and_no_other(content):
     digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
     assert "default-src 'none'" in policy[1]
     assert f"style-src 'sha256-{digest}'" in policy[1]
-    assert "script-src" not in policy[1]
+    assert "script" not in policy[1] + content  # a single run needs none
+
+
+def test_the_policy_allows_the_pages_own_script_and_no_other(tmp_path):
+    content = text_of(build([sweep(tmp_path / "sweep", begun=2, planned=2)]))
+    digest = base64.b64encode(hashlib.sha256(page_script().encode()).digest()).decode()
+    assert re.findall("script-src ([^;]*);", content) == [f"'sha256-{digest}'"]
 
 
 def test_pictures_are_in_the_page_as_they_are(finished, content):

@@ -25,7 +25,7 @@ def test_runs_with_one_label_are_told_apart_by_their_folders(tmp_path):
 def test_members_that_have_not_begun_are_shown_as_such(tmp_path):
     runs = read_runs([sweep(tmp_path / "sweep", begun=1, planned=3)])
     assert [run.status for run in runs] == ["budget spent", "not begun", "not begun"]
-    assert [run.label for run in runs] == ["α 0", "content_weight=0.1", "content_weight=0.01"]
+    assert [run.label for run in runs] == ["α 0", "α = 1e-1", "α = 1e-2"]
     assert [run.settings["loss.content_weight"] for run in runs] == [1.0, 0.1, 0.01]
 
 

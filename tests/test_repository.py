@@ -31,6 +31,7 @@ ORDER: tuple[set[str], ...] = (
     {"measurements"},
     {"record"},
     {"runs"},
+    {"labels"},
     {"sweep"},
     {"members"},
     {"report"},

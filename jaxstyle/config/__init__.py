@@ -19,8 +19,10 @@ from jaxstyle.config.models import (
 )
 from jaxstyle.config.options import (
     CUSTOMARY,
+    LAYER_KEYS,
     Convention,
     Customary,
+    LayerSubsets,
     OptimizerMethod,
     Pooling,
     StartMethod,
@@ -32,10 +34,12 @@ from jaxstyle.config.schema import schema
 __all__ = [
     "CUSTOMARY",
     "KEYS",
+    "LAYER_KEYS",
     "Convention",
     "Customary",
     "Experiment",
     "Image",
+    "LayerSubsets",
     "Loss",
     "Network",
     "Optimizer",

@@ -4,7 +4,6 @@ The text under a key is its description in the JSON Schema and in the documentat
 person who fills in the file.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -29,10 +28,12 @@ from jaxstyle.config.options import (
     CONTENT_LAYERS,
     CUSTOMARY,
     DEFAULT_CONVENTION,
+    LAYER_KEYS,
     NOT_OF_METHOD,
     STYLE_LAYERS,
     Convention,
     Customary,
+    LayerSubsets,
     OptimizerMethod,
     Pooling,
     StartMethod,
@@ -229,20 +230,23 @@ class Sweep(Section):
     __pydantic_extra__: dict[str, Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
 
     mode: SweepMode = Field(default=SweepMode.GRID, strict=False)
-    """"grid" takes every combination, the last key changing fastest; "zip" takes the lists side by side."""
+    """"grid" takes every combination, the last key changing fastest; "ablation" takes the file as it is and then each
+    value alone; "zip" takes the lists side by side."""
     labels: tuple[str, ...] | None = Field(default=None, strict=False)
     """A label for each member, in order; made from the values when absent."""
 
     @property
     def axes(self) -> Mapping[str, tuple[Any, ...]]:
-        """The swept keys in the file's order, with their values."""
+        """The swept keys in the file's order, with their values; layer subsets still by their names."""
         return self.__pydantic_extra__ or {}
 
-    @property
-    def size(self) -> int:
-        """The number of members."""
-        lengths = [len(values) for values in self.axes.values()]
-        return math.prod(lengths) if self.mode is SweepMode.GRID else lengths[0]
+    @model_validator(mode="before")
+    @classmethod
+    def _words_alone(cls, table: Any) -> Any:
+        if not isinstance(table, Mapping):
+            return table
+        words = {key: [table[key]] for key in LAYER_KEYS if isinstance(table.get(key), str)}
+        return {**table, **words}
 
     @model_validator(mode="after")
     def _consistent(self) -> "Sweep":
@@ -251,12 +255,12 @@ class Sweep(Section):
             raise JaxstyleError(
                 'names no key to vary; give lists of values, such as "loss.content_weight" = [1e-4, 1e-3]'
             )
-        lengths = {key: len(values) for key, values in self.axes.items()}
-        if self.mode is SweepMode.ZIP and len(set(lengths.values())) > 1:
-            found = ", ".join(f"{key} has {length}" for key, length in lengths.items())
-            raise JaxstyleError(f"lists of different lengths: {found}; allowed in mode zip: one length for all")
-        if self.labels is not None and len(self.labels) != self.size:
-            refuse([(("labels",), f"found {len(self.labels)} labels; allowed: one for each of {self.size} members")])
+        words = [(key, word) for key in LAYER_KEYS for word in self.axes.get(key, ()) if isinstance(word, str)]
+        refuse(
+            ((key,), unknown("subsets", word, [*LayerSubsets], last='or lists such as ["conv1_1"]'))
+            for key, word in words
+            if word not in list(LayerSubsets)
+        )
         return self
 
 

@@ -52,7 +52,15 @@ class SweepMode(StrEnum):
     """How the lists of a sweep are combined."""
 
     GRID = "grid"
+    ABLATION = "ablation"
     ZIP = "zip"
+
+
+class LayerSubsets(StrEnum):
+    """Subsets of a file's layers that a sweep may name in one word."""
+
+    CUMULATIVE = "cumulative"
+    LEAVE_ONE_OUT = "leave-one-out"
 
 
 class Customary(NamedTuple):
@@ -90,6 +98,9 @@ DEFAULT_CONVENTION = Convention.PAPER_FIGURES
 
 CONTENT_LAYERS = ("conv4_2",)
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+
+LAYER_KEYS = ("loss.content_layers", "loss.style_layers")
+"""The keys whose values are layers, where a sweep may say `LayerSubsets`."""
 
 NOT_OF_METHOD: Mapping[str, tuple[str, ...]] = {
     OptimizerMethod.LBFGS: ("learning_rate", "bounds"),

@@ -9,7 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from jaxstyle.config.models import KEYS, SECTIONS, Experiment, Sweep
-from jaxstyle.config.options import CUSTOMARY
+from jaxstyle.config.options import CUSTOMARY, LAYER_KEYS, LayerSubsets
 
 Schema = dict[str, Any]
 
@@ -47,12 +47,7 @@ def _sweep_properties(sweep: Schema) -> Schema:
     for dotted in KEYS:
         section, _, key = dotted.rpartition(".")
         items = f"#/$defs/{SECTIONS[section].__name__}/properties/{key}" if section else f"#/properties/{key}"
-        lists[dotted] = {
-            "description": f"Values of {dotted}.",
-            "type": "array",
-            "minItems": 1,
-            "items": {"$ref": items},
-        }
+        lists[dotted] = {"description": f"Values of {dotted}."} | _list_of({"$ref": items}, dotted in LAYER_KEYS)
     tables = {
         section: {
             "description": f"Lists of values for the keys of [{section}].",
@@ -63,6 +58,14 @@ def _sweep_properties(sweep: Schema) -> Schema:
         for section, model in SECTIONS.items()
     }
     return {**sweep["properties"], **lists, **tables}
+
+
+def _list_of(item: Schema, layers: bool) -> Schema:
+    """A list of at least one value; where these are layers, subsets may be named instead, as one value or as all."""
+    if not layers:
+        return {"type": "array", "minItems": 1, "items": item}
+    words = {"enum": [*LayerSubsets]}
+    return {"anyOf": [words, {"type": "array", "minItems": 1, "items": {"anyOf": [words, item]}}]}
 
 
 def _tidy(described: Schema) -> None:

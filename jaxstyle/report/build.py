@@ -1,4 +1,4 @@
-"""Records in, four files out: `index.html`, `panels.png`, `curves.png`, `table.csv`."""
+"""Records in, files out: `index.html`, `panels.png`, `curves.png`, `table.csv`, `table.jsonl`."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,11 +7,13 @@ from pathlib import Path
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.files import write_beside
 from jaxstyle.record import EXPERIMENT
+from jaxstyle.report.layout import lay_out, sheets
 from jaxstyle.report.pictures import find_sources, show
+from jaxstyle.report.ranking import Ranking, rank
 from jaxstyle.report.records import Recorded, read_runs
-from jaxstyle.report.table import table_text
+from jaxstyle.report.table import table_lines, table_text
 
-PAGE, PANELS, CURVES, TABLE = FILES = ("index.html", "panels.png", "curves.png", "table.csv")
+PAGE, PANELS, CURVES, TABLE, LINES = FILES = ("index.html", "panels.png", "curves.png", "table.csv", "table.jsonl")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Report:
 
     folder: Path
     runs: Sequence[Recorded]
+    ranking: Ranking
 
     @property
     def files(self) -> list[Path]:
@@ -27,22 +30,25 @@ class Report:
         return [self.folder / name for name in FILES]
 
 
-def build(folders: Sequence[Path], output: Path | None = None) -> Report:
+def build(folders: Sequence[Path], output: Path | None = None, *, rank_by: str | None = None) -> Report:
     """Reports on runs and sweeps, finished or not.
 
     Args:
       folders: run or sweep folders, as `jaxstyle run` makes them.
       output: the report's folder; by default `report` in the first of them. An earlier report there is replaced.
+      rank_by: the number by which runs are best or worst, such as `psnr`; by default the loss, where all minimized the
+        same one.
 
     Raises:
-      JaxstyleError: a folder holds no run, matplotlib is not installed, or the report cannot be written, for instance
-        because something else is there.
+      JaxstyleError: a folder holds no run, no run has the number, matplotlib is not installed, or the report cannot be
+        written, for instance because something else is there.
     """
     try:
         from jaxstyle.report.curves import DARK, LIGHT, curves
         from jaxstyle.report.drawing import encode
         from jaxstyle.report.page import GENERATOR, Curves, page
         from jaxstyle.report.panels import panels
+        from jaxstyle.report.sheet import contact_sheet
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
@@ -52,17 +58,20 @@ def build(folders: Sequence[Path], output: Path | None = None) -> Report:
     output = output or folders[0] / "report"
     _refuse_to_replace(output, GENERATOR)
     title = _title(runs)
+    ranking, laid_out = rank(runs, rank_by), sheets(lay_out(runs))
     shown, sources = [show(run) for run in runs], find_sources(runs)
     themes = Curves(*(encode(curves(runs, theme=theme), "svg", transparent=True) for theme in (LIGHT, DARK)))
+    pictures = contact_sheet(laid_out, runs, shown, sources, title) if laid_out else panels(runs, shown, sources, title)
     contents = {
-        PAGE: page(title, runs, shown, sources, themes).encode(),  # first: it marks the folder as a report's
-        PANELS: encode(panels(runs, shown, sources, title), "png"),
+        PAGE: page(title, runs, shown, sources, themes, ranking).encode(),  # first: it marks the folder as a report's
+        PANELS: encode(pictures, "png"),
         CURVES: encode(curves(runs, title), "png"),
-        TABLE: table_text(runs).encode(errors="replace"),
+        TABLE: table_text(runs, ranking.ranks).encode(errors="replace"),
+        LINES: table_lines(runs, ranking.ranks).encode(),
     }
     for name, content in contents.items():
         write_beside(output / name, content)
-    return Report(output, runs)
+    return Report(output, runs, ranking)
 
 
 def _title(runs: Sequence[Recorded]) -> str:

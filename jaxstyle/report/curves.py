@@ -13,11 +13,14 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
 from jaxstyle.report.drawing import WIDTH, new_figure, plain, wrapped
+from jaxstyle.report.layout import lay_out
 from jaxstyle.report.records import Recorded
 from jaxstyle.report.words import letters, number
 
 LARGEST = 1e100
 """Beyond this a loss is as good as infinite, and an axis cannot be computed."""
+WIDEST = 8
+"""The most columns."""
 DEEPEST = 1e-7
 """The smallest part of the largest loss that is drawn: a content term that starts at 0 would stretch the axis."""
 
@@ -39,7 +42,7 @@ DARK = Theme("#e9e6df", "#3d3a35", "#fb923c", "viridis", (0.95, 0.35))
 
 
 def curves(runs: Sequence[Recorded], title: str = "", theme: Theme = LIGHT) -> Figure:
-    """Draws the runs of which an iteration was recorded.
+    """Draws the runs of which an iteration was recorded, those of a grid in its columns.
 
     Args:
       runs: the records.
@@ -47,7 +50,9 @@ def curves(runs: Sequence[Recorded], title: str = "", theme: Theme = LIGHT) -> F
       theme: its colours.
     """
     drawn = [(f"({letters(index)}) {run.label}", run) for index, run in enumerate(runs) if run.iterations]
-    columns = _columns(len(drawn))
+    layout = lay_out(runs)
+    across = len(layout.axes[-1].labels)
+    columns = across if layout.is_grid and len(drawn) == len(runs) and across <= WIDEST else _columns(len(drawn))
     rows = max(1, math.ceil(len(drawn) / columns))
     width = max(WIDTH, 1.8 * columns)
     figure = new_figure(width, rows * (3.2 if columns == 1 else 1.9) + 0.95, layout="constrained")

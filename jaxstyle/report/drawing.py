@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from jaxstyle.report.words import clean
 
 PRINT_DPI = 300
+LONGEST = 20_000
+"""Pixels of a figure's side; one that is larger in print has a lower resolution."""
 WIDTH = 7.2
 """Inches: the two columns of a printed page."""
 
@@ -27,7 +29,8 @@ def encode(figure: Figure, kind: str, *, transparent: bool = False) -> bytes:
     metadata = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box is drawn instead
-        figure.savefig(buffer, format=kind, dpi=PRINT_DPI, metadata=metadata, transparent=transparent)
+        resolution = min(PRINT_DPI, LONGEST / max(figure.get_size_inches()))
+        figure.savefig(buffer, format=kind, dpi=resolution, metadata=metadata, transparent=transparent)
     return buffer.getvalue()
 
 

@@ -33,7 +33,7 @@ def tabular(head: Sequence[str], rows: Mapping[str, Sequence[str] | str]) -> str
     numeric = [any('class="number"' in row[place] for row in cells.values()) for place in range(len(head) - 1)]
     classes = ["", *(' class="number"' if right else "" for right in numeric)]
     headings = "".join(
-        f'<th scope="col"{kind}>{_breakable(name)}</th>' for name, kind in zip(head, classes, strict=True)
+        f'<th scope="col"{kind}>{breakable(name)}</th>' for name, kind in zip(head, classes, strict=True)
     )
     body = "".join(f"<tr>{name}{''.join(row)}</tr>" for name, row in cells.items())
     return f'<div class="wide"><table><thead><tr>{headings}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -50,6 +50,6 @@ def data_address(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _breakable(name: str) -> str:
-    """A heading that may break after a dot or a stroke, and nowhere else."""
+def breakable(name: str) -> str:
+    """Returns words that may break after a dot or a stroke, and nowhere else."""
     return re.sub(r"([./])", r"\1<wbr>", text(name))

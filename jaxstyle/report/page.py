@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing else: no network, no script, every word escaped, every picture inside."""
+"""One HTML page that needs nothing else: no network, its own script alone, every word escaped, every picture inside."""
 
 import base64
 import dataclasses
@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jaxstyle.images import encode_png
+from jaxstyle.report.exhibits import explorer, pictures, source_pictures
 from jaxstyle.report.html import Rows, data_address, paired, tabular, text, value
-from jaxstyle.report.panels import numbers_of
+from jaxstyle.report.layout import lay_out
 from jaxstyle.report.pictures import Shown, Source
-from jaxstyle.report.records import NOT_BEGUN, Recorded, mapping
+from jaxstyle.report.ranking import Ranking
+from jaxstyle.report.records import Recorded, mapping
 from jaxstyle.report.table import common_settings, varied_keys
 from jaxstyle.report.words import letters, number, readable
 from jaxstyle.version import __version__
@@ -42,8 +43,6 @@ _TIMES = {
     "run_seconds": "running, s",
     "peak_memory_bytes": "peak memory, MB",
 }
-_WELL = ("budget spent", "converged")
-"""How a run that needs no remark ends."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +54,12 @@ class Curves:
 
 
 def page(
-    title: str, runs: Sequence[Recorded], shown: Sequence[Shown], sources: Sequence[Source], curves: Curves
+    title: str,
+    runs: Sequence[Recorded],
+    shown: Sequence[Shown],
+    sources: Sequence[Source],
+    curves: Curves,
+    ranking: Ranking | None = None,
 ) -> str:
     """Writes the page.
 
@@ -65,14 +69,17 @@ def page(
       shown: each run's picture.
       sources: the content and style pictures.
       curves: the loss curves.
+      ranking: which run is best; nothing is said of it if absent.
     """
-    style = importlib.resources.files("jaxstyle.report").joinpath("page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    ranking, layout = ranking or Ranking(), lay_out(runs)
+    style, moves = _own("page.css"), _own("page.js") if len(runs) > 1 else ""
+    allowed = f"style-src {_digest(style)}" + (f"; script-src {_digest(moves)}" if moves else "")
+    policy = f"default-src 'none'; img-src data:; {allowed}; base-uri 'none'; form-action 'none'"
     body = [
-        f'<header><p class="eyebrow">jaxstyle report</p><h1>{text(title)}</h1>{_summary(runs)}</header>',
-        _sources(sources),
-        _panels(runs, shown),
+        f'<header><p class="eyebrow">jaxstyle report</p><h1>{text(title)}</h1>{_summary(runs, ranking)}</header>',
+        source_pictures(sources),
+        pictures(runs, shown, layout, ranking),
+        explorer(layout),
         _failures(runs),
         _differences(runs),
         _numbers(runs),
@@ -80,6 +87,7 @@ def page(
         f"<h2>Settings{' that all runs share' if len(runs) > 1 else ''}</h2>{paired(common_settings(runs))}",
         _provenance(runs, sources),
         f"<footer>Made from the runs' records by jaxstyle {text(__version__)}.</footer>",
+        f"<script>{moves}</script>" if moves else "",
     ]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -92,61 +100,35 @@ def page(
     )
 
 
-def _summary(runs: Sequence[Recorded]) -> str:
+def _own(name: str) -> str:
+    """Returns a file of the page's own."""
+    return importlib.resources.files("jaxstyle.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _digest(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def _best(runs: Sequence[Recorded], ranking: Ranking) -> str:
+    """Names the best run and the worst, or says why they are not named."""
+    if ranking.reason:
+        return f'<p class="summary">No best and worst: {text(ranking.reason)}.</p>'
+    if len(ranking.order) < 2:
+        return ""
+    best, worst = (
+        f"({letters(index)}) {runs[index].label}, {readable(runs[index].numbers[ranking.metric])}"
+        for index in (ranking.order[0], ranking.order[-1])
+    )
+    return f'<p class="summary">Best, by the {text(ranking.rule)}: {text(best)} · worst: {text(worst)}</p>'
+
+
+def _summary(runs: Sequence[Recorded], ranking: Ranking) -> str:
     counted = Counter(run.status for run in runs)
     parts = [f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}"]
     parts += [f"{count} {status}" for status, count in counted.items()] if len(counted) > 1 else [*counted]
     started = [str(run.manifest["started"]) for run in runs if run.manifest.get("started")]
     parts += [f"begun {min(started).replace('T', ' ').replace('+00:00', ' UTC')}"] if started else []
-    return f'<p class="summary">{" · ".join(map(text, parts))}</p>'
-
-
-def _sources(sources: Sequence[Source]) -> str:
-    figures = []
-    for source in sources:
-        picture = (
-            f'<img alt="{text(source.role)}" src="{data_address(encode_png(source.pixels), "png")}">'
-            if source.pixels is not None
-            else f'<div class="missing">{text(source.problem)}</div>'
-        )
-        name = source.path.replace("\\", "/").rpartition("/")[2]
-        caption = f'<span class="letter">{text(source.role_of_runs)}</span><span class="facts">{text(name)}</span>'
-        figures.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
-    return f'<div class="sources">{"".join(figures)}</div>' if figures else ""
-
-
-def _panels(runs: Sequence[Recorded], shown: Sequence[Shown]) -> str:
-    columns = len(runs) if len(runs) < 4 else 2 if len(runs) == 4 else 3 if len(runs) <= 9 else 4
-    figures = [_panel(run, shown[index], f"({letters(index)})") for index, run in enumerate(runs)]
-    return f'<div class="panels of{columns}">{"".join(figures)}</div>'
-
-
-def _panel(run: Recorded, shown: Shown, letter: str) -> str:
-    label = text(f"{letter} {run.label}")
-    if shown.data:
-        picture = (
-            f'<label class="zoom"><input type="checkbox" aria-label="Enlarge {label}">'
-            f'<img alt="{label}" src="{data_address(shown.data, "png")}"></label>'
-        )
-    else:
-        error = f'<span class="error">{text(run.error)}</span>' if run.error else ""
-        picture = f'<div class="missing"><b>{text(shown.note)}</b>{error}</div>'
-    numbers = run.numbers
-    facts = numbers_of(run) + ([f"loss {readable(numbers['loss'])}"] if "loss" in numbers else [])
-    facts += [shown.note] if shown.data and shown.note else []
-    return (
-        f'<figure>{picture}<figcaption><span class="letter">{letter}</span> {text(run.label)}{_status(run)}'
-        f'<span class="facts">{text(" · ".join(facts))}</span></figcaption></figure>'
-    )
-
-
-def _status(run: Recorded) -> str:
-    """A remark on a run that did not end as it should."""
-    if run.status in _WELL:
-        return ""
-    kind = "status" if run.status in (NOT_BEGUN, "running", "interrupted") else "status bad"
-    said = f"unfinished, {len(run.iterations)} iterations" if run.status == "running" else run.status
-    return f' <span class="{kind}">{text(said)}</span>'
+    return f'<p class="summary">{" · ".join(map(text, parts))}</p>{_best(runs, ranking)}'
 
 
 def _failures(runs: Sequence[Recorded]) -> str:

@@ -12,7 +12,7 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_picture, resize_long_side
 from jaxstyle.record import RESULT
 from jaxstyle.report.records import Recorded, mapping
-from jaxstyle.report.words import letters
+from jaxstyle.report.words import lettered
 
 Pixels = Float32[np.ndarray, "height width 3"]
 PRINTED = 1200
@@ -60,7 +60,7 @@ class Source:
     @property
     def role_of_runs(self) -> str:
         """Its role, and of which runs where that is not all."""
-        return self.role if self.shared else f"{self.role} of {', '.join(f'({letters(run)})' for run in self.runs)}"
+        return self.role if self.shared else f"{self.role} of {lettered(self.runs)}"
 
 
 def show(run: Recorded) -> Shown:
@@ -95,6 +95,11 @@ def find_sources(runs: Sequence[Recorded]) -> list[Source]:
         found.append(Source(role, path, sha256, tuple(places), len(places) == with_pictures, pixels, problem))
     roles = list(dict.fromkeys(source.role for source in found))
     return sorted(found, key=lambda source: roles.index(source.role))
+
+
+def missing_sources(sources: Sequence[Source]) -> str:
+    """Says which source pictures cannot be shown, and why."""
+    return "; ".join(f"{source.role_of_runs} not shown: {source.problem}" for source in sources if source.problem)
 
 
 def _look(path: Path, sha256: str) -> tuple[Pixels | None, str]:

@@ -17,6 +17,8 @@ PICTURES = "pictures"
 """The folder of the pictures that a run saves on its way."""
 
 NOT_BEGUN = "not begun"
+ENDED_WELL = ("budget spent", "converged")
+"""How a run that needs no remark ends."""
 _ENDED = ("loss", "evaluations", "iterations", "run_seconds", "compile_seconds", "peak_memory_bytes")
 _LINE = {"evaluations": (int,), "loss": (int, float, str), "seconds": (int, float), "terms": (dict,)}
 """What a line of metrics must hold; a loss that is not finite is written by its name."""
@@ -32,6 +34,7 @@ class Recorded:
       experiment: the resolved experiment, of a member that has not begun the planned one; empty if it is damaged.
       manifest: what is known of the run; empty if it had not begun.
       iterations: the lines of the metrics as far as they are whole.
+      place: the labels of its sweep's keys, by key; empty of a run that belongs to none.
     """
 
     folder: Path
@@ -39,6 +42,7 @@ class Recorded:
     experiment: Mapping[str, Any]
     manifest: Mapping[str, Any]
     iterations: Sequence[Mapping[str, Any]]
+    place: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -139,11 +143,14 @@ def _planned(experiment: Path) -> dict[int, Member]:
 
 def _read_run(folder: Path, planned: Member | None = None) -> Recorded:
     experiment, manifest = _read_table(folder / EXPERIMENT), _read_table(folder / MANIFEST)
-    label = mapping(manifest.get("member")).get("label")
+    member = mapping(manifest.get("member"))
+    label, place = member.get("label"), mapping(member.get("place"))
     if planned is not None:
         experiment, label = experiment or planned.experiment.to_json(), label or planned.label
+        place = place or planned.place
     label = label or experiment.get("title") or folder.resolve().name
-    return Recorded(folder, str(label), experiment, manifest, _read_lines(folder / METRICS))
+    place = {str(key): str(found) for key, found in place.items()}
+    return Recorded(folder, str(label), experiment, manifest, _read_lines(folder / METRICS), place)
 
 
 def _read_table(path: Path) -> Mapping[str, Any]:

@@ -1,11 +1,10 @@
-"""Runs as rows: what differs between them, how they ended, and every number, as CSV."""
+"""Runs as rows: what differs between them, how they ended, and every number, as CSV and as lines of JSON."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxstyle.record import csv_text, finite
 from jaxstyle.report.records import Recorded, mapping
 
 
@@ -24,31 +23,35 @@ def varied_keys(runs: Sequence[Recorded]) -> list[str]:
     return [key for key in keys if key in swept or len({_comparable(settings, key) for settings in known}) > 1]
 
 
-def table_text(runs: Sequence[Recorded]) -> str:
-    """Returns one line per run: label, title, folder, what differs, status, every number as recorded, and the error."""
+def table_rows(runs: Sequence[Recorded], ranks: Mapping[int, int] | None = None) -> list[dict[str, Any]]:
+    """Returns a row per run: label, rank, title, folder, what differs, status, every number as recorded, the error.
+
+    Args:
+      runs: the records.
+      ranks: the ranks of those that have one, by their places; no column if there are none.
+    """
     rows, varied = [], varied_keys(runs)
-    for run in runs:
+    for index, run in enumerate(runs):
         settings = run.settings
-        row = {"label": run.label, "title": run.title, "folder": str(run.folder)}
-        row |= {key: _field(settings[key]) for key in varied if key in settings} | run.numbers
+        row: dict[str, Any] = {"label": run.label}
+        row |= {"rank": ranks.get(index)} if ranks else {}
+        row |= {"title": run.title, "folder": str(run.folder)}
+        row |= {key: settings[key] for key in varied if key in settings} | run.numbers
         rows.append(row | ({"error": run.error} if run.error else {}))
-    columns = [*_in_order(rows, last="error")]
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _in_order(rows: Sequence[Mapping[str, Any]], last: str) -> list[str]:
     columns = dict.fromkeys(column for row in rows for column in row)
-    return sorted(columns, key=lambda column: column == last)  # stable: only `last` moves
+    ordered = sorted(columns, key=lambda column: column == "error")  # stable: only the error moves
+    return [{column: row.get(column) for column in ordered} for row in rows]
+
+
+def table_text(runs: Sequence[Recorded], ranks: Mapping[int, int] | None = None) -> str:
+    """Returns the rows as CSV."""
+    return csv_text(table_rows(runs, ranks))
+
+
+def table_lines(runs: Sequence[Recorded], ranks: Mapping[int, int] | None = None) -> str:
+    """Returns the rows as JSON, one to a line; what a run has not is null."""
+    return "".join(json.dumps(finite(row)) + "\n" for row in table_rows(runs, ranks))
 
 
 def _comparable(settings: Mapping[str, Any], key: str) -> str:
     return json.dumps(settings[key], sort_keys=True) if key in settings else ""
-
-
-def _field(value: Any) -> Any:
-    """A list or a table as JSON; anything else as it is."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value

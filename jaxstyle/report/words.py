@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 ABSENT = "–"
@@ -40,6 +40,21 @@ def letters(index: int) -> str:
     """Returns a … z, then aa, ab, …."""
     letter = chr(ord("a") + index % 26)
     return letter if index < 26 else letters(index // 26 - 1) + letter
+
+
+def lettered(indices: Sequence[int]) -> str:
+    """Returns (a), (c)–(f) for places in rising order: three neighbours or more by the first and the last."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    parts = [
+        [f"({letters(run[0])})–({letters(run[-1])})"] if len(run) > 2 else [f"({letters(index)})" for index in run]
+        for run in runs
+    ]
+    return ", ".join(part for run in parts for part in run)
 
 
 def number(value: Any) -> float:
