@@ -3,26 +3,40 @@
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import jax
 
-from jaxstyle import synthesis, weights
+from jaxstyle import preparation, weights
 from jaxstyle.config import experiment_from_mapping
-from jaxstyle.synthesis import Prepared
+from jaxstyle.preparation import Prepared
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def prepared(size: int, start: str, method: str = "lbfgs", **loss: float) -> Prepared:
     """The cat of scikit-image in the project's own brush strokes, ready to optimize."""
+    return prepared_scales(size, "single", {"method": method}, start=start, **loss)[-1]
+
+
+def prepared_scales(
+    size: int, scales: str | list[int], optimizer: dict[str, Any], *, start: str = "noise", **loss: float
+) -> tuple[Prepared, ...]:
+    """The same at every scale; `optimizer` holds keys of that section."""
     mapping = {
-        "image": {"content": "skimage:chelsea", "style": "experiments/images/brushwork.jpg", "size": size},
+        "image": {
+            "content": "skimage:chelsea",
+            "style": "experiments/images/brushwork.jpg",
+            "size": size,
+            "scales": scales,
+        },
         "loss": loss,
         "start": {"method": start},
-        "optimizer": {"method": method},
+        "optimizer": optimizer,
     }
     experiment = experiment_from_mapping(mapping, source="benchmark", folder=ROOT)
-    return synthesis.prepare(experiment, synthesis.read_pictures(experiment), weights.load(experiment.network.weights))
+    pictures = preparation.read_pictures(experiment)
+    return preparation.prepare(experiment, pictures, weights.load(experiment.network.weights))
 
 
 def machine() -> str:

@@ -44,7 +44,7 @@ def main() -> None:
             for method in METHODS:
                 ready = common.prepared(options.size, start, method, content_weight=alpha)
                 settings = dataclasses.replace(ready.settings, iterations=options.evaluations)
-                result = optimize(dataclasses.replace(ready, settings=settings))
+                result = optimize([dataclasses.replace(ready, settings=settings)])
                 losses = " | ".join(f"{best_within(result.history, mark):.5f}" for mark in marks)
                 stamps = [iteration.seconds for iteration in result.history]
                 each = statistics.median(after - before for before, after in itertools.pairwise(stamps))

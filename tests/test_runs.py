@@ -19,7 +19,7 @@ from jaxstyle.optimizers import Iteration, Status
 from jaxstyle.runs import Run, run
 from jaxstyle.weights import Weights
 
-KEYS = ["iteration", "evaluations", "loss", "terms", "gradient_norm", "step_size", "seconds"]
+KEYS = ["iteration", "evaluations", "loss", "terms", "gradient_norm", "step_size", "seconds", "size"]
 EPSILON = float(np.finfo(np.float32).eps)
 
 

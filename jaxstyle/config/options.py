@@ -14,6 +14,13 @@ class StyleSize(StrEnum):
     OWN = "own"
 
 
+class ScaleRule(StrEnum):
+    """At which sizes the picture is optimized, when they are not listed."""
+
+    SINGLE = "single"
+    AUTO = "auto"
+
+
 class Pooling(StrEnum):
     """How a block's responses are halved in size."""
 
