@@ -9,7 +9,7 @@ Losses at different sizes do not compare, so a loss counts as reached at the fin
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import common
 
@@ -41,6 +41,22 @@ def work(history: Sequence[Iteration], evaluations: int) -> float:
     return total
 
 
+def rows(single: Result, coarse: Result, size: int) -> Iterator[str]:
+    """How far `coarse` had to go for the losses that `single` had after so many evaluations."""
+    before = max((iteration.evaluations for iteration in coarse.history if iteration.size != size), default=0)
+    for mark in [mark for mark in MARKS if mark < single.evaluations] + [single.evaluations]:
+        until = [iteration for iteration in single.history if iteration.evaluations <= mark]
+        found = reached(coarse.history, size, min(iteration.loss for iteration in until))
+        if found is None:
+            yield f"| {mark} | not reached | | | | | |"
+            continue
+        done = work(coarse.history, found.evaluations)
+        yield (
+            f"| {mark} | {found.evaluations} | {found.evaluations - before} | {done:.0f} | {done / mark:.2f} "
+            f"| {found.seconds:.1f} | {found.seconds / until[-1].seconds:.2f} |"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=192, help="the final long side in pixels")
@@ -49,43 +65,25 @@ def main() -> None:
     parser.add_argument("--scales", type=int, nargs="+", help='long sides in the place of "auto"')
     options = parser.parse_args()
     size = options.size
-    single, single_seconds = run(common.prepared_scales(size, "single", {"iterations": options.evaluations}))
-    marks = [mark for mark in MARKS if mark < single.evaluations] + [single.evaluations]
     print(common.machine())
-    print(f"{size} pixels\n")
+    single, single_seconds = run(common.prepared_scales(size, "single", {"iterations": options.evaluations}))
     print(
-        "| budget | scales | the loss of … evaluations | evaluations | at the final size | work | ratio | s | ratio |"
+        f"{size} pixels, one scale: {single.evaluations} evaluations, {single.run_seconds:.1f} s, with compilation "
+        f"{single_seconds:.1f} s, loss {single.loss:.6f}",
+        flush=True,
     )
-    print("|---" * 9 + "|", flush=True)
     for iterations in options.iterations:
         scales = common.prepared_scales(size, options.scales or "auto", {"iterations": iterations})
-        result, seconds = run(scales)
-        sizes = ", ".join(str(prepared.scale.size) for prepared in scales)
-        before = max((it.evaluations for it in result.history if it.size != size), default=0)
-        for mark in marks:
-            until = [iteration for iteration in single.history if iteration.evaluations <= mark]
-            found = reached(result.history, size, min(iteration.loss for iteration in until))
-            if found is None:
-                print(f"| {iterations} | {sizes} | {mark} | not reached | | | | | |", flush=True)
-                continue
-            done = work(result.history, found.evaluations)
-            print(
-                f"| {iterations} | {sizes} | {mark} | {found.evaluations} | {found.evaluations - before} "
-                f"| {done:.0f} | {done / mark:.2f} "
-                f"| {found.seconds:.1f} | {found.seconds / until[-1].seconds:.2f} |",
-                flush=True,
-            )
-        totals.append(
-            f"| {iterations} | {result.evaluations} | {result.run_seconds:.1f} "
-            f"| {result.run_seconds / single.run_seconds:.2f} | {seconds:.1f} | {seconds / single_seconds:.2f} "
-            f"| {result.loss:.6f} |"
+        coarse, seconds = run(scales)
+        steps = ", ".join(f"{prepared.scale.iterations} steps at {prepared.scale.size}" for prepared in scales)
+        print(
+            f"\n{steps}: {coarse.evaluations} evaluations, "
+            f"{coarse.run_seconds:.1f} s (ratio {coarse.run_seconds / single.run_seconds:.2f}), with compilation "
+            f"{seconds:.1f} s (ratio {seconds / single_seconds:.2f}), loss {coarse.loss:.6f}\n"
         )
-    print("\n| budget | evaluations | s | ratio | s with compilation | ratio | loss |")
-    print("|---" * 7 + "|")
-    print(
-        f"| one scale | {single.evaluations} | {single.run_seconds:.1f} | | {single_seconds:.1f} | | {single.loss:.6f} |"
-    )
-    print("\n".join(totals))
+        print("| to the loss of | evaluations | of them at the final size | work | ratio | s | ratio |")
+        print("|---" * 7 + "|")
+        print(*rows(single, coarse, size), sep="\n", flush=True)
 
 
 if __name__ == "__main__":
