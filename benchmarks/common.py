@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from flax import nnx
 
-from jaxstyle import synthesis, weights
+from jaxstyle import preparation, weights
 from jaxstyle.config import experiment_from_mapping
-from jaxstyle.synthesis import Prepared
+from jaxstyle.preparation import Prepared
+from jaxstyle.vgg import VGG19
 from jaxstyle.weights import Weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,25 +23,73 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """A prepared experiment, with what a peer must be given besides."""
+    """A prepared experiment, with what a peer must be given besides.
 
-    prepared: Prepared
+    Attributes:
+      scales: the experiment at every scale, the last at the full size.
+      weights: the network's parameters.
+      pooling: how the network pools.
+    """
+
+    scales: tuple[Prepared, ...]
     weights: Weights
     pooling: str
 
+    @property
+    def prepared(self) -> Prepared:
+        """The experiment at the full size."""
+        return self.scales[-1]
 
-def loaded(size: int, start: str = "noise", method: str = "lbfgs", **loss: float) -> Loaded:
-    """The cat of scikit-image in the project's own brush strokes, ready to optimize; `loss` as in `[loss]`."""
+
+def loaded(
+    size: int,
+    *,
+    scales: str | list[int] = "single",
+    start: str = "noise",
+    optimizer: Mapping[str, Any] | None = None,
+    **loss: float,
+) -> Loaded:
+    """The cat of scikit-image in the project's own brush strokes, ready to optimize.
+
+    Args:
+      size: the long side in pixels.
+      scales: as `image.scales`.
+      start: as `start.method`.
+      optimizer: keys of `[optimizer]`.
+      **loss: keys of `[loss]`.
+    """
     mapping = {
-        "image": {"content": "skimage:chelsea", "style": "experiments/images/brushwork.jpg", "size": size},
+        "image": {
+            "content": "skimage:chelsea",
+            "style": "experiments/images/brushwork.jpg",
+            "size": size,
+            "scales": scales,
+        },
         "loss": loss,
         "start": {"method": start},
-        "optimizer": {"method": method},
+        "optimizer": dict(optimizer or {}),
     }
     experiment = experiment_from_mapping(mapping, source="benchmark", folder=ROOT)
     parameters = weights.load(experiment.network.weights)
-    ready = synthesis.prepare(experiment, synthesis.read_pictures(experiment), parameters)
-    return Loaded(ready, parameters, str(experiment.network.pooling))
+    pictures = preparation.read_pictures(experiment)
+    ready = preparation.prepare(experiment, pictures, parameters)
+    return Loaded(tuple(ready), parameters, str(experiment.network.pooling))
+
+
+def with_network(given: Loaded, **options: str) -> Prepared:
+    """The experiment at the full size with another network: `convolution`, `precision` of `VGG19`."""
+    ready = given.prepared
+    objective = ready.objective
+    layers = (*objective.content_layers, *objective.style_layers)
+    network = VGG19(
+        given.weights.parameters, given.weights.preprocessing, pooling=given.pooling, layers=layers, **options
+    )
+    structure, parameters = nnx.split(network)
+    return dataclasses.replace(
+        ready,
+        objective=dataclasses.replace(objective, network=structure),
+        problem=ready.problem._replace(parameters=parameters),
+    )
 
 
 def in_turns(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:

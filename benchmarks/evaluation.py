@@ -22,19 +22,19 @@ AGREEMENT = 1e-4
 """The losses of all ways must agree relatively; bfloat16 features are exempt."""
 
 
-def ours(loaded: Loaded) -> Callable[[], float]:
-    """One loss and gradient of the program that a run uses."""
-    ready, image = loaded.prepared, jnp.asarray(loaded.prepared.start)
+def ours(loaded: Loaded, **network: str) -> Callable[[], float]:
+    """One loss and gradient, with `network` as options of VGG19."""
+    ready, image = common.with_network(loaded, **network), jnp.asarray(loaded.prepared.start)
     return lambda: float(jax.block_until_ready(evaluate(ready.objective, image, ready.problem))[0][0])
 
 
 def ways(size: int, precisions: list[str]) -> dict[str, Callable[[], float]]:
     """What is compared: name → one evaluation that returns the loss."""
     device = "cuda" if torch.cuda.is_available() and jax.default_backend() == "gpu" else "cpu"
-    compared = {f"ours, {precision}": ours(common.loaded(size, precision=precision)) for precision in precisions}
-    if jax.default_backend() == "cpu":
-        compared["ours, float32, direct"] = ours(common.loaded(size, convolution="direct"))
     loaded = common.loaded(size)
+    compared = {f"ours, {precision}": ours(loaded, precision=precision) for precision in precisions}
+    if jax.default_backend() == "cpu":
+        compared["ours, float32, direct"] = ours(loaded, convolution="direct")
     for layout, memory_format in torch_peer.layouts().items():
         compared[f"PyTorch, {layout}"] = torch_peer.evaluator(loaded, memory_format, device)
     return compared

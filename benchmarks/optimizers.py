@@ -50,7 +50,7 @@ def story(loaded: Loaded, method: str, evaluations: int) -> Story:
         return Story(counts, losses, seconds, 1.0)
     ready = loaded.prepared
     settings = dataclasses.replace(ready.settings, method=method, iterations=evaluations)
-    history = optimize(dataclasses.replace(ready, settings=settings)).history
+    history = optimize([dataclasses.replace(ready, settings=settings)]).history
     late = [iteration for iteration in history if iteration.iteration >= 10]
     per_iteration = (late[-1].evaluations - late[0].evaluations) / (late[-1].iteration - late[0].iteration)
     columns = [(iteration.evaluations, iteration.loss, iteration.seconds) for iteration in history]
@@ -74,7 +74,7 @@ def main() -> None:
     print("|---" * (len(marks) + 6) + "|")
     for start in options.start:
         for alpha in options.content_weight:
-            loaded = common.loaded(options.size, start, content_weight=alpha)
+            loaded = common.loaded(options.size, start=start, content_weight=alpha)
             for method in methods:
                 told = story(loaded, method, options.evaluations)
                 losses = [told.best_within(mark) for mark in marks]

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from jaxstyle.losses import FORMULAS
 from jaxstyle.metrics import grey_correlation, psnr
 from jaxstyle.objective import measure
-from jaxstyle.synthesis import Prepared
+from jaxstyle.preparation import Prepared
 
 REFERENCE = "paper"
 """The convention that loss terms are reported in: the equations to the letter."""

@@ -11,6 +11,7 @@ from jaxstyle.files import write_beside
 from jaxstyle.optimizers import Iteration
 from jaxstyle.record import EXPERIMENT, csv_text, describe, flatten, make_folder, write_json
 from jaxstyle.runs import Run, run
+from jaxstyle.scales import Scale
 from jaxstyle.sweep import Member
 
 MEMBERS, TABLE = "members", "table.csv"
@@ -35,6 +36,9 @@ class Watching(Protocol):
 
     def say(self, message: str) -> None:
         """Hears what is being done."""
+
+    def plan(self, scales: Sequence[Scale]) -> None:
+        """Hears the scales that the member will go through."""
 
     def __call__(self, iterations: Sequence[Iteration]) -> None:
         """Sees the iterations that are new."""
@@ -79,6 +83,7 @@ def run_members(
                     member.experiment,
                     folder / MEMBERS / str(member.index),
                     say=watching.say,
+                    plan=watching.plan,
                     watch=watching,
                     interrupted=interrupted,
                     member={

@@ -14,8 +14,10 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import Picture
 from jaxstyle.measurements import measure_result
 from jaxstyle.optimizers import Iteration, Result
+from jaxstyle.preparation import Pictures, Prepared, prepare, read_pictures
 from jaxstyle.record import Record, recording
-from jaxstyle.synthesis import Pictures, Prepared, optimize, prepare, read_pictures
+from jaxstyle.scales import Scale
+from jaxstyle.synthesis import optimize
 from jaxstyle.weights import Weights
 from jaxstyle.weights import load as load_weights
 
@@ -50,6 +52,7 @@ def run(
     *,
     pictures: Pictures | None = None,
     say: Callable[[str], None] = lambda message: None,
+    plan: Callable[[Sequence[Scale]], None] = lambda scales: None,
     watch: Watch = lambda iterations: None,
     interrupted: Callable[[], bool] = lambda: False,
     **facts: Any,
@@ -61,6 +64,7 @@ def run(
       folder: the run's own folder; made, and must not hold a run yet.
       pictures: the experiment's, if they have been read already.
       say: told what is being done.
+      plan: told the scales that the run will go through.
       watch: told of iterations as they come.
       interrupted: asked between evaluations; true ends the run, and the best picture so far is saved.
       **facts: what else the manifest should hold.
@@ -76,13 +80,15 @@ def run(
         weights = load_weights(experiment.network.weights, progress=say)
         notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
         say("computing targets")
-        prepared = prepare(experiment, pictures, weights)
-        say("compiling")
+        scales = prepare(experiment, pictures, weights)
+        planned = [prepared.scale for prepared in scales]
+        notebook.update(scales=[scale._asdict() for scale in planned])
+        plan(planned)
         metadata = _metadata(experiment, weights, pictures)
-        result = _optimize(experiment, prepared, notebook, metadata, watch, interrupted)
+        result = _optimize(experiment, scales, notebook, metadata, say, watch, interrupted)
         metadata["jaxstyle:status"] = str(result.status)
         picture = notebook.save_picture(record.RESULT, result.image, bits=experiment.output.bits, metadata=metadata)
-        metrics = measure_result(prepared, result.image)
+        metrics = measure_result(scales[-1], result.image)
         notebook.close(
             str(result.status),
             evaluations=result.evaluations,
@@ -98,9 +104,10 @@ def run(
 
 def _optimize(
     experiment: Experiment,
-    prepared: Prepared,
+    scales: Sequence[Prepared],
     notebook: Record,
     metadata: dict[str, str],
+    say: Callable[[str], None],
     watch: Watch,
     interrupted: Callable[[], bool],
 ) -> Result:
@@ -115,7 +122,7 @@ def _optimize(
             saved = reached // every
             notebook.save_picture(f"pictures/{reached:06d}.png", best(), bits=experiment.output.bits, metadata=metadata)
 
-    return optimize(prepared, observe=observe, interrupted=interrupted)
+    return optimize(scales, say=say, observe=observe, interrupted=interrupted)
 
 
 def _metadata(experiment: Experiment, weights: Weights, pictures: Pictures) -> dict[str, str]:

@@ -1,63 +1,22 @@
-"""One experiment from start to finish: pictures, network, targets, start, optimization."""
+"""One experiment from start to finish: pictures and network, then each scale's optimization, from small to large."""
 
 import dataclasses
-import hashlib
-from collections.abc import Callable, Mapping
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
-from jaxtyping import Float
 
-from jaxstyle import gallery, optimizers
-from jaxstyle.config import Experiment, Image, StartMethod, experiment_from_mapping
-from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import Picture, fit_style, read_picture, resize_long_side
+from jaxstyle import optimizers
+from jaxstyle.config import experiment_from_mapping
+from jaxstyle.images import Picture, carry_to
 from jaxstyle.interrupt import interruptible
-from jaxstyle.objective import Coefficients, Objective, Problem, Targets, measure
-from jaxstyle.optimizers import Observer, Result, Settings
-from jaxstyle.statistics import blend
-from jaxstyle.units import GREY_LEVEL
-from jaxstyle.vgg import VGG19, check_size, deepest
-from jaxstyle.weights import Preprocessing, Weights
+from jaxstyle.optimizers import Iteration, Observer, Result, Status
+from jaxstyle.preparation import Prepared, picture_of_array, prepare, read_pictures
 from jaxstyle.weights import load as load_weights
-
-
-@dataclasses.dataclass(frozen=True)
-class Pictures:
-    """The pictures of an experiment, as they were read."""
-
-    content: Picture | None
-    style: tuple[Picture, ...]
-    start: Picture | None
-
-    def by_role(self) -> dict[str, Picture]:
-        """The pictures by what they are for: `content`, `style`, `style 2`, …, `start`."""
-        style = {"style" if index == 0 else f"style {index + 1}": it for index, it in enumerate(self.style)}
-        roles = {"content": self.content, **style, "start": self.start}
-        return {role: picture for role, picture in roles.items() if picture is not None}
-
-
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-    """An experiment made ready to optimize.
-
-    Attributes:
-      objective: what is static about the loss.
-      problem: what is traced about it.
-      start: the picture to start from, sRGB in [0, 1].
-      settings: the optimizer and its options.
-      content: the content picture at the result's size, if there is one.
-    """
-
-    objective: Objective
-    problem: Problem
-    start: Float[np.ndarray, "height width 3"]
-    settings: Settings
-    content: Float[np.ndarray, "height width 3"] | None
 
 
 def transfer(
@@ -98,209 +57,101 @@ def transfer(
     arrays: dict[str, Picture] = {}
     for role, given in (("content", content), ("style", style)):
         if isinstance(given, np.ndarray | jax.Array):
-            arrays[f"array:{role}"] = _picture_of_array(np.asarray(given), f"array:{role}")
+            arrays[f"array:{role}"] = picture_of_array(np.asarray(given), f"array:{role}")
             image[role] = f"array:{role}"
         elif given is not None:
             image[role] = str(given)
     experiment = experiment_from_mapping({"image": image, **sections}, source="jaxstyle.transfer", folder=Path.cwd())
     pictures = read_pictures(experiment, arrays)
-    prepared = prepare(experiment, pictures, load_weights(experiment.network.weights))
+    scales = prepare(experiment, pictures, load_weights(experiment.network.weights))
     with interruptible() as interrupted:
-        return optimize(prepared, observe=observe, interrupted=interrupted)
-
-
-def read_pictures(experiment: Experiment, given: Mapping[str, Picture] | None = None) -> Pictures:
-    """Reads the pictures that an experiment names.
-
-    Args:
-      experiment: names files, pictures of the registry, or keys of `given`.
-      given: pictures that are there already.
-
-    Raises:
-      JaxstyleError: a picture is missing or cannot be read.
-    """
-
-    def read(name: str) -> Picture:
-        if given and name in given:
-            return given[name]
-        path = gallery.resolve(name, relative_to=Path.cwd())
-        picture, note = read_picture(path), gallery.scan_note(name, path)
-        return dataclasses.replace(picture, notes=(*picture.notes, note)) if note else picture
-
-    image, start = experiment.image, experiment.start.method
-    return Pictures(
-        content=read(image.content) if image.content else None,
-        style=tuple(read(style.image) for style in image.style),
-        start=None if start in list(StartMethod) else read(start),
-    )
-
-
-def prepare(experiment: Experiment, pictures: Pictures, weights: Weights) -> Prepared:
-    """Computes targets, coefficients and start; the network is read only as deep as the experiment asks.
-
-    Raises:
-      JaxstyleError: a picture is too small for the deepest layer.
-    """
-    styles = fit_styles(experiment, pictures)
-    height, width = result_size(experiment.image, pictures)
-    objective, parameters = _objective(experiment, weights)
-    content = (
-        fit_style(pictures.content.pixels, height=height, width=width, rule="content") if pictures.content else None
-    )
-    return Prepared(
-        objective=objective,
-        problem=Problem(
-            parameters=parameters,
-            targets=_targets(
-                objective, parameters, content, styles, [style.weight for style in experiment.image.style]
-            ),
-            coefficients=_coefficients(experiment, objective),
-        ),
-        start=_start(experiment, pictures, content, (height, width), weights.preprocessing),
-        settings=_settings(experiment, content, styles),
-        content=content,
-    )
-
-
-def fit_styles(experiment: Experiment, pictures: Pictures) -> list[np.ndarray]:
-    """Brings the style pictures to the size at which they are measured.
-
-    Raises:
-      JaxstyleError: the result, or a style picture, has nothing left at the deepest layer that reads it.
-    """
-    loss, image = experiment.loss, experiment.image
-    height, width = result_size(image, pictures)
-    layers = (*(loss.content_layers if image.content else ()), *(loss.style_layers if image.style else ()))
-    check_size(height, width, deepest(layers))
-    styles = []
-    for picture in pictures.style:
-        fitted = fit_style(picture.pixels, height=height, width=width, rule=image.style_size)
-        try:
-            if loss.style_layers:
-                check_size(fitted.shape[0], fitted.shape[1], deepest(loss.style_layers))
-        except JaxstyleError as error:
-            raise JaxstyleError(f"{picture.path}: {error}") from None
-        styles.append(fitted)
-    return styles
+        return optimize(scales, observe=observe, interrupted=interrupted)
 
 
 def optimize(
-    prepared: Prepared,
+    scales: Sequence[Prepared],
     *,
+    say: Callable[[str], None] = lambda message: None,
     observe: Observer = lambda iterations, best: None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Result:
-    """Optimizes, and clips the best iterate to [0, 1]; nothing is clamped while it runs."""
-    result = optimizers.minimize(
+    """Optimizes at each scale in turn, each from the best picture of the one before.
+
+    Nothing is clamped on the way; the result is clipped to [0, 1].
+
+    Args:
+      scales: from small to large; the first gives the start, the last the result's size.
+      say: told what is being done.
+      observe: called now and then with what is new; its pictures have the size of their scale.
+      interrupted: asked between evaluations; true ends the run with the best picture of the scale that it is at,
+        brought to the result's size.
+
+    Returns:
+      The result. `history` tells of all scales, its iterations, evaluations and seconds counted on; `loss` and `status`
+      are the last scale's. Losses at different sizes are different functions and do not compare.
+    """
+    progress = _nothing_yet(scales[0])
+    for prepared in scales:
+        say("compiling" if len(scales) == 1 else f"compiling for {prepared.scale.size} pixels")
+        progress = _advance(progress, prepared, observe, interrupted)
+        if progress.status in (Status.INTERRUPTED, Status.NOT_FINITE):
+            break
+    image = carry_to(progress.image, *scales[-1].start.shape[:2])
+    return dataclasses.replace(progress, image=np.clip(image, 0.0, 1.0))
+
+
+def _nothing_yet(prepared: Prepared) -> Result:
+    """A run that has the start and has evaluated nothing."""
+    return Result(
+        image=prepared.start,
+        loss=math.inf,
+        status=Status.RUNNING,
+        history=(),
+        evaluations=0,
+        compile_seconds=0.0,
+        run_seconds=0.0,
+    )
+
+
+def _advance(progress: Result, prepared: Prepared, observe: Observer, interrupted: Callable[[], bool]) -> Result:
+    """The run after one more scale. All that goes from scale to scale is the run so far, its picture foremost."""
+    found = optimizers.minimize(
         prepared.objective,
-        prepared.start,
+        carry_to(progress.image, *prepared.start.shape[:2]),
         prepared.problem,
         prepared.settings,
-        observe=observe,
+        observe=functools.partial(_observe_after, progress, observe),
         interrupted=interrupted,
     )
-    return dataclasses.replace(result, image=np.clip(result.image, 0.0, 1.0))
-
-
-def result_size(image: Image, pictures: Pictures) -> tuple[int, int]:
-    """The result's (height, width): the content's shape, else the first style picture's, with `size` as long side."""
-    shape_giver = pictures.content or pictures.style[0]
-    height, width, _ = resize_long_side(shape_giver.pixels, image.size).shape
-    return height, width
-
-
-def _objective(experiment: Experiment, weights: Weights) -> tuple[Objective, Any]:
-    loss, image = experiment.loss, experiment.image
-    content_layers = tuple(loss.content_layers) if image.content else ()
-    style_layers = tuple(loss.style_layers) if image.style else ()
-    layers = (*content_layers, *style_layers)
-    network = VGG19(weights.parameters, weights.preprocessing, pooling=experiment.network.pooling, layers=layers)
-    structure, parameters = nnx.split(network)
-    return (
-        Objective(
-            network=structure,
-            content_layers=content_layers,
-            style_layers=style_layers,
-            convention=str(loss.convention),
-            with_tv=loss.tv_weight > 0,
-        ),
-        parameters,
-    )
-
-
-def _targets(
-    objective: Objective, parameters: Any, content: np.ndarray | None, styles: list[np.ndarray], weights: list[float]
-) -> Targets:
-    content_targets = measure(objective, jnp.asarray(content), parameters).content if content is not None else {}
-    measured = [measure(objective, jnp.asarray(style), parameters).style for style in styles]
-    style_targets = {
-        layer: blend(jnp.stack([of_each[layer] for of_each in measured]), jnp.asarray(weights, jnp.float32))
-        for layer in objective.style_layers
+    spent = {
+        "status": found.status,
+        "compile_seconds": progress.compile_seconds + found.compile_seconds,
+        "run_seconds": progress.run_seconds + found.run_seconds,
     }
-    return Targets(content_targets, style_targets)
-
-
-def _coefficients(experiment: Experiment, objective: Objective) -> Coefficients:
-    loss = experiment.loss
-    return Coefficients(
-        content={
-            layer: jnp.float32(loss.content_weight * loss.content_layers[layer]) for layer in objective.content_layers
-        },
-        style={layer: jnp.float32(loss.style_weight * loss.style_layers[layer]) for layer in objective.style_layers},
-        tv=jnp.float32(loss.tv_weight),
+    if not found.evaluations:  # what is known of the picture is what the scale before found
+        return dataclasses.replace(progress, **spent)
+    return dataclasses.replace(
+        found,
+        history=(*progress.history, *_after(progress, found.history)),
+        evaluations=progress.evaluations + found.evaluations,
+        **spent,
     )
 
 
-def _start(
-    experiment: Experiment,
-    pictures: Pictures,
-    content: np.ndarray | None,
-    size: tuple[int, int],
-    preprocessing: Preprocessing,
-) -> Float[np.ndarray, "height width 3"]:
-    method = experiment.start.method
-    if method == StartMethod.NOISE:
-        return white_noise(experiment.start.seed, size, preprocessing)
-    if method == StartMethod.CONTENT and content is not None:
-        return content
-    picture = pictures.start or pictures.style[0]
-    return fit_style(picture.pixels, height=size[0], width=size[1], rule="content")
+def _observe_after(
+    progress: Result, observe: Observer, iterations: Sequence[Iteration], best: Callable[[], np.ndarray]
+) -> None:
+    observe(_after(progress, iterations), best)
 
 
-def white_noise(seed: int, size: tuple[int, int], preprocessing: Preprocessing) -> Float[np.ndarray, "height width 3"]:
-    """White noise around the network's mean colour, with a standard deviation of one grey level.
-
-    As in Gatys' texture code: normal with σ = 1 in the network's mean-subtracted units of 0–255.
-    """
-    noise = jax.random.normal(jax.random.key(seed), (*size, 3)) * GREY_LEVEL
-    return np.asarray(noise) + np.asarray(preprocessing.mean_colour, np.float32)
-
-
-def _settings(experiment: Experiment, content: np.ndarray | None, styles: list[np.ndarray]) -> Settings:
-    chosen = experiment.optimizer
-    sources = [pixels for pixels in (content, *styles) if pixels is not None]
-    channels = np.concatenate([pixels.reshape(-1, 3) for pixels in sources])
-    lowest, highest = channels.min(axis=0).tolist(), channels.max(axis=0).tolist()
-    return Settings(
-        method=str(chosen.method),
-        iterations=chosen.iterations,
-        history_size=chosen.history_size,
-        learning_rate=chosen.learning_rate,
-        tolerance=chosen.tolerance,
-        bounds=tuple(zip(lowest, highest, strict=True)) if chosen.bounds else None,
-    )
-
-
-def _picture_of_array(array: np.ndarray, name: str) -> Picture:
-    if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
-        raise JaxstyleError(f"{name}: an array of shape {array.shape}; pictures are [height, width, 3]")
-    if array.dtype == np.uint8:
-        pixels = array / np.float32(255)
-    elif np.issubdtype(array.dtype, np.floating):
-        pixels = array.astype(np.float32)
-    else:
-        raise JaxstyleError(f"{name}: an array of type {array.dtype}; allowed: uint8, or float in [0, 1]")
-    if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1):
-        raise JaxstyleError(f"{name}: values from {pixels.min()} to {pixels.max()}; float pictures are in [0, 1]")
-    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-    return Picture(pixels=pixels, path=name, sha256=digest, notes=())
+def _after(progress: Result, iterations: Sequence[Iteration]) -> list[Iteration]:
+    """A scale's iterations, counted on from those before it. Its start is no step: it keeps the number of the last."""
+    reached = progress.history[-1].iteration if progress.history else 0
+    return [
+        iteration._replace(
+            iteration=reached + iteration.iteration,
+            evaluations=progress.evaluations + iteration.evaluations,
+            seconds=progress.run_seconds + iteration.seconds,
+        )
+        for iteration in iterations
+    ]

@@ -9,6 +9,8 @@ CHECKED = (
     "metrics",
     "objective",
     "optimizers",
+    "preparation",
+    "scales",
     "statistics",
     "synthesis",
     "vgg",

@@ -20,7 +20,10 @@ from typer.testing import CliRunner, Result
 import jaxstyle
 from jaxstyle import gallery, runs
 from jaxstyle.cli.main import app
+from jaxstyle.cli.show import Watching
 from jaxstyle.images import read_metadata, read_picture, write_picture
+from jaxstyle.optimizers import Iteration
+from jaxstyle.scales import Scale
 from jaxstyle.weights import Weights
 
 COMMAND = Path(sys.executable).with_name("jaxstyle")
@@ -366,6 +369,35 @@ def test_check_shows_a_sweeps_members(jaxstyle_command: Run):
     result = jaxstyle_command("check", "small.toml", "--set", "sweep.start.seed=[3, 4]")
     assert result.exit_code == 0
     assert "2 members:\n    0: seed = 3\n    1: seed = 4\n" in result.stdout
+
+
+def test_check_shows_the_scales(jaxstyle_command: Run):
+    result = jaxstyle_command("check", "small.toml", "--set", "image.scales=[16, 32]")
+    assert "scales: 16×12 (1), 32×24 (1)\n" in result.stdout
+    swept = jaxstyle_command("check", "small.toml", "--set", 'sweep.image.scales=["single", [16, 32], "single"]')
+    assert swept.stdout.count("scales: ") == 2
+
+
+def test_progress_names_the_scale(jaxstyle_command: Run, folder: Path):
+    result = jaxstyle_command(
+        "transfer", "content.png", "style.png", "-o", "out.png", *SMALL, "--set", "image.scales=[16, 32]"
+    )
+    assert result.exit_code == 0
+    assert "compiling for 16 pixels\n" in result.stdout
+    assert "iteration 0/2  16 pixels  evaluations 1" in result.stdout
+    assert "iteration 2/2  32 pixels  evaluations 4" in result.stdout
+    assert read_picture(folder / "out.png").pixels.shape == (24, 32, 3)
+
+
+def test_the_estimate_knows_that_larger_pictures_take_longer(capsys: pytest.CaptureFixture[str]):
+    def line(iteration: int, size: int) -> Iteration:
+        return Iteration(iteration, iteration + 1, 1.0, {}, 1.0, 1.0, 0.5 * (iteration + 1), size)
+
+    watching = Watching(20)
+    watching.plan([Scale(16, 9), Scale(32, 9)])
+    watching([line(iteration, 16) for iteration in range(10)])
+    # Ten small pictures took 5 s; ten of four times the pixels are to come.
+    assert "about 20 s left" in capsys.readouterr().out
 
 
 def test_check_finds_the_picture_that_one_member_lacks(jaxstyle_command: Run):

@@ -78,6 +78,15 @@ def test_an_override_of_a_swept_key_would_have_no_effect():
         ),
         ("image", {"style": [{"image": "a", "weight": -1}]}, "image.style[0].weight: found -1; allowed: 0 or more"),
         ("image", {"style": ""}, 'image.style[0].image: found ""; allowed: some text'),
+        (
+            "image",
+            {"scales": "atuo"},
+            "image.scales: unknown scales 'atuo'; did you mean 'auto'? Allowed: single, auto, ",
+        ),
+        ("image", {"scales": 256}, "image.scales: found 256; allowed: single, auto, a rising list of long sides"),
+        ("image", {"scales": []}, "image.scales: found []; allowed: a rising list of long sides, such as [128,"),
+        ("image", {"scales": [256, 128]}, "image.scales: found [256, 128]; allowed: a rising list of long sides"),
+        ("image", {"scales": [8, 512]}, "image.scales[0]: found 8; allowed: 16 or more"),
         ("image", {"size": "512"}, 'image.size: found "512"; allowed: a whole number'),
         ("image", {"size": 512.0}, "image.size: found 512.0; allowed: a whole number"),
         ("image", {"size": 9000}, "image.size: found 9000; allowed: 8192 or less"),
@@ -176,6 +185,14 @@ def test_all_problems_are_reported_at_once():
         (
             {"image": {"style": "a", "style_size": "cover"}},
             'image.style_size: found "cover", but there is no image.con',
+        ),
+        (
+            {"image": {"content": "a", "scales": [128, 256]}},
+            "image.scales: found [128, 256]; allowed: a rising list that ends with image.size, 512",
+        ),
+        (
+            {"image": {"content": "a", "scales": [128, 512]}, "optimizer": {"iterations": 1}},
+            "image.scales: found 2 scales with optimizer.iterations = 1; allowed: no more scales than iterations",
         ),
         ({"image": {"content": "a"}, "loss": {"content_weight": 0}}, "loss: nothing to minimize"),
         ({"image": {"content": "a"}, "loss": {"content_layers": []}}, "loss: nothing to minimize"),

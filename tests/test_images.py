@@ -575,6 +575,16 @@ def test_style_sizes(rule: str, shape: tuple[int, int]):
     assert fit_style(style, height=30, width=40, rule=rule).shape == (*shape, 3)
 
 
+def test_a_reduced_style_is_reduced_from_its_own_size():
+    style = smooth(80, 40)
+    sizes = {"height": 15, "width": 20, "reduction": 0.5}
+    np.testing.assert_array_equal(fit_style(style, rule="own", **sizes), resize_to(style, 40, 20))
+    for rule in ("content", "cover", "long-side"):  # these follow the content, which is reduced already
+        np.testing.assert_array_equal(
+            fit_style(style, rule=rule, **sizes), fit_style(style, height=15, width=20, rule=rule)
+        )
+
+
 def test_cover_keeps_the_aspect_and_the_middle():
     style = smooth(80, 40)  # red runs from left to right, green from top to bottom
     covered = fit_style(style, height=20, width=40, rule="cover")

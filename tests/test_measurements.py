@@ -9,13 +9,13 @@ from small_runs import make
 
 from jaxstyle.images import fit_style, read_picture
 from jaxstyle.measurements import measure_result
-from jaxstyle.synthesis import Prepared, prepare, read_pictures
+from jaxstyle.preparation import Prepared, prepare, read_pictures
 from jaxstyle.weights import Weights
 
 
 def ready(weights: Weights, folder: Path, *overrides: str, **sections) -> Prepared:
     experiment = make(folder, *overrides, **sections)
-    return prepare(experiment, read_pictures(experiment), weights)
+    return prepare(experiment, read_pictures(experiment), weights)[-1]
 
 
 def convolved(hidden: np.ndarray, layer: dict[str, np.ndarray]) -> np.ndarray:

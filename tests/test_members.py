@@ -16,6 +16,7 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_picture
 from jaxstyle.members import Outcome, run_members
 from jaxstyle.optimizers import Iteration, Status
+from jaxstyle.scales import Scale
 from jaxstyle.sweep import Member, expand
 from jaxstyle.weights import Weights
 
@@ -32,6 +33,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.said: list[tuple[int, str]] = []
+        self.planned: list[tuple[int, list[Scale]]] = []
         self.seen: list[tuple[int, int]] = []
         self.left: list[int] = []
 
@@ -48,6 +50,9 @@ class Watcher:
 
         def say(self, message: str) -> None:
             self.all_of_them.said.append((self.index, message))
+
+        def plan(self, scales: Sequence[Scale]) -> None:
+            self.all_of_them.planned.append((self.index, [*scales]))
 
         def __call__(self, iterations: Sequence[Iteration]) -> None:
             self.all_of_them.seen += [(self.index, iteration.iteration) for iteration in iterations]
@@ -77,6 +82,7 @@ def test_every_member_has_its_own_record(tmp_path: Path):
         assert len(read_metrics(folder)) == 4
         assert read_picture(folder / "result.png").pixels.shape == (24, 32, 3)
     assert watcher.seen == [(index, iteration) for index in (0, 1) for iteration in range(4)]
+    assert watcher.planned == [(index, [Scale(32, 3)]) for index in (0, 1)]
     assert watcher.left == [0, 1]
 
 

@@ -43,6 +43,18 @@ def test_curves_share_their_axes_and_show_every_term(tmp_path):
     assert total.get_linewidth() > max(other.get_linewidth() for other in figure.axes[0].lines[1:])
 
 
+def test_scales_are_drawn_apart_and_named(tmp_path):
+    folder = record(tmp_path / "run")
+    lines = [line(index, 1.0) | {"size": 64 if index < 2 else 128} for index in range(5)]
+    (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    (axes,) = curves(read_runs([folder])).axes
+    np.testing.assert_array_equal(axes.lines[0].get_xdata(), [1, 2, np.nan, 3, 4, 5])
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), [1, 1, np.nan, 1, 1, 1])
+    assert [words.get_text() for words in axes.texts] == ["64 px", "128"]
+    assert list(axes.lines[-1].get_xdata()) == [3, 3]
+    assert "losses at different sizes do not compare" in text_of(build([folder]))
+
+
 def test_a_term_that_starts_at_nothing_does_not_stretch_the_axis(tmp_path):
     folder = record(tmp_path / "run")
     lines = [line(0, 1.0) | {"terms": {"content/conv4_2": 1e-30}}, line(1, 0.5) | {"terms": {"content/conv4_2": 0.1}}]

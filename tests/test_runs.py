@@ -15,11 +15,13 @@ from jaxstyle import runs
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_metadata, read_picture, write_picture
+from jaxstyle.measurements import measure_result
 from jaxstyle.optimizers import Iteration, Status
+from jaxstyle.preparation import prepare, read_pictures
 from jaxstyle.runs import Run, run
 from jaxstyle.weights import Weights
 
-KEYS = ["iteration", "evaluations", "loss", "terms", "gradient_norm", "step_size", "seconds"]
+KEYS = ["iteration", "evaluations", "loss", "terms", "gradient_norm", "step_size", "seconds", "size"]
 EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -164,6 +166,37 @@ def test_everybody_is_told_once(tmp_path: Path):
     outcome = run(make(tmp_path), tmp_path / "run", say=said.append, watch=seen.extend)
     assert said == ["computing targets", "compiling"]
     assert tuple(seen) == outcome.result.history
+
+
+COARSE_TO_FINE = ("image.scales=[16, 32]", "optimizer.iterations=6", "output.save_every=3")
+
+
+def test_a_run_with_scales_is_one_record(tmp_path: Path):
+    said, planned = [], []
+    outcome = run(make(tmp_path, *COARSE_TO_FINE), tmp_path / "run", say=said.append, plan=planned.extend)
+    assert said == ["computing targets", "compiling for 16 pixels", "compiling for 32 pixels"]
+    assert planned == [(16, 3), (32, 3)]
+    lines, manifest = read_metrics(tmp_path / "run"), read_manifest(tmp_path / "run")
+    assert [(line["iteration"], line["size"]) for line in lines] == [
+        *((iteration, 16) for iteration in (0, 1, 2, 3)),
+        *((iteration, 32) for iteration in (3, 4, 5, 6)),
+    ]
+    assert manifest["scales"] == [{"size": 16, "iterations": 3}, {"size": 32, "iterations": 3}]
+    assert manifest["iterations"] == 6
+    assert manifest["evaluations"] == outcome.result.evaluations == lines[-1]["evaluations"]
+    assert manifest["loss"] == min(line["loss"] for line in lines if line["size"] == 32)
+    assert read_picture(outcome.picture).pixels.shape == (24, 32, 3)
+    assert read_picture(tmp_path / "run/pictures/000003.png").pixels.shape == (12, 16, 3)
+
+
+def test_a_run_that_is_interrupted_at_a_small_scale_is_measured_at_the_size_asked_for(tmp_path: Path):
+    seen = []
+    experiment = make(tmp_path, *COARSE_TO_FINE)
+    outcome = run(experiment, tmp_path / "run", watch=seen.extend, interrupted=lambda: len(seen) >= 2)
+    assert {iteration.size for iteration in outcome.result.history} == {16}
+    assert read_picture(outcome.picture).pixels.shape == (24, 32, 3)
+    prepared = prepare(experiment, read_pictures(experiment), runs.load_weights("tiny", progress=str))[-1]
+    assert outcome.metrics == measure_result(prepared, outcome.result.image)
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])

@@ -1,3 +1,4 @@
+import contextlib
 import doctest
 import os
 import signal
@@ -9,8 +10,9 @@ import pytest
 import jaxstyle
 from jaxstyle import losses, synthesis
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import read_picture, write_picture
-from jaxstyle.weights import NETWORKS
+from jaxstyle.images import carry_to, read_picture, write_picture
+from jaxstyle.objective import measure
+from jaxstyle.optimizers.device import advance_once
 
 LAYERS = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
 
@@ -69,14 +71,6 @@ def test_a_seed_is_a_start(transfer):
     zero, again, one = (transfer(smooth(0), smooth(1), start={"seed": seed}).image for seed in (0, 0, 1))
     np.testing.assert_array_equal(zero, again)
     assert np.abs(zero - one).max() > 1 / 255
-
-
-def test_white_noise_is_one_grey_level_around_the_mean_colour():
-    preprocessing = NETWORKS["oxford"].preprocessing
-    noise = synthesis.white_noise(3, (200, 300), preprocessing) - preprocessing.mean_colour
-    # 60,000 draws a channel: means within 4 standard errors of 0, spreads within 2 % of σ = 1.
-    assert np.all(np.abs(255 * noise.mean(axis=(0, 1))) < 4 / np.sqrt(60_000))
-    np.testing.assert_allclose(255 * noise.std(axis=(0, 1)), 1, rtol=0.02)
 
 
 @pytest.mark.parametrize("method", ["content", "style"])
@@ -169,3 +163,109 @@ def test_the_picture_that_is_saved_is_the_picture(transfer, tmp_path):
     result = transfer(smooth(0), smooth(1))
     write_picture(tmp_path / "out.png", result.image)
     np.testing.assert_allclose(read_picture(tmp_path / "out.png").pixels, result.image, atol=0.5 / 255 + 1e-6)
+
+
+# Scales
+
+COARSE_TO_FINE = {"size": 48, "scales": [24, 34, 48]}
+
+
+def test_a_run_goes_from_scale_to_scale(transfer):
+    told = []
+    result = transfer(
+        smooth(0), smooth(1), image=COARSE_TO_FINE, iterations=12, observe=lambda its, best: told.extend(its)
+    )
+    assert result.image.shape == (36, 48, 3)
+    history = result.history
+    assert tuple(told) == history
+    steps = {size: [it.iteration for it in history if it.size == size] for size in (24, 34, 48)}
+    # Four steps each; a scale's start has the number of the step that led to it.
+    assert steps == {24: [0, 1, 2, 3, 4], 34: [4, 5, 6, 7, 8], 48: [8, 9, 10, 11, 12]}
+    assert [it.evaluations for it in history][-1] == result.evaluations
+    for column in ("evaluations", "seconds"):
+        assert np.all(np.diff([getattr(it, column) for it in history]) > 0)
+    assert history[-1].seconds <= result.run_seconds
+    assert result.loss == min(it.loss for it in history if it.size == 48)
+
+
+def test_each_scale_begins_with_the_picture_of_the_one_before(transfer):
+    bests = {}
+
+    def observe(iterations, best):
+        bests.setdefault(best().shape, []).append(best())
+
+    transfer(smooth(0), smooth(1), image={"size": 48, "scales": [24, 48]}, iterations=20, observe=observe)
+    last, first = bests[18, 24, 3][-1], bests[36, 48, 3][0]
+    np.testing.assert_array_equal(first, carry_to(last, 36, 48))  # evaluated before it is changed
+
+
+def test_what_lies_outside_the_range_is_carried_up():
+    away = smooth(0) * 3 - 1
+    carried = carry_to(away, 48, 64)
+    assert carried.min() < -0.9
+    assert carried.max() > 1.9
+    np.testing.assert_allclose(carry_to(carried, 24, 32), away, atol=0.06)  # waves of ten pixels nearly come back
+
+
+def test_a_scale_is_a_program_and_the_same_sizes_are_compiled_once(transfer):
+    image = {"size": 52, "scales": [26, 52]}  # sizes that no other test has compiled for
+
+    def run(seed):
+        transfer(smooth(seed, 39, 52), smooth(seed + 1), image=image, iterations=6, start={"seed": seed})
+        return advance_once._cache_size(), measure._cache_size()
+
+    before = advance_once._cache_size(), measure._cache_size()
+    after = run(0)
+    assert after == (before[0] + 2, before[1] + 2)
+    assert run(1) == after
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])
+def test_an_interruption_at_a_small_scale_gives_a_picture_of_the_size_asked_for(transfer, monkeypatch, method):
+    seen = []
+    monkeypatch.setattr(
+        synthesis, "interruptible", lambda: contextlib.nullcontext(lambda: any(it.size == 34 for it in seen))
+    )
+    result = transfer(
+        smooth(0),
+        smooth(1),
+        image=COARSE_TO_FINE,
+        iterations=200,
+        optimizer={"method": method},
+        observe=lambda its, best: seen.extend(its),
+    )
+    assert result.status is jaxstyle.Status.INTERRUPTED
+    assert {it.size for it in result.history} == {24, 34}
+    assert result.image.shape == (36, 48, 3)
+    assert result.loss == min(it.loss for it in result.history if it.size == 34)
+
+
+def test_an_interruption_between_two_scales_keeps_the_loss_of_the_picture(transfer, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        synthesis, "interruptible", lambda: contextlib.nullcontext(lambda: bool(seen) and seen[-1].iteration == 4)
+    )
+    result = transfer(
+        smooth(0), smooth(1), image=COARSE_TO_FINE, iterations=12, observe=lambda its, best: seen.extend(its)
+    )
+    assert result.status is jaxstyle.Status.INTERRUPTED
+    assert {it.size for it in result.history} == {24}
+    assert result.loss == min(it.loss for it in result.history)
+
+
+def test_odd_sizes_and_narrow_pictures_leave_no_seam(transfer):
+    """A smooth picture is found from noise at its edges as well as within."""
+    shape = (9, 97)
+    content, size = smooth(0, *shape), max(shape)
+    result = transfer(
+        content,
+        image={"size": size, "scales": [round(0.7 * size), size]},
+        loss={"content_layers": ["conv1_2"]},
+        iterations=60,
+    )
+    away = np.abs(result.image - content)
+    edge = np.ones(shape, bool)
+    edge[1:-1, 1:-1] = False
+    # conv1_2 sees all of the picture; at its edge through a part of its filters only.
+    assert away[edge].mean() < 3 * away[~edge].mean() + 1 / 255
+    assert away.mean() < 2 / 255

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
     from jaxstyle.optimizers import Iteration
+    from jaxstyle.scales import Scale
 
 DONE, MISTAKE, INTERRUPTED = 0, 2, 130
 """The exit statuses."""
@@ -36,7 +38,8 @@ def complain(message: str) -> None:
 class Watching:
     """Progress of one optimization: a bar on a terminal, a line now and then elsewhere.
 
-    Shows the iteration, the evaluations of loss and gradient, the loss, the seconds, and an estimate of the end.
+    Shows the iteration, the picture's size where there are several scales, the evaluations of loss and gradient, the
+    loss, the seconds, and an estimate of the end.
     """
 
     def __init__(self, iterations: int, label: str = ""):
@@ -44,6 +47,8 @@ class Watching:
         self._iterations = iterations
         self._label = f"{label}: " if label else ""
         self._last_line = 0.0
+        self._scales: Sequence[Scale] = ()
+        self._seen: Counter[int] = Counter()
         self._bar = (
             Progress(
                 TextColumn("{task.description}"),
@@ -82,14 +87,19 @@ class Watching:
             tell(self._label + message)
             sys.stdout.flush()
 
+    def plan(self, scales: "Sequence[Scale]") -> None:
+        """Hears the scales that the run will go through."""
+        self._scales = scales
+
     def __call__(self, iterations: "Sequence[Iteration]") -> None:
         """Shows the newest of some iterations."""
         if not iterations:
             return
         newest = iterations[-1]
-        facts = f"evaluations {newest.evaluations}  loss {newest.loss:.4g}"
-        remaining = (self._iterations - newest.iteration) * newest.seconds / max(newest.iteration, 1)
-        left = f"about {_duration(remaining)} left" if newest.iteration else ""
+        self._seen.update(iteration.size for iteration in iterations)
+        size = f"{newest.size} pixels  " if len(self._scales) > 1 else ""
+        facts = f"{size}evaluations {newest.evaluations}  loss {newest.loss:.4g}"
+        left = f"about {_duration(self._remaining(newest))} left" if newest.iteration else ""
         if self._bar is not None and self._task is not None:
             self._bar.update(
                 self._task, description=f"{self._label}iteration", completed=newest.iteration, facts=facts, left=left
@@ -99,6 +109,16 @@ class Watching:
             where = f"iteration {newest.iteration}/{self._iterations}"
             tell(f"{self._label}{where}  {facts}  {_duration(newest.seconds)}  {left}".rstrip())
             sys.stdout.flush()
+
+    def _remaining(self, newest: "Iteration") -> float:
+        """Seconds that are left if an iteration takes as long as its pixels are many."""
+        done = sum(count * size**2 for size, count in self._seen.items())
+        ahead = sum(
+            max(0, 1 + scale.iterations - self._seen[scale.size]) * scale.size**2
+            for scale in self._scales
+            if scale.size >= newest.size
+        )
+        return newest.seconds * ahead / done
 
 
 def _duration(seconds: float) -> str:

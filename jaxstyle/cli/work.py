@@ -12,9 +12,9 @@ from jaxstyle.images import output_format, read_picture, write_picture
 from jaxstyle.interrupt import interruptible
 from jaxstyle.members import TABLE, run_members
 from jaxstyle.optimizers import Result, Status
+from jaxstyle.preparation import plan, read_pictures, result_shape
 from jaxstyle.runs import run
 from jaxstyle.sweep import Member, expand
-from jaxstyle.synthesis import fit_styles, read_pictures
 from jaxstyle.version import __version__
 
 RUNS = Path("runs")
@@ -41,9 +41,17 @@ def run_experiment(
     if experiment.sweep is not None:
         return _run_sweep(experiment, members, folder)
     pictures = read_pictures(experiment)  # before the folder is made: a picture that is missing leaves nothing behind
-    fit_styles(experiment, pictures)
+    plan(experiment, pictures)
     with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
-        finished = run(experiment, folder, pictures=pictures, say=watching.say, watch=watching, interrupted=interrupted)
+        finished = run(
+            experiment,
+            folder,
+            pictures=pictures,
+            say=watching.say,
+            plan=watching.plan,
+            watch=watching,
+            interrupted=interrupted,
+        )
     for note in finished.notes:
         tell(f"note: {note}")
     tell(_summary(finished.result))
@@ -94,8 +102,8 @@ def check_experiment(experiment: Experiment, *, source: str) -> None:
         picture = read_picture(gallery.resolve(name, relative_to=Path.cwd()))
         height, width, _ = picture.pixels.shape
         tell(f"  {name}: {width}×{height}" + "".join(f"; {note}" for note in picture.notes))
-    for member in members:
-        fit_styles(member.experiment, read_pictures(member.experiment))
+    for scales in dict.fromkeys(_scales_of(member.experiment) for member in members):
+        tell(f"  scales: {scales}")
     for wanted in sorted({member.experiment.network.weights for member in members}):
         tell(f"  weights {wanted}: {_find_weights(wanted, source)}")
     for section, values in experiment.to_json().items():
@@ -108,6 +116,13 @@ def check_experiment(experiment: Experiment, *, source: str) -> None:
         for member in members:
             tell(f"    {member.index}: {member.label}")
     tell("ok")
+
+
+def _scales_of(experiment: Experiment) -> str:
+    """The sizes at which an experiment is optimized, with the steps at each: `128×96 (341), 256×192 (159)`."""
+    pictures = read_pictures(experiment)
+    shapes = [(scale, result_shape(pictures, scale.size)) for scale in plan(experiment, pictures)]
+    return ", ".join(f"{width}×{height} ({scale.iterations})" for scale, (height, width) in shapes)
 
 
 def _find_weights(wanted: str, source: str) -> str:

@@ -8,41 +8,35 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
     ValidationError,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WithJsonSchema,
-    WrapValidator,
     field_validator,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from jaxstyle.config.fields import LayerWeights, LongSide, Scales, Text, Weight, customary
 from jaxstyle.config.options import (
     CONTENT_LAYERS,
-    CUSTOMARY,
     DEFAULT_CONVENTION,
     LAYER_KEYS,
     NOT_OF_METHOD,
     STYLE_LAYERS,
     Convention,
-    Customary,
     LayerSubsets,
     OptimizerMethod,
     Pooling,
+    Precision,
+    ScaleRule,
     StartMethod,
     StyleSize,
     SweepMode,
 )
 from jaxstyle.config.words import is_named_picture, looks_like_path, unknown
 from jaxstyle.errors import JaxstyleError, did_you_mean
-from jaxstyle.layers import LAYERS, canonical_layer
 
 Problem = tuple[tuple[str, ...], str]
 """A key, as the path to it, and what is wrong with its value."""
@@ -52,41 +46,6 @@ class Section(BaseModel):
     """A table of an experiment file: frozen, unknown keys refused, no type guessed from another."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-Text = Annotated[str, Field(min_length=1)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-LayerName = Annotated[
-    str,
-    AfterValidator(canonical_layer),
-    WithJsonSchema({"type": "string", "enum": [*LAYERS, *(layer.replace("conv", "relu") for layer in LAYERS)]}),
-]
-_LAYER_NAMES = TypeAdapter(list[LayerName], config=ConfigDict(strict=True))
-
-
-def _customary(given: Mapping[str, Any]) -> Customary:
-    return CUSTOMARY[given.get("convention", DEFAULT_CONVENTION)]
-
-
-def _weighted_layers(value: Any, weights_of: ValidatorFunctionWrapHandler, info: ValidationInfo) -> dict[str, float]:
-    """Turns a list of layers, or a table of their weights, into weights by canonical name in the network's order."""
-    if isinstance(value, list | tuple):
-        names = _LAYER_NAMES.validate_python(list(value))
-        is_style = info.field_name == "style_layers" and names
-        weight = _customary(info.data).style_layer_weight(len(names)) if is_style else 1.0
-        weights = dict.fromkeys(names, weight)
-    else:
-        weights = weights_of(value)
-        names = [canonical_layer(name) for name in value]
-    if twice := [layer for layer in LAYERS if names.count(layer) > 1]:
-        raise JaxstyleError(f"{', '.join(twice)} named more than once; allowed: each layer once (reluX_Y is convX_Y)")
-    return {layer: weights[layer] for layer in LAYERS if layer in weights}
-
-
-LayerWeights = Annotated[
-    dict[LayerName, Weight],
-    WrapValidator(_weighted_layers, json_schema_input_type=list[LayerName] | dict[LayerName, Weight]),
-]
 
 
 class StyleImage(Section):
@@ -120,8 +79,11 @@ class Image(Section):
     """The style picture: a path relative to this file, or a name of the image registry; or a list of pictures, each
     with a weight if wanted: [{ image = "a.jpg", weight = 2.0 }, "b.jpg"]. Absent: no style term, as in the content
     reconstructions of Fig. 1."""
-    size: int = Field(default=512, ge=16, le=8192)
+    size: LongSide = 512
     """The long side of the result in pixels. About 512 in the paper."""
+    scales: Scales = ScaleRule.SINGLE
+    """The long sides at which the picture is optimized, one after another: "single", only `size` (the paper); "auto",
+    from small to `size`, each √2 times the one before; or a rising list that ends with `size`."""
     style_size: StyleSize = Field(default=StyleSize.CONTENT, strict=False)
     """How the style picture is resized: "content" to exactly the content picture's size (the paper, Sec. 2; without a
     content picture its long side becomes `size`), "cover" to the smallest size that covers the content picture without
@@ -136,6 +98,10 @@ class Network(Section):
     convert`. The paper's network is normalized so that each filter's mean activation is 1 (Sec. 2)."""
     pooling: Pooling = Field(default=Pooling.AVERAGE, strict=False)
     """"average" as in the paper's syntheses (Sec. 2), or "max" as the network was trained."""
+    precision: Precision = Field(default=Precision.FLOAT32, strict=False)
+    """What features are computed in: "float32"; "tf32", faster on recent NVIDIA GPUs and the same as float32 elsewhere;
+    or "bfloat16", for accelerators: half the memory, features within about 0.5 %. Gram matrices and losses are float32
+    always."""
 
 
 class Loss(Section):
@@ -145,18 +111,18 @@ class Loss(Section):
     """What the weights multiply: "paper" is Eqs. 1 and 4 to the letter, "paper-figures" the reading that gives the
     paper's figures; "gatys-normalized" and "gatys-notebook" are the authors' published settings, "neural-style" and
     "pystiche" those programs'. Weights that are not given take the convention's customary values."""
-    content_weight: Weight = Field(default_factory=lambda given: _customary(given).content_weight)
+    content_weight: Weight = Field(default_factory=lambda given: customary(given).content_weight)
     """α of Eq. 7: the weight of the content term. 0 switches it off."""
-    style_weight: Weight = Field(default_factory=lambda given: _customary(given).style_weight)
+    style_weight: Weight = Field(default_factory=lambda given: customary(given).style_weight)
     """β of Eq. 7: the weight of the style term. 0 switches it off."""
-    tv_weight: Weight = Field(default_factory=lambda given: _customary(given).tv_weight)
+    tv_weight: Weight = Field(default_factory=lambda given: customary(given).tv_weight)
     """The weight of the total variation, which smooths. The paper has none."""
     content_layers: LayerWeights = Field(default_factory=lambda _: dict.fromkeys(CONTENT_LAYERS, 1.0))
     """The layers whose features are compared (Eq. 1), after the ReLU: a list, which weighs 1 each, or a table of
     weights. relu4_2 means conv4_2."""
     style_layers: LayerWeights = Field(
         default_factory=lambda given: dict.fromkeys(
-            STYLE_LAYERS, _customary(given).style_layer_weight(len(STYLE_LAYERS))
+            STYLE_LAYERS, customary(given).style_layer_weight(len(STYLE_LAYERS))
         )
     )
     """The layers whose Gram matrices are compared (Eqs. 3–5): a table of the weights w_l, or a list, which weighs 1/n
@@ -187,7 +153,7 @@ class Optimizer(Section):
     """"lbfgs" runs on the device; "adam" is a first-order method; "scipy-lbfgsb" is SciPy's L-BFGS-B, which the
     authors' own code used."""
     iterations: int = Field(default=500, ge=1)
-    """The number of steps at most. The paper gives none."""
+    """The number of steps at most, of all scales together. The paper gives none."""
     history_size: int = Field(default=20, ge=1, le=1000)
     """The number of correction pairs that L-BFGS keeps (lbfgs and scipy-lbfgsb); each takes two pictures of memory."""
     learning_rate: float = Field(default=0.02, gt=0, allow_inf_nan=False)
@@ -316,6 +282,13 @@ def impossibilities(experiment: Experiment) -> Iterator[Problem]:
     if image.style_size is StyleSize.COVER and image.content is None:
         allowed = ", ".join(rule for rule in StyleSize if rule is not StyleSize.COVER)
         yield ("image", "style_size"), f'found "cover", but there is no image.content; allowed: {allowed}'
+    if not isinstance(image.scales, ScaleRule):
+        if image.scales[-1] != image.size:
+            allowed = f"a rising list that ends with image.size, {image.size}"
+            yield ("image", "scales"), f"found {list(image.scales)}; allowed: {allowed}"
+        if len(image.scales) > optimizer.iterations:
+            found = f"found {len(image.scales)} scales with optimizer.iterations = {optimizer.iterations}"
+            yield ("image", "scales"), f"{found}; allowed: no more scales than iterations"
     if image.style and not any(style.weight for style in image.style):
         yield (
             ("image", "style"),

@@ -14,11 +14,26 @@ class StyleSize(StrEnum):
     OWN = "own"
 
 
+class ScaleRule(StrEnum):
+    """At which sizes the picture is optimized, when they are not listed."""
+
+    SINGLE = "single"
+    AUTO = "auto"
+
+
 class Pooling(StrEnum):
     """How a block's responses are halved in size."""
 
     AVERAGE = "average"
     MAX = "max"
+
+
+class Precision(StrEnum):
+    """What features are computed in."""
+
+    FLOAT32 = "float32"
+    TF32 = "tf32"
+    BFLOAT16 = "bfloat16"
 
 
 class Convention(StrEnum):

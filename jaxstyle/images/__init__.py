@@ -1,13 +1,16 @@
 """Picture files to and from float32 `[height, width, 3]`, sRGB in [0, 1]; the only user of Pillow and tifffile."""
 
 from jaxstyle.images.reading import Picture, read_metadata, read_picture
-from jaxstyle.images.resizing import fit_style, resize_long_side, resize_to
+from jaxstyle.images.resizing import carry_to, fit_shape, fit_style, long_side_shape, resize_long_side, resize_to
 from jaxstyle.images.writing import encode_png, output_format, write_picture
 
 __all__ = [
     "Picture",
+    "carry_to",
     "encode_png",
+    "fit_shape",
     "fit_style",
+    "long_side_shape",
     "output_format",
     "read_metadata",
     "read_picture",

@@ -10,24 +10,59 @@ STYLE_SIZES = ("content", "cover", "long-side", "own")
 """The rules of `fit_style`."""
 
 
+def long_side_shape(shape: tuple[int, ...], size: int) -> tuple[int, int]:
+    """The (height, width) of a picture whose long side becomes `size`: the same aspect ratio, at least one pixel."""
+    height, width = shape[:2]
+    scale = size / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
 def resize_to(
     pixels: Float[np.ndarray, "old_height old_width 3"], height: int, width: int
 ) -> Float32[np.ndarray, "height width 3"]:
     """Resamples to exactly `height` by `width` with an antialiased Lanczos filter, clipped to [0, 1]."""
-    return _resample(pixels, height, width, box=None)
+    return _resample(pixels, height, width).clip(0, 1)  # Lanczos overshoots at edges
 
 
 def resize_long_side(
     pixels: Float[np.ndarray, "old_height old_width 3"], size: int
 ) -> Float32[np.ndarray, "height width 3"]:
     """Resamples so that the long side is exactly `size` pixels; keeps the aspect ratio, and at least one pixel."""
-    height, width = pixels.shape[:2]
-    scale = size / max(height, width)
-    return resize_to(pixels, max(1, round(height * scale)), max(1, round(width * scale)))
+    return resize_to(pixels, *long_side_shape(pixels.shape, size))
+
+
+def carry_to(
+    pixels: Float[np.ndarray, "old_height old_width 3"], height: int, width: int
+) -> Float32[np.ndarray, "height width 3"]:
+    """Resamples a picture that is still being optimized: as `resize_to`, but what lies outside [0, 1] survives."""
+    return _resample(pixels, height, width)
+
+
+def fit_shape(shape: tuple[int, ...], *, height: int, width: int, rule: str, reduction: float = 1.0) -> tuple[int, int]:
+    """The (height, width) that `fit_style` gives a style picture of some shape.
+
+    Raises:
+      JaxstyleError: an unknown rule.
+    """
+    match rule:
+        case "content" | "cover":
+            return height, width
+        case "long-side":
+            return long_side_shape(shape, max(height, width))
+        case "own":
+            return long_side_shape(shape, max(1, round(max(shape[:2]) * reduction)))
+    raise JaxstyleError(
+        f"unknown style size '{rule}'{did_you_mean(rule, STYLE_SIZES) or '.'} Allowed: {', '.join(STYLE_SIZES)}"
+    )
 
 
 def fit_style(
-    pixels: Float[np.ndarray, "old_height old_width 3"], *, height: int, width: int, rule: str
+    pixels: Float[np.ndarray, "old_height old_width 3"],
+    *,
+    height: int,
+    width: int,
+    rule: str,
+    reduction: float = 1.0,
 ) -> Float32[np.ndarray, "new_height new_width 3"]:
     """Brings a style picture to the size that goes with a content picture of `height` by `width`.
 
@@ -38,35 +73,29 @@ def fit_style(
       rule: `content`, exactly the content's size, so the aspect ratio changes (as in the paper); `cover`, the content's
         size filled without distortion, the middle kept; `long-side`, the content's long side, the style's own aspect
         ratio; `own`, as it is.
+      reduction: of the content, against the size at which it is wanted in the end; `own` takes the same.
 
     Raises:
       JaxstyleError: an unknown rule.
 
     References: Gatys et al., CVPR 2016, Sec. 2.3: the style image is resized to the size of the content image.
     """
-    match rule:
-        case "content":
-            return resize_to(pixels, height, width)
-        case "cover":
-            old_height, old_width = pixels.shape[:2]
-            scale = min(old_height / height, old_width / width)
-            top, left = (old_height - height * scale) / 2, (old_width - width * scale) / 2
-            return _resample(pixels, height, width, box=(left, top, old_width - left, old_height - top))
-        case "long-side":
-            return resize_long_side(pixels, max(height, width))
-        case "own":
-            return pixels.astype(np.float32, copy=False)
-    raise JaxstyleError(
-        f"unknown style size '{rule}'{did_you_mean(rule, STYLE_SIZES) or '.'} Allowed: {', '.join(STYLE_SIZES)}"
-    )
+    new_height, new_width = fit_shape(pixels.shape, height=height, width=width, rule=rule, reduction=reduction)
+    if rule != "cover":
+        return resize_to(pixels, new_height, new_width)
+    old_height, old_width = pixels.shape[:2]
+    scale = min(old_height / height, old_width / width)
+    top, left = (old_height - height * scale) / 2, (old_width - width * scale) / 2
+    box = (left, top, old_width - left, old_height - top)
+    return _resample(pixels, new_height, new_width, box=box).clip(0, 1)
 
 
 def _resample(
-    pixels: np.ndarray, height: int, width: int, *, box: tuple[float, float, float, float] | None
+    pixels: np.ndarray, height: int, width: int, *, box: tuple[float, float, float, float] | None = None
 ) -> np.ndarray:
     """Resamples each channel in floating point, so 16 bits survive; `box` is left, top, right, bottom of the source."""
     if pixels.shape[:2] == (height, width):
         return pixels.astype(np.float32, copy=False)
     channels = [Image.fromarray(np.ascontiguousarray(pixels[..., channel], dtype=np.float32)) for channel in range(3)]
     resized = [channel.resize((width, height), Image.Resampling.LANCZOS, box=box) for channel in channels]
-    return np.stack([np.asarray(channel) for channel in resized], axis=-1).clip(0, 1)  # Lanczos overshoots at edges
+    return np.stack([np.asarray(channel) for channel in resized], axis=-1)

@@ -36,6 +36,7 @@ class Iteration(NamedTuple):
         say, the Euclidean length of the step.
       seconds: since the first evaluation began, compilation not counted. Within one call of the compiled loop the time
         is shared evenly among its evaluations.
+      size: the picture's long side in pixels; losses compare at one size only.
     """
 
     iteration: int
@@ -45,6 +46,7 @@ class Iteration(NamedTuple):
     gradient_norm: float
     step_size: float
     seconds: float
+    size: int
 
 
 @dataclasses.dataclass(frozen=True)

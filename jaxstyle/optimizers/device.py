@@ -232,6 +232,7 @@ def minimize_on_device(
 
     began = time.perf_counter()
     history: list[Iteration] = []
+    size = max(image.shape[:2])
     seconds, evaluations, steps = 0.0, 0, 1
     status = Status.RUNNING
     while status is Status.RUNNING:
@@ -244,7 +245,7 @@ def minimize_on_device(
         done = int(state.evaluations) - evaluations
         now = time.perf_counter() - began
         each = (now - seconds) / done
-        added = _accepted(jax.tree.map(np.atleast_1d, jax.device_get(trace)), done, seconds, each)
+        added = _accepted(jax.tree.map(np.atleast_1d, jax.device_get(trace)), done, seconds, each, size)
         history += added
         seconds, evaluations = now, evaluations + done
         current = state.best_image
@@ -261,7 +262,7 @@ def minimize_on_device(
     )
 
 
-def _accepted(trace: Step, count: int, seconds: float, each: float) -> list[Iteration]:
+def _accepted(trace: Step, count: int, seconds: float, each: float, size: int) -> list[Iteration]:
     """The accepted ones among the first `count` entries of a trace, as plain numbers."""
     return [
         Iteration(
@@ -272,6 +273,7 @@ def _accepted(trace: Step, count: int, seconds: float, each: float) -> list[Iter
             gradient_norm=float(trace.gradient_norm[index]),
             step_size=float(trace.step_size[index]),
             seconds=seconds + (index + 1) * each,
+            size=size,
         )
         for index in range(count)
         if trace.accepted[index]

@@ -135,6 +135,7 @@ class _Story:
                 gradient_norm=self.last.gradient_norm,
                 step_size=float(np.linalg.norm(moved)),
                 seconds=self.last.seconds,
+                size=max(self.last.point.shape[:2]),
             )
         )
         observe(self.history[-1:], lambda: self.best_image)

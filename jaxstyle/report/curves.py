@@ -14,7 +14,7 @@ from matplotlib.typing import ColorType
 
 from jaxstyle.report.drawing import WIDTH, new_figure, plain, wrapped
 from jaxstyle.report.layout import lay_out
-from jaxstyle.report.records import Recorded
+from jaxstyle.report.records import Recorded, scale_starts
 from jaxstyle.report.words import letters, number
 
 LARGEST = 1e100
@@ -106,10 +106,14 @@ def _line_styles(names: Sequence[str], theme: Theme) -> dict[str, dict[str, Any]
 def _draw(axes: Axes, run: Recorded, styles: Mapping[str, Mapping[str, Any]], theme: Theme) -> None:
     evaluations = _drawable([line["evaluations"] for line in run.iterations])
     marker = "." if len(evaluations) == 1 else ""
+    scales = scale_starts(run)
     for name, style in styles.items():
         values = _series(run, name)
         if np.isfinite(values).any():
-            axes.plot(evaluations, values, marker=marker, zorder=3 if name == "total" else 2, **style)
+            apart = (np.insert(column, [*scales][1:], np.nan) for column in (evaluations, values))
+            axes.plot(*apart, marker=marker, zorder=3 if name == "total" else 2, **style)
+    if len(scales) > 1:
+        _mark_scales(axes, {evaluations[line]: size for line, size in scales.items()}, theme)
     axes.set_yscale("log")
     axes.set_facecolor("none")
     axes.tick_params(labelsize=6.5, colors=theme.ink, width=0.5, length=2)
@@ -117,6 +121,16 @@ def _draw(axes: Axes, run: Recorded, styles: Mapping[str, Mapping[str, Any]], th
     axes.grid(color=theme.faint, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set(color=theme.ink, linewidth=0.5)
+
+
+def _mark_scales(axes: Axes, scales: Mapping[float, int], theme: Theme) -> None:
+    """Says above each scale how long the picture's long side is, with a line where it was enlarged."""
+    for index, (evaluation, size) in enumerate(scales.items()):
+        if index:
+            axes.axvline(evaluation, color=theme.ink, linewidth=0.5, linestyle=(0, (1, 2)), zorder=1)
+        place = {"xy": (evaluation, 1), "xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
+        words = f"{size} px" if index == 0 else str(size)
+        axes.annotate(words, xytext=(2, -1), fontsize=5.5, color=theme.ink, va="top", **place)
 
 
 def _label(axes: Axes, theme: Theme, *, left: bool, lowest: bool) -> None:

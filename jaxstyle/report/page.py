@@ -14,7 +14,7 @@ from jaxstyle.report.html import Rows, data_address, paired, tabular, text, valu
 from jaxstyle.report.layout import lay_out
 from jaxstyle.report.pictures import Shown, Source
 from jaxstyle.report.ranking import Ranking
-from jaxstyle.report.records import Recorded, mapping
+from jaxstyle.report.records import Recorded, mapping, scale_starts
 from jaxstyle.report.table import common_settings, varied_keys
 from jaxstyle.report.words import letters, number, readable
 from jaxstyle.version import __version__
@@ -189,8 +189,12 @@ def _is_table(runs: Sequence[Recorded], name: str) -> bool:
 def _loss(runs: Sequence[Recorded], curves: Curves) -> str:
     if not any(run.iterations for run in runs):
         return '<h2>Loss</h2><p class="note">No iteration was recorded.</p>'
+    several = any(len(scale_starts(run)) > 1 for run in runs)
+    enlarged = (
+        " At a dotted line the picture was enlarged: losses at different sizes do not compare." if several else ""
+    )
     return (
-        '<h2>Loss</h2><p class="note">The loss and the weighted terms that it is the sum of.</p>'
+        f'<h2>Loss</h2><p class="note">The loss and the weighted terms that it is the sum of.{enlarged}</p>'
         '<figure class="curves"><picture><source media="(prefers-color-scheme: dark)" '
         f'srcset="{data_address(curves.dark, "svg+xml")}"><img alt="The loss and its terms against evaluations of '
         f'loss and gradient" src="{data_address(curves.light, "svg+xml")}"></picture></figure>'

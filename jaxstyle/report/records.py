@@ -107,6 +107,16 @@ def read_runs(folders: Sequence[Path]) -> list[Recorded]:
     return _distinguished(list(found.values()))
 
 
+def scale_starts(run: Recorded) -> dict[int, int]:
+    """Returns the picture's long side by the line of the metrics at which it changed, the first line included."""
+    sizes = [line.get("size") for line in run.iterations]
+    return {
+        index: size
+        for index, size in enumerate(sizes)
+        if isinstance(size, int) and (index == 0 or size != sizes[index - 1])
+    }
+
+
 def mapping(value: Any) -> Mapping[str, Any]:
     """The value if it is a table, else an empty one: a damaged record may hold anything anywhere."""
     return value if isinstance(value, Mapping) else {}

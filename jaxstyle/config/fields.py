@@ -1,0 +1,81 @@
+"""What a key may hold, where that is more than a type and its limits."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
+
+from jaxstyle.config.options import CUSTOMARY, DEFAULT_CONVENTION, Customary, ScaleRule
+from jaxstyle.config.words import unknown
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.layers import LAYERS, canonical_layer
+
+Text = Annotated[str, Field(min_length=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+LayerName = Annotated[
+    str,
+    AfterValidator(canonical_layer),
+    WithJsonSchema({"type": "string", "enum": [*LAYERS, *(layer.replace("conv", "relu") for layer in LAYERS)]}),
+]
+_LAYER_NAMES = TypeAdapter(list[LayerName], config=ConfigDict(strict=True))
+
+
+def customary(given: Mapping[str, Any]) -> Customary:
+    """The weights that go with the convention among the keys given so far."""
+    return CUSTOMARY[given.get("convention", DEFAULT_CONVENTION)]
+
+
+def _weighted_layers(value: Any, weights_of: ValidatorFunctionWrapHandler, info: ValidationInfo) -> dict[str, float]:
+    """Turns a list of layers, or a table of their weights, into weights by canonical name in the network's order."""
+    if isinstance(value, list | tuple):
+        names = _LAYER_NAMES.validate_python(list(value))
+        is_style = info.field_name == "style_layers" and names
+        weight = customary(info.data).style_layer_weight(len(names)) if is_style else 1.0
+        weights = dict.fromkeys(names, weight)
+    else:
+        weights = weights_of(value)
+        names = [canonical_layer(name) for name in value]
+    if twice := [layer for layer in LAYERS if names.count(layer) > 1]:
+        raise JaxstyleError(f"{', '.join(twice)} named more than once; allowed: each layer once (reluX_Y is convX_Y)")
+    return {layer: weights[layer] for layer in LAYERS if layer in weights}
+
+
+LayerWeights = Annotated[
+    dict[LayerName, Weight],
+    WrapValidator(_weighted_layers, json_schema_input_type=list[LayerName] | dict[LayerName, Weight]),
+]
+
+
+LongSide = Annotated[int, Field(ge=16, le=8192)]
+_LONG_SIDES = TypeAdapter(list[LongSide], config=ConfigDict(strict=True))
+
+
+def _scales(value: Any) -> ScaleRule | tuple[int, ...]:
+    """Tells a rule from a list of long sides, which must rise."""
+    allowed = "a rising list of long sides"
+    if isinstance(value, str):
+        if value not in list(ScaleRule):
+            raise JaxstyleError(unknown("scales", value, [*ScaleRule], last=allowed))
+        return ScaleRule(value)
+    if not isinstance(value, list | tuple):
+        raise JaxstyleError(f"found {json.dumps(value, default=str)}; allowed: {', '.join(ScaleRule)}, {allowed}")
+    sizes = _LONG_SIDES.validate_python(list(value))
+    if not sizes or sizes != sorted(set(sizes)):
+        raise JaxstyleError(f"found {sizes}; allowed: {allowed}, such as [128, 256, 512]")
+    return tuple(sizes)
+
+
+Scales = Annotated[
+    ScaleRule | tuple[LongSide, ...], BeforeValidator(_scales, json_schema_input_type=ScaleRule | list[LongSide])
+]

@@ -1,0 +1,295 @@
+"""Pictures and an experiment → everything that is needed to optimize, at each scale."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Float
+
+from jaxstyle import gallery
+from jaxstyle.config import Experiment, ScaleRule, StartMethod
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.images import Picture, fit_shape, fit_style, long_side_shape, read_picture, resize_to
+from jaxstyle.objective import Coefficients, Objective, Problem, Targets, measure
+from jaxstyle.optimizers import Settings
+from jaxstyle.scales import Scale, ladder, share
+from jaxstyle.statistics import blend
+from jaxstyle.units import GREY_LEVEL
+from jaxstyle.vgg import VGG19, check_size, deepest
+from jaxstyle.weights import Preprocessing, Weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """The pictures of an experiment, as they were read."""
+
+    content: Picture | None
+    style: tuple[Picture, ...]
+    start: Picture | None
+
+    def by_role(self) -> dict[str, Picture]:
+        """The pictures by what they are for: `content`, `style`, `style 2`, …, `start`."""
+        style = {"style" if index == 0 else f"style {index + 1}": it for index, it in enumerate(self.style)}
+        roles = {"content": self.content, **style, "start": self.start}
+        return {role: picture for role, picture in roles.items() if picture is not None}
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """An experiment made ready to optimize at one scale.
+
+    Attributes:
+      scale: the long side and the steps.
+      objective: what is static about the loss; the same at every scale.
+      problem: what is traced about it.
+      start: the picture to start from at this scale, sRGB in [0, 1].
+      settings: the optimizer and its options.
+      content: the content picture at this scale's size, if there is one.
+    """
+
+    scale: Scale
+    objective: Objective
+    problem: Problem
+    start: Float[np.ndarray, "height width 3"]
+    settings: Settings
+    content: Float[np.ndarray, "height width 3"] | None
+
+
+def read_pictures(experiment: Experiment, given: Mapping[str, Picture] | None = None) -> Pictures:
+    """Reads the pictures that an experiment names.
+
+    Args:
+      experiment: names files, pictures of the registry, or keys of `given`.
+      given: pictures that are there already.
+
+    Raises:
+      JaxstyleError: a picture is missing or cannot be read.
+    """
+
+    def read(name: str) -> Picture:
+        if given and name in given:
+            return given[name]
+        path = gallery.resolve(name, relative_to=Path.cwd())
+        picture, note = read_picture(path), gallery.scan_note(name, path)
+        return dataclasses.replace(picture, notes=(*picture.notes, note)) if note else picture
+
+    image, start = experiment.image, experiment.start.method
+    return Pictures(
+        content=read(image.content) if image.content else None,
+        style=tuple(read(style.image) for style in image.style),
+        start=None if start in list(StartMethod) else read(start),
+    )
+
+
+def plan(experiment: Experiment, pictures: Pictures) -> tuple[Scale, ...]:
+    """The scales at which a picture is optimized, from small to the result's size.
+
+    The ladder of `image.scales = "auto"` begins where every layer has something left, and has no more scales than
+    there are iterations.
+
+    Raises:
+      JaxstyleError: the result, a listed scale, or a style picture there has nothing left at the deepest layer that
+        reads it.
+    """
+    image, iterations = experiment.image, experiment.optimizer.iterations
+    _check_sizes(experiment, pictures, image.size)
+    if image.scales is ScaleRule.SINGLE:
+        return share(iterations, (image.size,))
+    if image.scales is ScaleRule.AUTO:
+        sizes = [size for size in ladder(image.size) if _is_large_enough(experiment, pictures, size)]
+        return share(iterations, sizes[-iterations:])
+    for size in image.scales:
+        try:
+            _check_sizes(experiment, pictures, size)
+        except JaxstyleError as error:
+            raise JaxstyleError(f"image.scales: {size}: {error}") from None
+    return share(iterations, image.scales)
+
+
+def prepare(experiment: Experiment, pictures: Pictures, weights: Weights) -> tuple[Prepared, ...]:
+    """Computes targets, coefficients and start of every scale, the result's own last.
+
+    The pictures of each scale are resized from the originals; the network is read only as deep as the experiment asks.
+
+    Raises:
+      JaxstyleError: a picture is too small for the deepest layer.
+    """
+    objective, parameters = _objective(experiment, weights)
+    return tuple(
+        _prepare_scale(experiment, pictures, objective, parameters, weights.preprocessing, scale)
+        for scale in plan(experiment, pictures)
+    )
+
+
+def result_shape(pictures: Pictures, size: int) -> tuple[int, int]:
+    """The (height, width) of a result whose long side is `size`: the content's shape, else the first style's."""
+    return long_side_shape((pictures.content or pictures.style[0]).pixels.shape, size)
+
+
+def white_noise(seed: int, size: tuple[int, int], preprocessing: Preprocessing) -> Float[np.ndarray, "height width 3"]:
+    """White noise around the network's mean colour, with a standard deviation of one grey level.
+
+    As in Gatys' texture code: normal with σ = 1 in the network's mean-subtracted units of 0–255.
+    """
+    noise = jax.random.normal(jax.random.key(seed), (*size, 3)) * GREY_LEVEL
+    return np.asarray(noise) + np.asarray(preprocessing.mean_colour, np.float32)
+
+
+def picture_of_array(array: np.ndarray, name: str) -> Picture:
+    """An array as a picture.
+
+    Args:
+      array: [height, width, 3], uint8 or float in [0, 1].
+      name: what to call it in messages and records.
+
+    Raises:
+      JaxstyleError: it is not a picture.
+    """
+    if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
+        raise JaxstyleError(f"{name}: an array of shape {array.shape}; pictures are [height, width, 3]")
+    if array.dtype == np.uint8:
+        pixels = array / np.float32(255)
+    elif np.issubdtype(array.dtype, np.floating):
+        pixels = array.astype(np.float32)
+    else:
+        raise JaxstyleError(f"{name}: an array of type {array.dtype}; allowed: uint8, or float in [0, 1]")
+    if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1):
+        raise JaxstyleError(f"{name}: values from {pixels.min()} to {pixels.max()}; float pictures are in [0, 1]")
+    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+    return Picture(pixels=pixels, path=name, sha256=digest, notes=())
+
+
+def _prepare_scale(
+    experiment: Experiment,
+    pictures: Pictures,
+    objective: Objective,
+    parameters: Any,
+    preprocessing: Preprocessing,
+    scale: Scale,
+) -> Prepared:
+    image = experiment.image
+    height, width = result_shape(pictures, scale.size)
+    content = resize_to(pictures.content.pixels, height, width) if pictures.content else None
+    styles = [
+        fit_style(picture.pixels, height=height, width=width, rule=image.style_size, reduction=scale.size / image.size)
+        for picture in pictures.style
+    ]
+    return Prepared(
+        scale=scale,
+        objective=objective,
+        problem=Problem(
+            parameters=parameters,
+            targets=_targets(objective, parameters, content, styles, [style.weight for style in image.style]),
+            coefficients=_coefficients(experiment, objective),
+        ),
+        start=_start(experiment, pictures, (height, width), preprocessing),
+        settings=_settings(experiment, content, styles, scale.iterations),
+        content=content,
+    )
+
+
+def _check_sizes(experiment: Experiment, pictures: Pictures, size: int) -> None:
+    """Checks that every picture has something left at the deepest layer that reads it, if the long side is `size`."""
+    loss, image = experiment.loss, experiment.image
+    height, width = result_shape(pictures, size)
+    layers = (*(loss.content_layers if image.content else ()), *(loss.style_layers if image.style else ()))
+    check_size(height, width, deepest(layers))
+    if not loss.style_layers:
+        return
+    for picture in pictures.style:
+        shape = fit_shape(
+            picture.pixels.shape, height=height, width=width, rule=image.style_size, reduction=size / image.size
+        )
+        try:
+            check_size(*shape, deepest(loss.style_layers))
+        except JaxstyleError as error:
+            raise JaxstyleError(f"{picture.path}: {error}") from None
+
+
+def _is_large_enough(experiment: Experiment, pictures: Pictures, size: int) -> bool:
+    try:
+        _check_sizes(experiment, pictures, size)
+    except JaxstyleError:
+        return False
+    return True
+
+
+def _objective(experiment: Experiment, weights: Weights) -> tuple[Objective, Any]:
+    loss, image = experiment.loss, experiment.image
+    content_layers = tuple(loss.content_layers) if image.content else ()
+    style_layers = tuple(loss.style_layers) if image.style else ()
+    layers = (*content_layers, *style_layers)
+    network = VGG19(
+        weights.parameters,
+        weights.preprocessing,
+        layers=layers,
+        pooling=str(experiment.network.pooling),
+        precision=str(experiment.network.precision),
+    )
+    structure, parameters = nnx.split(network)
+    return (
+        Objective(
+            network=structure,
+            content_layers=content_layers,
+            style_layers=style_layers,
+            convention=str(loss.convention),
+            with_tv=loss.tv_weight > 0,
+        ),
+        parameters,
+    )
+
+
+def _targets(
+    objective: Objective, parameters: Any, content: np.ndarray | None, styles: list[np.ndarray], weights: list[float]
+) -> Targets:
+    content_targets = measure(objective, jnp.asarray(content), parameters).content if content is not None else {}
+    measured = [measure(objective, jnp.asarray(style), parameters).style for style in styles]
+    style_targets = {
+        layer: blend(jnp.stack([of_each[layer] for of_each in measured]), jnp.asarray(weights, jnp.float32))
+        for layer in objective.style_layers
+    }
+    return Targets(content_targets, style_targets)
+
+
+def _coefficients(experiment: Experiment, objective: Objective) -> Coefficients:
+    loss = experiment.loss
+    return Coefficients(
+        content={
+            layer: jnp.float32(loss.content_weight * loss.content_layers[layer]) for layer in objective.content_layers
+        },
+        style={layer: jnp.float32(loss.style_weight * loss.style_layers[layer]) for layer in objective.style_layers},
+        tv=jnp.float32(loss.tv_weight),
+    )
+
+
+def _start(
+    experiment: Experiment, pictures: Pictures, shape: tuple[int, int], preprocessing: Preprocessing
+) -> Float[np.ndarray, "height width 3"]:
+    method = experiment.start.method
+    if method == StartMethod.NOISE:
+        return white_noise(experiment.start.seed, shape, preprocessing)
+    role = method if method in list(StartMethod) else "start"
+    return resize_to(pictures.by_role()[role].pixels, *shape)
+
+
+def _settings(
+    experiment: Experiment, content: np.ndarray | None, styles: list[np.ndarray], iterations: int
+) -> Settings:
+    chosen = experiment.optimizer
+    sources = [pixels for pixels in (content, *styles) if pixels is not None]
+    channels = np.concatenate([pixels.reshape(-1, 3) for pixels in sources])
+    lowest, highest = channels.min(axis=0).tolist(), channels.max(axis=0).tolist()
+    return Settings(
+        method=str(chosen.method),
+        iterations=iterations,
+        history_size=chosen.history_size,
+        learning_rate=chosen.learning_rate,
+        tolerance=chosen.tolerance,
+        bounds=tuple(zip(lowest, highest, strict=True)) if chosen.bounds else None,
+    )

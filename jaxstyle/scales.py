@@ -1,0 +1,50 @@
+"""Coarse to fine: at which sizes a picture is optimized, and how the steps are shared among them."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+RATIO = math.sqrt(2)
+"""Each scale's long side over that of the one before: twice the pixels."""
+SMALLEST = 64
+"""No scale of the ladder is smaller: the deepest style layer has four positions across it."""
+
+
+class Scale(NamedTuple):
+    """One size at which the picture is optimized.
+
+    Attributes:
+      size: the long side in pixels.
+      iterations: steps of the optimizer at most.
+    """
+
+    size: int
+    iterations: int
+
+
+def ladder(size: int) -> tuple[int, ...]:
+    """Long sides that lead up to `size`, each √2 times the one before.
+
+    Example:
+      >>> ladder(512)
+      (64, 91, 128, 181, 256, 362, 512)
+    """
+    steps = max(0, math.floor(math.log(size / SMALLEST, RATIO) + 1e-9))
+    return tuple(round(size / RATIO**step) for step in range(steps, -1, -1))
+
+
+def share(iterations: int, sizes: Sequence[int]) -> tuple[Scale, ...]:
+    """Shares steps equally among sizes; those that are left over go to the smallest.
+
+    On the ladder each scale then costs twice as much as the one before, and all together less than twice the last.
+
+    Args:
+      iterations: of all scales together, at least as many as there are sizes.
+      sizes: long sides, rising.
+
+    Example:
+      >>> share(101, (64, 128))
+      (Scale(size=64, iterations=51), Scale(size=128, iterations=50))
+    """
+    each, over = divmod(iterations, len(sizes))
+    return tuple(Scale(size, each + (index < over)) for index, size in enumerate(sizes))
