@@ -40,7 +40,7 @@ def panels(runs: Sequence[Recorded], shown: Sequence[Shown], sources: Sequence[S
     """
     cells = [
         *source_cells(sources),
-        *(run_cell(run, shown[index], index, sources) for index, run in enumerate(runs)),
+        *(run_cell(run, shown[index], index, sources, _label(run, title)) for index, run in enumerate(runs)),
     ]
     columns = _columns(cells)
     width = max(WIDTH, columns * NARROWEST)
@@ -62,6 +62,11 @@ def panels(runs: Sequence[Recorded], shown: Sequence[Shown], sources: Sequence[S
     if footnote:
         figure.text(MARGIN / width, MARGIN / height, plain("\n".join(footnote)), fontsize=DETAIL, color="0.4")
     return figure
+
+
+def _label(run: Recorded, title: str) -> str:
+    """What a run is called below its picture; a run alone gives the figure its title, which need not be said twice."""
+    return "result" if run.label == title else run.label
 
 
 def _columns(cells: Sequence[Cell]) -> int:
