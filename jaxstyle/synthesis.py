@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from jaxstyle import gallery, optimizers
 from jaxstyle.config import Experiment, Image, StartMethod, experiment_from_mapping
@@ -143,7 +143,7 @@ def prepare(experiment: Experiment, pictures: Pictures, weights: Weights) -> Pre
     """
     styles = fit_styles(experiment, pictures)
     height, width = result_size(experiment.image, pictures)
-    objective, parameters = _objective(experiment, weights)
+    objective, parameters = build_objective(experiment, weights)
     content = (
         fit_style(pictures.content.pixels, height=height, width=width, rule="content") if pictures.content else None
     )
@@ -154,10 +154,10 @@ def prepare(experiment: Experiment, pictures: Pictures, weights: Weights) -> Pre
             targets=_targets(
                 objective, parameters, content, styles, [style.weight for style in experiment.image.style]
             ),
-            coefficients=_coefficients(experiment, objective),
+            coefficients=coefficients(experiment, objective),
         ),
         start=_start(experiment, pictures, content, (height, width), weights.preprocessing),
-        settings=_settings(experiment, content, styles),
+        settings=settings_of(experiment, [*([content] if content is not None else []), *styles]),
         content=content,
     )
 
@@ -209,7 +209,8 @@ def result_size(image: Image, pictures: Pictures) -> tuple[int, int]:
     return height, width
 
 
-def _objective(experiment: Experiment, weights: Weights) -> tuple[Objective, Any]:
+def build_objective(experiment: Experiment, weights: Weights) -> tuple[Objective, Any]:
+    """The objective, and the parameters of the network as deep as the experiment reads it."""
     loss, image = experiment.loss, experiment.image
     content_layers = tuple(loss.content_layers) if image.content else ()
     style_layers = tuple(loss.style_layers) if image.style else ()
@@ -233,22 +234,22 @@ def _targets(
 ) -> Targets:
     content_targets = measure(objective, jnp.asarray(content), parameters).content if content is not None else {}
     measured = [measure(objective, jnp.asarray(style), parameters).style for style in styles]
-    style_targets = {
-        layer: blend(jnp.stack([of_each[layer] for of_each in measured]), jnp.asarray(weights, jnp.float32))
-        for layer in objective.style_layers
-    }
-    return Targets(content_targets, style_targets)
+    if len(measured) > 1:
+        return Targets(content_targets, _blended(measured, np.asarray(weights, np.float32)))
+    return Targets(content_targets, measured[0] if measured else {})
 
 
-def _coefficients(experiment: Experiment, objective: Objective) -> Coefficients:
+@jax.jit
+def _blended(measured: list[dict[str, Array]], weights: Float[Array, " pictures"]) -> dict[str, Array]:
+    return jax.tree.map(lambda *of_each: blend(jnp.stack(of_each), weights), *measured)
+
+
+def coefficients(experiment: Experiment, objective: Objective) -> Coefficients:
+    """The weights of the experiment's terms."""
     loss = experiment.loss
-    return Coefficients(
-        content={
-            layer: jnp.float32(loss.content_weight * loss.content_layers[layer]) for layer in objective.content_layers
-        },
-        style={layer: jnp.float32(loss.style_weight * loss.style_layers[layer]) for layer in objective.style_layers},
-        tv=jnp.float32(loss.tv_weight),
-    )
+    content = {layer: loss.content_weight * loss.content_layers[layer] for layer in objective.content_layers}
+    style = {layer: loss.style_weight * loss.style_layers[layer] for layer in objective.style_layers}
+    return Coefficients(*jax.device_put(jax.tree.map(np.float32, (content, style, loss.tv_weight))))
 
 
 def _start(
@@ -272,23 +273,31 @@ def white_noise(seed: int, size: tuple[int, int], preprocessing: Preprocessing) 
 
     As in Gatys' texture code: normal with σ = 1 in the network's mean-subtracted units of 0–255.
     """
-    noise = jax.random.normal(jax.random.key(seed), (*size, 3)) * GREY_LEVEL
-    return np.asarray(noise) + np.asarray(preprocessing.mean_colour, np.float32)
+    noise = np.asarray(jax.random.normal(jax.random.key(seed), (*size, 3)))
+    return noise * np.float32(GREY_LEVEL) + np.asarray(preprocessing.mean_colour, np.float32)
 
 
-def _settings(experiment: Experiment, content: np.ndarray | None, styles: list[np.ndarray]) -> Settings:
+def settings_of(experiment: Experiment, sources: Sequence[np.ndarray] = ()) -> Settings:
+    """The optimizer and its options.
+
+    Args:
+      experiment: says what they are.
+      sources: the content and style pictures, whose range keeps the pixels in bounds if that is asked for.
+    """
     chosen = experiment.optimizer
-    sources = [pixels for pixels in (content, *styles) if pixels is not None]
-    channels = np.concatenate([pixels.reshape(-1, 3) for pixels in sources])
-    lowest, highest = channels.min(axis=0).tolist(), channels.max(axis=0).tolist()
     return Settings(
         method=str(chosen.method),
         iterations=chosen.iterations,
         history_size=chosen.history_size,
         learning_rate=chosen.learning_rate,
         tolerance=chosen.tolerance,
-        bounds=tuple(zip(lowest, highest, strict=True)) if chosen.bounds else None,
+        bounds=_range_of_channels(sources) if chosen.bounds and sources else None,
     )
+
+
+def _range_of_channels(pictures: Sequence[np.ndarray]) -> tuple[tuple[float, float], ...]:
+    channels = np.concatenate([pixels.reshape(-1, 3) for pixels in pictures])
+    return tuple(zip(channels.min(axis=0).tolist(), channels.max(axis=0).tolist(), strict=True))
 
 
 def _picture_of_array(array: np.ndarray, name: str) -> Picture:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "jaxstyle"
 
 ORDER: tuple[set[str], ...] = (
-    {"errors", "units", "version"},
+    {"compilation_cache", "errors", "memory", "units", "version"},
     {"files", "layers"},
     {"config", "images", "weights"},
     {"gallery", "vgg"},
@@ -32,7 +32,7 @@ ORDER: tuple[set[str], ...] = (
     {"record"},
     {"runs"},
     {"sweep"},
-    {"members"},
+    {"estimates", "members"},
     {"report"},
     {"cli"},
 )

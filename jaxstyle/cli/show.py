@@ -89,7 +89,7 @@ class Watching:
         newest = iterations[-1]
         facts = f"evaluations {newest.evaluations}  loss {newest.loss:.4g}"
         remaining = (self._iterations - newest.iteration) * newest.seconds / max(newest.iteration, 1)
-        left = f"about {_duration(remaining)} left" if newest.iteration else ""
+        left = f"about {duration(remaining)} left" if newest.iteration else ""
         if self._bar is not None and self._task is not None:
             self._bar.update(
                 self._task, description=f"{self._label}iteration", completed=newest.iteration, facts=facts, left=left
@@ -97,11 +97,12 @@ class Watching:
         elif time.monotonic() - self._last_line > LINE_EVERY or newest.iteration >= self._iterations:
             self._last_line = time.monotonic()
             where = f"iteration {newest.iteration}/{self._iterations}"
-            tell(f"{self._label}{where}  {facts}  {_duration(newest.seconds)}  {left}".rstrip())
+            tell(f"{self._label}{where}  {facts}  {duration(newest.seconds)}  {left}".rstrip())
             sys.stdout.flush()
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Returns `45 s`, `9 min` or `2.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

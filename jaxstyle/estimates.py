@@ -1,0 +1,190 @@
+"""What a run will take, before it starts: memory by its compiled programs, time by a few real evaluations."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxstyle import memory
+from jaxstyle.config import Experiment
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.objective import Objective, Problem, measure
+from jaxstyle.optimizers import Settings, expected_evaluations, needed_bytes
+from jaxstyle.sweep import Member
+from jaxstyle.synthesis import (
+    Pictures,
+    Prepared,
+    build_objective,
+    coefficients,
+    fit_styles,
+    optimize,
+    read_pictures,
+    result_size,
+    settings_of,
+)
+from jaxstyle.weights import Weights
+
+LEFT_BEHIND = 200_000_000
+"""What XLA's compiler and the allocator keep of this process's memory besides a program's arrays: 170 to 300 MB was
+seen on the CPU."""
+TRIALS = 4
+"""Iterations that are timed at most; the first evaluation, which touches all its memory anew, does not count."""
+PATIENCE = 4.0
+"""No evaluation is begun after so many seconds, once there are two."""
+ROUND_SIZE = 16
+"""The size that would fit is a multiple of this."""
+MARGIN = 0.9
+"""Of the memory that can be had, what a suggested size may use: per pixel, smaller pictures need a little more."""
+
+Size = tuple[int, int]
+
+
+class Outline(NamedTuple):
+    """What an experiment will compute, without a number of it: enough to compile its programs.
+
+    Attributes:
+      objective: what is static about the loss.
+      problem: what is traced about it, by shapes.
+      size: (height, width) of the result.
+      style_sizes: those of the style pictures as they are measured.
+      settings: the optimizer and its options.
+    """
+
+    objective: Objective
+    problem: Problem
+    size: Size
+    style_sizes: tuple[Size, ...]
+    settings: Settings
+
+    @property
+    def program(self) -> tuple[Objective, Size, str, int]:
+        """What decides the optimizer's compiled program: equal for experiments that share one."""
+        return self.objective, self.size, self.settings.method, self.settings.history_size
+
+
+class Program(NamedTuple):
+    """A program that will be compiled, and the members of a sweep that share it.
+
+    Attributes:
+      outline: what it computes; of the largest style picture, where the members' differ in size.
+      members: in the sweep's order.
+    """
+
+    outline: Outline
+    members: tuple[Member, ...]
+
+    @property
+    def evaluations(self) -> int:
+        """The evaluations of loss and gradient expected of all members together."""
+        return sum(expected_evaluations(settings_of(member.experiment)) for member in self.members)
+
+
+def outline(experiment: Experiment, pictures: Pictures, weights: Weights) -> Outline:
+    """Says what an experiment will compute; nothing is measured or compiled.
+
+    Raises:
+      JaxstyleError: a picture is too small for the deepest layer.
+    """
+    styles = fit_styles(experiment, pictures)
+    size = result_size(experiment.image, pictures)
+    objective, parameters = build_objective(experiment, weights)
+    targets = jax.eval_shape(functools.partial(measure, objective), _picture(size), parameters)
+    problem = Problem(parameters, targets, coefficients(experiment, objective))
+    return Outline(
+        objective=objective,
+        problem=jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), problem),
+        size=size,
+        style_sizes=tuple((style.shape[0], style.shape[1]) for style in styles),
+        settings=settings_of(experiment),
+    )
+
+
+def programs(members: Sequence[Member], load_weights: Callable[[str], Weights]) -> list[Program]:
+    """The optimizer's programs that the members need, in the order of their first members.
+
+    A member whose pictures or weights cannot be had is left out: it fails by itself, and says why.
+    """
+    load = functools.cache(load_weights)
+    found: dict[Any, Program] = {}
+    for member in members:
+        try:
+            planned = outline(
+                member.experiment, read_pictures(member.experiment), load(member.experiment.network.weights)
+            )
+        except JaxstyleError:
+            continue
+        before = found.get(planned.program, Program(planned, ()))
+        largest = max(before.outline, planned, key=lambda one: max(one.style_sizes, key=math.prod, default=(0, 0)))
+        found[planned.program] = Program(largest, (*before.members, member))
+    return list(found.values())
+
+
+def estimate_memory(planned: Outline) -> int:
+    """The most memory that the process, or the accelerator's allocator, will hold, in bytes.
+
+    Compiles the programs that the run will use, which then finds them compiled: what they hold is exact, what the
+    process has and keeps besides is not. Pictures are measured one after another, before and after optimizing.
+    """
+    measured = [
+        memory.of_program(measure.lower(planned.objective, _picture(size), planned.problem.parameters).compile())
+        for size in sorted({planned.size, *planned.style_sizes})
+    ]
+    optimized = needed_bytes(planned.objective, _picture(planned.size), planned.problem, planned.settings)
+    left_behind = LEFT_BEHIND if jax.default_backend() == "cpu" else 0
+    return memory.in_use() + left_behind + max(optimized, *measured)
+
+
+def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: str) -> None:
+    """Refuses what does not fit into the memory that can be had; does nothing where the system does not say.
+
+    Args:
+      planned: what is to be run.
+      peak_bytes: its estimated memory.
+      source: what to call it in the message.
+      remedy: how to run it all the same.
+
+    Raises:
+      JaxstyleError: it does not fit; the message says which size would.
+    """
+    available, used = memory.available(), memory.in_use()
+    if available is None or peak_bytes - used <= available:
+        return
+    size = max(planned.size)
+    fits = _largest(size, (MARGIN * available - LEFT_BEHIND) / (peak_bytes - used - LEFT_BEHIND))
+    largest = f"the largest size that fits is about {fits}" if fits else "no size fits"
+    raise JaxstyleError(
+        f"{source}: image.size: {size} needs about {gigabytes(peak_bytes)} of memory, and only "
+        f"{gigabytes(used + available)} can be had; {largest}. {remedy}"
+    )
+
+
+def _largest(size: int, share: float) -> int:
+    """The size whose pixels are this share of `size`'s, rounded down; 0 where that is no picture."""
+    return int(size * math.sqrt(max(share, 0.0))) // ROUND_SIZE * ROUND_SIZE
+
+
+def time_evaluation(prepared: Prepared) -> float:
+    """Seconds of one evaluation of loss and gradient, from a few iterations of the real optimization."""
+    stamps: list[float] = []
+    trial = optimize(
+        dataclasses.replace(prepared, settings=dataclasses.replace(prepared.settings, iterations=TRIALS)),
+        observe=lambda iterations, best: stamps.extend(iteration.seconds for iteration in iterations),
+        interrupted=lambda: len(stamps) > 1 and stamps[-1] > PATIENCE,
+    )
+    first, last = trial.history[0], trial.history[-1]
+    if last.evaluations == first.evaluations:
+        return trial.run_seconds / trial.evaluations
+    return (last.seconds - first.seconds) / (last.evaluations - first.evaluations)
+
+
+def gigabytes(count: int) -> str:
+    """Returns `1.4 GB`."""
+    return f"{count / 1e9:.1f} GB"
+
+
+def _picture(size: Size) -> Any:
+    return jax.ShapeDtypeStruct((*size, 3), jnp.float32)
