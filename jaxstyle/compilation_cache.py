@@ -4,7 +4,9 @@ The command line switches it on. A library does not change its user's global con
 `jaxstyle.transfer` leave it to jax's own setting, `jax_compilation_cache_dir`.
 """
 
+import contextlib
 import os
+import re
 from pathlib import Path
 
 import jax
@@ -51,3 +53,21 @@ def switch_on() -> str | None:
     # By default what compiles in less than a second is not kept; a start compiles a dozen such programs.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return None
+
+
+def mend(warning: str) -> str | None:
+    """Deletes the program that jax has just warned it cannot read, so that it is kept anew once it is compiled.
+
+    Left alone, a damaged entry stays: jax never writes over one.
+
+    Returns:
+      What to say about it; None when the warning is about something else.
+    """
+    found = re.match(r"Error reading persistent compilation cache entry for '([\w.]+)'", warning)
+    chosen = folder()
+    if found is None or chosen is None:
+        return None
+    with contextlib.suppress(OSError):
+        for entry in chosen.glob(f"{found[1]}-*"):
+            entry.unlink(missing_ok=True)
+    return f"{chosen}: a damaged program, {found[1]}, is compiled again"

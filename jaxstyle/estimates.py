@@ -28,9 +28,9 @@ from jaxstyle.synthesis import (
 )
 from jaxstyle.weights import Weights
 
-LEFT_BEHIND = 200_000_000
-"""What XLA's compiler and the allocator keep of this process's memory besides a program's arrays: 170 to 300 MB was
-seen on the CPU."""
+LEFT_BEHIND = 220_000_000
+"""What compiling and running keep of this process's memory besides a program's arrays: 130 MB was seen on the CPU
+where programs were read from the cache, 460 MB where all were compiled."""
 TRIALS = 4
 """Iterations that are timed at most; the first evaluation, which touches all its memory anew, does not count."""
 PATIENCE = 4.0
@@ -52,6 +52,7 @@ class Outline(NamedTuple):
       size: (height, width) of the result.
       style_sizes: those of the style pictures as they are measured.
       settings: the optimizer and its options.
+      in_use: bytes that the process, or the accelerator's allocator, held already.
     """
 
     objective: Objective
@@ -59,6 +60,7 @@ class Outline(NamedTuple):
     size: Size
     style_sizes: tuple[Size, ...]
     settings: Settings
+    in_use: int
 
     @property
     def program(self) -> tuple[Objective, Size, str, int]:
@@ -89,6 +91,7 @@ def outline(experiment: Experiment, pictures: Pictures, weights: Weights) -> Out
     Raises:
       JaxstyleError: a picture is too small for the deepest layer.
     """
+    in_use = memory.in_use()
     styles = fit_styles(experiment, pictures)
     size = result_size(experiment.image, pictures)
     objective, parameters = build_objective(experiment, weights)
@@ -100,6 +103,7 @@ def outline(experiment: Experiment, pictures: Pictures, weights: Weights) -> Out
         size=size,
         style_sizes=tuple((style.shape[0], style.shape[1]) for style in styles),
         settings=settings_of(experiment),
+        in_use=in_use,
     )
 
 
@@ -134,8 +138,11 @@ def estimate_memory(planned: Outline) -> int:
         for size in sorted({planned.size, *planned.style_sizes})
     ]
     optimized = needed_bytes(planned.objective, _picture(planned.size), planned.problem, planned.settings)
-    left_behind = LEFT_BEHIND if jax.default_backend() == "cpu" else 0
-    return memory.in_use() + left_behind + max(optimized, *measured)
+    return planned.in_use + _left_behind() + max(optimized, *measured)
+
+
+def _left_behind() -> int:
+    return LEFT_BEHIND if jax.default_backend() == "cpu" else 0
 
 
 def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: str) -> None:
@@ -150,15 +157,15 @@ def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: 
     Raises:
       JaxstyleError: it does not fit; the message says which size would.
     """
-    available, used = memory.available(), memory.in_use()
-    if available is None or peak_bytes - used <= available:
+    available = memory.available()
+    if available is None or peak_bytes <= (most := memory.in_use() + available):
         return
-    size = max(planned.size)
-    fits = _largest(size, (MARGIN * available - LEFT_BEHIND) / (peak_bytes - used - LEFT_BEHIND))
+    size, fixed = max(planned.size), planned.in_use + _left_behind()
+    fits = _largest(size, MARGIN * (most - fixed) / (peak_bytes - fixed))
     largest = f"the largest size that fits is about {fits}" if fits else "no size fits"
     raise JaxstyleError(
         f"{source}: image.size: {size} needs about {gigabytes(peak_bytes)} of memory, and only "
-        f"{gigabytes(used + available)} can be had; {largest}. {remedy}"
+        f"{gigabytes(most)} can be had; {largest}. {remedy}"
     )
 
 

@@ -96,7 +96,7 @@ def run(
         notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
         say("computing targets")
         prepared = prepare(experiment, pictures, weights)
-        say("compiling")
+        say("optimizing")
         metadata = _metadata(experiment, weights, pictures)
         result = _optimize(experiment, prepared, notebook, metadata, watch, interrupted)
         metadata["jaxstyle:status"] = str(result.status)

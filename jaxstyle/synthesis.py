@@ -232,7 +232,9 @@ def build_objective(experiment: Experiment, weights: Weights) -> tuple[Objective
 def _targets(
     objective: Objective, parameters: Any, content: np.ndarray | None, styles: list[np.ndarray], weights: list[float]
 ) -> Targets:
-    content_targets = measure(objective, jnp.asarray(content), parameters).content if content is not None else {}
+    content_targets = {}
+    if content is not None:
+        content_targets = measure(objective.content_alone(), jnp.asarray(content), parameters).content
     measured = [measure(objective, jnp.asarray(style), parameters).style for style in styles]
     if len(measured) > 1:
         return Targets(content_targets, _blended(measured, np.asarray(weights, np.float32)))

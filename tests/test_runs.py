@@ -162,7 +162,7 @@ def test_pictures_on_the_way(tmp_path: Path):
 def test_everybody_is_told_once(tmp_path: Path):
     said, seen = [], []
     outcome = run(make(tmp_path), tmp_path / "run", say=said.append, watch=seen.extend)
-    assert said == ["computing targets", "compiling"]
+    assert said == ["computing targets", "optimizing"]
     assert tuple(seen) == outcome.result.history
 
 

@@ -1,5 +1,6 @@
 """The commands that make pictures. What is slow to import is imported where it is used, so that `--help` is quick."""
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ from typer.core import TyperGroup
 
 from jaxstyle.cli import images, weights
 from jaxstyle.cli.report import report
-from jaxstyle.cli.show import INTERRUPTED, MISTAKE, complain, tell
+from jaxstyle.cli.show import INTERRUPTED, MISTAKE, complain, tell, warned
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.version import __version__
 
@@ -19,7 +20,9 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Runs the command."""
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = warned
+                return super().invoke(ctx)
         except JaxstyleError as error:
             complain(str(error))
             raise typer.Exit(MISTAKE) from None

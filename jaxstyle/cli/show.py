@@ -33,6 +33,14 @@ def complain(message: str) -> None:
         errors.print(f"[red]error:[/red] {escape(line)}")
 
 
+def warned(message: Warning | str, *_: object) -> None:
+    """Prints a library's warning as a note, without its line of source; takes the place of `warnings.showwarning`."""
+    from jaxstyle import compilation_cache
+
+    text = str(message)
+    errors.print(f"note: {escape(compilation_cache.mend(text) or text)}")
+
+
 class Watching:
     """Progress of one optimization: a bar on a terminal, a line now and then elsewhere.
 

@@ -50,7 +50,9 @@ def run_experiment(
     inputs = read_inputs(experiment, say=tell)
     began = time.perf_counter()
     if not ignore_memory:
+        tell("compiling")
         ensure_it_fits(outline(experiment, *inputs), source=source)
+    compiled_ahead = time.perf_counter() - began
     with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
         finished = run(
             experiment,
@@ -59,7 +61,7 @@ def run_experiment(
             say=watching.say,
             watch=watching,
             interrupted=interrupted,
-            compiled_ahead=time.perf_counter() - began,
+            compiled_ahead=compiled_ahead,
         )
     for note in finished.notes:
         tell(f"note: {note}")
@@ -128,11 +130,12 @@ def check_experiment(experiment: Experiment, *, source: str, estimate: bool = Tr
         tell(f"  {len(members)} members:")
         for member in members:
             tell(f"    {member.index}: {member.label}")
-    if estimate and {*places.values()} == {HERE}:
+    absent = [wanted for wanted, place in places.items() if place != HERE]
+    if estimate and absent:
+        tell(f"  no estimate without the weights: jaxstyle weights fetch {absent[0]}")
+    elif estimate:
         keep_programs()
         tell_estimates(members, source=source)
-    elif estimate:
-        tell("  no estimate without the weights: jaxstyle weights fetch")
     tell("ok")
 
 
