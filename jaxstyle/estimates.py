@@ -107,10 +107,18 @@ def outline(experiment: Experiment, pictures: Pictures, weights: Weights) -> Out
     )
 
 
-def programs(members: Sequence[Member], load_weights: Callable[[str], Weights]) -> list[Program]:
+def programs(
+    members: Sequence[Member], load_weights: Callable[[str], Weights], *, leave_out: bool = False
+) -> list[Program]:
     """The optimizer's programs that the members need, in the order of their first members.
 
-    A member whose pictures or weights cannot be had is left out: it fails by itself, and says why.
+    Args:
+      members: of a sweep, or one experiment.
+      load_weights: called once for every set of weights.
+      leave_out: whether a member whose pictures or weights cannot be had is left out, to fail by itself later.
+
+    Raises:
+      JaxstyleError: there is such a member, and it is not left out.
     """
     load = functools.cache(load_weights)
     found: dict[Any, Program] = {}
@@ -120,7 +128,9 @@ def programs(members: Sequence[Member], load_weights: Callable[[str], Weights]) 
                 member.experiment, read_pictures(member.experiment), load(member.experiment.network.weights)
             )
         except JaxstyleError:
-            continue
+            if leave_out:
+                continue
+            raise
         before = found.get(planned.program, Program(planned, ()))
         largest = max(before.outline, planned, key=lambda one: max(one.style_sizes, key=math.prod, default=(0, 0)))
         found[planned.program] = Program(largest, (*before.members, member))
@@ -182,9 +192,9 @@ def time_evaluation(prepared: Prepared) -> float:
         observe=lambda iterations, best: stamps.extend(iteration.seconds for iteration in iterations),
         interrupted=lambda: len(stamps) > 1 and stamps[-1] > PATIENCE,
     )
-    first, last = trial.history[0], trial.history[-1]
-    if last.evaluations == first.evaluations:
+    if len(trial.history) < 2:
         return trial.run_seconds / trial.evaluations
+    first, last = trial.history[0], trial.history[-1]
     return (last.seconds - first.seconds) / (last.evaluations - first.evaluations)
 
 

@@ -151,9 +151,15 @@ def test_members_share_programs(folder: Path, tiny: Weights, axis: str, shared: 
         loaded.append(name)
         return tiny
 
-    found = programs(sweep(folder, axis), load)
+    found = programs(sweep(folder, axis), load, leave_out=True)
     assert [len(program.members) for program in found] == shared
     assert loaded == ["vgg19-normalized"]
+
+
+def test_a_member_that_cannot_be_had_is_named_unless_it_is_left_out(folder: Path, tiny: Weights):
+    members = sweep(folder, 'image.style=["style.png", "styel.png"]')
+    with pytest.raises(JaxstyleError, match=r"styel\.png: .*did you mean 'style\.png'"):
+        programs(members, lambda name: tiny)
 
 
 def test_the_evaluations_of_all_members_are_counted(folder: Path, tiny: Weights):

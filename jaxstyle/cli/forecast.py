@@ -43,12 +43,12 @@ def ensure_it_fits(planned: Outline, *, source: str) -> int:
 
 
 def ensure_all_fit(members: Sequence[Member], *, source: str) -> None:
-    """As `ensure_it_fits`, for every program of a sweep.
+    """As `ensure_it_fits`, for every program of a sweep; a member that cannot be had fails by itself, and says why.
 
     Raises:
       JaxstyleError: a member needs more than can be had.
     """
-    for program in programs(members, load_weights):
+    for program in programs(members, load_weights, leave_out=True):
         ensure_it_fits(program.outline, source=_first_of(program, source, members))
 
 
