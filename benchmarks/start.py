@@ -26,7 +26,10 @@ POLL = 0.005
 
 
 class Start(NamedTuple):
-    """Seconds since the command was given: when the first evaluation began, and when its iteration was recorded."""
+    """Seconds since the command was given: when the first evaluation began, and when its iteration was recorded.
+
+    The targets, which are computed meanwhile, are done by the latter only.
+    """
 
     begun: float
     recorded: float
