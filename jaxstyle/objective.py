@@ -120,6 +120,10 @@ class Objective:
         layers = {*self.content_layers, *self.style_layers}
         return nnx.merge(self.network, parameters)(image, layers)
 
+    def content_alone(self) -> "Objective":
+        """The content term without the others, for which less of the network is computed."""
+        return dataclasses.replace(self, style_layers=(), with_tv=False)
+
     @property
     def terms(self) -> tuple[str, ...]:
         """The names of the loss's terms."""
@@ -135,10 +139,7 @@ class Objective:
 
 @jax.jit(static_argnames="objective")
 def measure(objective: Objective, image: Float[Array, "height width 3"], parameters: Any) -> Targets:
-    """Computes one picture's content and style statistics, the targets that it would give.
-
-    One program serves the content and the style picture when they have the same size.
-    """
+    """Computes one picture's content and style statistics, the targets that it would give."""
     features = objective.features(image, parameters)
     return Targets(
         content={layer: features[layer] for layer in objective.content_layers},

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from jaxstyle import gallery
 from jaxstyle.config import Experiment, ScaleRule, StartMethod
@@ -120,7 +120,7 @@ def prepare(experiment: Experiment, pictures: Pictures, weights: Weights) -> tup
     Raises:
       JaxstyleError: a picture is too small for the deepest layer.
     """
-    objective, parameters = _objective(experiment, weights)
+    objective, parameters = build_objective(experiment, weights)
     return tuple(
         _prepare_scale(experiment, pictures, objective, parameters, weights.preprocessing, scale)
         for scale in plan(experiment, pictures)
@@ -132,13 +132,23 @@ def result_shape(pictures: Pictures, size: int) -> tuple[int, int]:
     return long_side_shape((pictures.content or pictures.style[0]).pixels.shape, size)
 
 
+def style_shapes(experiment: Experiment, pictures: Pictures, size: int) -> tuple[tuple[int, int], ...]:
+    """The (height, width) at which each style picture is measured for a result whose long side is `size`."""
+    image = experiment.image
+    height, width = result_shape(pictures, size)
+    return tuple(
+        fit_shape(picture.pixels.shape, height=height, width=width, rule=image.style_size, reduction=size / image.size)
+        for picture in pictures.style
+    )
+
+
 def white_noise(seed: int, size: tuple[int, int], preprocessing: Preprocessing) -> Float[np.ndarray, "height width 3"]:
     """White noise around the network's mean colour, with a standard deviation of one grey level.
 
     As in Gatys' texture code: normal with σ = 1 in the network's mean-subtracted units of 0–255.
     """
-    noise = jax.random.normal(jax.random.key(seed), (*size, 3)) * GREY_LEVEL
-    return np.asarray(noise) + np.asarray(preprocessing.mean_colour, np.float32)
+    noise = np.asarray(jax.random.normal(jax.random.key(seed), (*size, 3)))
+    return noise * np.float32(GREY_LEVEL) + np.asarray(preprocessing.mean_colour, np.float32)
 
 
 def picture_of_array(array: np.ndarray, name: str) -> Picture:
@@ -186,10 +196,10 @@ def _prepare_scale(
         problem=Problem(
             parameters=parameters,
             targets=_targets(objective, parameters, content, styles, [style.weight for style in image.style]),
-            coefficients=_coefficients(experiment, objective),
+            coefficients=coefficients(experiment, objective),
         ),
         start=_start(experiment, pictures, (height, width), preprocessing),
-        settings=_settings(experiment, content, styles, scale.iterations),
+        settings=settings_of(experiment, scale, [*([content] if content is not None else []), *styles]),
         content=content,
     )
 
@@ -202,10 +212,7 @@ def _check_sizes(experiment: Experiment, pictures: Pictures, size: int) -> None:
     check_size(height, width, deepest(layers))
     if not loss.style_layers:
         return
-    for picture in pictures.style:
-        shape = fit_shape(
-            picture.pixels.shape, height=height, width=width, rule=image.style_size, reduction=size / image.size
-        )
+    for picture, shape in zip(pictures.style, style_shapes(experiment, pictures, size), strict=True):
         try:
             check_size(*shape, deepest(loss.style_layers))
         except JaxstyleError as error:
@@ -220,7 +227,8 @@ def _is_large_enough(experiment: Experiment, pictures: Pictures, size: int) -> b
     return True
 
 
-def _objective(experiment: Experiment, weights: Weights) -> tuple[Objective, Any]:
+def build_objective(experiment: Experiment, weights: Weights) -> tuple[Objective, Any]:
+    """The objective, and the parameters of the network as deep as the experiment reads it."""
     loss, image = experiment.loss, experiment.image
     content_layers = tuple(loss.content_layers) if image.content else ()
     style_layers = tuple(loss.style_layers) if image.style else ()
@@ -248,24 +256,26 @@ def _objective(experiment: Experiment, weights: Weights) -> tuple[Objective, Any
 def _targets(
     objective: Objective, parameters: Any, content: np.ndarray | None, styles: list[np.ndarray], weights: list[float]
 ) -> Targets:
-    content_targets = measure(objective, jnp.asarray(content), parameters).content if content is not None else {}
+    content_targets = {}
+    if content is not None:
+        content_targets = measure(objective.content_alone(), jnp.asarray(content), parameters).content
     measured = [measure(objective, jnp.asarray(style), parameters).style for style in styles]
-    style_targets = {
-        layer: blend(jnp.stack([of_each[layer] for of_each in measured]), jnp.asarray(weights, jnp.float32))
-        for layer in objective.style_layers
-    }
-    return Targets(content_targets, style_targets)
+    if len(measured) > 1:
+        return Targets(content_targets, _blended(measured, np.asarray(weights, np.float32)))
+    return Targets(content_targets, measured[0] if measured else {})
 
 
-def _coefficients(experiment: Experiment, objective: Objective) -> Coefficients:
+@jax.jit
+def _blended(measured: list[dict[str, Array]], weights: Float[Array, " pictures"]) -> dict[str, Array]:
+    return jax.tree.map(lambda *of_each: blend(jnp.stack(of_each), weights), *measured)
+
+
+def coefficients(experiment: Experiment, objective: Objective) -> Coefficients:
+    """The weights of the experiment's terms."""
     loss = experiment.loss
-    return Coefficients(
-        content={
-            layer: jnp.float32(loss.content_weight * loss.content_layers[layer]) for layer in objective.content_layers
-        },
-        style={layer: jnp.float32(loss.style_weight * loss.style_layers[layer]) for layer in objective.style_layers},
-        tv=jnp.float32(loss.tv_weight),
-    )
+    content = {layer: loss.content_weight * loss.content_layers[layer] for layer in objective.content_layers}
+    style = {layer: loss.style_weight * loss.style_layers[layer] for layer in objective.style_layers}
+    return Coefficients(*jax.device_put(jax.tree.map(np.float32, (content, style, loss.tv_weight))))
 
 
 def _start(
@@ -278,18 +288,25 @@ def _start(
     return resize_to(pictures.by_role()[role].pixels, *shape)
 
 
-def _settings(
-    experiment: Experiment, content: np.ndarray | None, styles: list[np.ndarray], iterations: int
-) -> Settings:
+def settings_of(experiment: Experiment, scale: Scale, sources: Sequence[np.ndarray] = ()) -> Settings:
+    """The optimizer and its options at one scale.
+
+    Args:
+      experiment: says what they are.
+      scale: says how many steps.
+      sources: the content and style pictures, whose range keeps the pixels in bounds if that is asked for.
+    """
     chosen = experiment.optimizer
-    sources = [pixels for pixels in (content, *styles) if pixels is not None]
-    channels = np.concatenate([pixels.reshape(-1, 3) for pixels in sources])
-    lowest, highest = channels.min(axis=0).tolist(), channels.max(axis=0).tolist()
     return Settings(
         method=str(chosen.method),
-        iterations=iterations,
+        iterations=scale.iterations,
         history_size=chosen.history_size,
         learning_rate=chosen.learning_rate,
         tolerance=chosen.tolerance,
-        bounds=tuple(zip(lowest, highest, strict=True)) if chosen.bounds else None,
+        bounds=_range_of_channels(sources) if chosen.bounds and sources else None,
     )
+
+
+def _range_of_channels(pictures: Sequence[np.ndarray]) -> tuple[tuple[float, float], ...]:
+    channels = np.concatenate([pixels.reshape(-1, 3) for pixels in pictures])
+    return tuple(zip(channels.min(axis=0).tolist(), channels.max(axis=0).tolist(), strict=True))

@@ -144,19 +144,6 @@ def environment() -> dict[str, Any]:
     }
 
 
-def peak_memory_bytes() -> int | None:
-    """The most memory used so far: by the accelerator's allocator where there is one, else by this process."""
-    statistics = jax.devices()[0].memory_stats()
-    if statistics and "peak_bytes_in_use" in statistics:
-        return int(statistics["peak_bytes_in_use"])
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file in one step."""
     write_beside(path, (json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n").encode())

@@ -4,11 +4,11 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxstyle import record
+from jaxstyle import memory, record
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import Picture
@@ -23,6 +23,15 @@ from jaxstyle.weights import load as load_weights
 
 Watch = Callable[[Sequence[Iteration]], None]
 """Receives the iterations that are new."""
+Say = Callable[[str], None]
+"""Is told what is being done."""
+
+
+class Inputs(NamedTuple):
+    """What an experiment names, read."""
+
+    pictures: Pictures
+    weights: Weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,15 +55,25 @@ class Run:
     notes: tuple[str, ...]
 
 
+def read_inputs(experiment: Experiment, *, say: Say = lambda message: None) -> Inputs:
+    """Reads the pictures and the weights that an experiment names.
+
+    Raises:
+      JaxstyleError: some are missing, or not what they should be.
+    """
+    return Inputs(read_pictures(experiment), load_weights(experiment.network.weights, progress=say))
+
+
 def run(
     experiment: Experiment,
     folder: Path,
     *,
-    pictures: Pictures | None = None,
-    say: Callable[[str], None] = lambda message: None,
+    inputs: Inputs | None = None,
+    say: Say = lambda message: None,
     plan: Callable[[Sequence[Scale]], None] = lambda scales: None,
     watch: Watch = lambda iterations: None,
     interrupted: Callable[[], bool] = lambda: False,
+    compiled_ahead: float = 0.0,
     **facts: Any,
 ) -> Run:
     """Runs one experiment and records it.
@@ -62,11 +81,12 @@ def run(
     Args:
       experiment: without a sweep.
       folder: the run's own folder; made, and must not hold a run yet.
-      pictures: the experiment's, if they have been read already.
+      inputs: the experiment's, if they have been read already.
       say: told what is being done.
       plan: told the scales that the run will go through.
       watch: told of iterations as they come.
       interrupted: asked between evaluations; true ends the run, and the best picture so far is saved.
+      compiled_ahead: seconds that compiling this run's programs has taken before.
       **facts: what else the manifest should hold.
 
     Raises:
@@ -76,8 +96,7 @@ def run(
         raise JaxstyleError("an experiment with a sweep is several runs; expand it first")
     with recording(folder, experiment) as notebook:
         notebook.update(title=experiment.title, **facts)
-        pictures = pictures or read_pictures(experiment)
-        weights = load_weights(experiment.network.weights, progress=say)
+        pictures, weights = inputs or read_inputs(experiment, say=say)
         notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
         say("computing targets")
         scales = prepare(experiment, pictures, weights)
@@ -94,9 +113,9 @@ def run(
             evaluations=result.evaluations,
             iterations=result.history[-1].iteration if result.history else 0,
             loss=result.loss,
-            compile_seconds=result.compile_seconds,
+            compile_seconds=compiled_ahead + result.compile_seconds,
             run_seconds=result.run_seconds,
-            peak_memory_bytes=record.peak_memory_bytes(),
+            peak_memory_bytes=memory.peak(),
             metrics=metrics,
         )
     return Run(result, folder, picture, metadata, metrics, _notes(pictures))

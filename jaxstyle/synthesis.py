@@ -92,7 +92,7 @@ def optimize(
     """
     progress = _nothing_yet(scales[0])
     for prepared in scales:
-        say("compiling" if len(scales) == 1 else f"compiling for {prepared.scale.size} pixels")
+        say("optimizing" if len(scales) == 1 else f"optimizing at {prepared.scale.size} pixels")
         progress = _advance(progress, prepared, observe, interrupted)
         if progress.status in (Status.INTERRUPTED, Status.NOT_FINITE):
             break

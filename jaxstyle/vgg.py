@@ -93,7 +93,7 @@ class VGG19(nnx.Module):
                 hidden = pool(hidden, self.pooling)
             hidden = jax.nn.relu(getattr(self, layer)(hidden))
             if layer in wanted:
-                features[layer] = hidden[0].astype(jnp.float32)
+                features[layer] = hidden[0].astype(jnp.promote_types(hidden.dtype, jnp.float32))
         return features
 
     def preprocess(self, image: Float[Array, "height width 3"]) -> Float[Array, "height width 3"]:
@@ -109,7 +109,7 @@ class VGG19(nnx.Module):
             FILTERS[layer],
             (KERNEL_SIZE, KERNEL_SIZE),
             padding=KERNEL_SIZE // 2,
-            dtype=jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32,
+            dtype=jnp.bfloat16 if self.precision == "bfloat16" else None,
             precision=jax.lax.Precision.HIGHEST if self.precision == "float32" else jax.lax.Precision.DEFAULT,
             kernel_init=lambda *_: jnp.asarray(kernel, jnp.float32),
             bias_init=lambda *_: jnp.asarray(bias, jnp.float32),

@@ -4,8 +4,10 @@ from jaxtyping import install_import_hook
 
 CHECKED = (
     "calibration",
+    "estimates",
     "images",
     "losses",
+    "memory",
     "metrics",
     "objective",
     "optimizers",
@@ -19,16 +21,19 @@ CHECKED = (
 # Before jaxstyle is imported. Not `config`: pydantic checks it, and beartype cannot read pydantic's protocols.
 install_import_hook([f"jaxstyle.{module}" for module in CHECKED], "beartype.beartype")
 
+import os
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
+from jaxstyle import compilation_cache
 from jaxstyle.layers import FILTERS, INPUTS, LAYERS
 from jaxstyle.weights import NETWORKS, Weights, load
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+os.environ[compilation_cache.ENVIRONMENT] = compilation_cache.OFF  # of this process and of those that tests start
 
 TINY_LAYERS = LAYERS[:5]  # conv1_1 … conv3_1: two poolings, 0.6 million numbers
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from typer.core import TyperGroup
 from typer.testing import CliRunner, Result
 
 import jaxstyle
-from jaxstyle import gallery, runs
+from jaxstyle import gallery, memory, runs
 from jaxstyle.cli.main import app
 from jaxstyle.cli.show import Watching
 from jaxstyle.images import read_metadata, read_picture, write_picture
@@ -354,6 +355,56 @@ def test_what_a_user_wrote_is_printed_as_it_is(jaxstyle_command: Run):
 # check, doctor, weights, images
 
 
+def test_check_says_what_the_run_will_take(jaxstyle_command: Run):
+    result = jaxstyle_command("check", "small.toml")
+    assert result.exit_code == 0
+    assert "timing a few evaluations at 32×24\n" in result.stdout
+    assert re.search(r"^  about 0\.\d GB, about 0 s \(0\.\d+ s an evaluation, 3 evaluations\)$", result.stdout, re.M)
+    quick = jaxstyle_command("check", "small.toml", "--no-estimate")
+    assert quick.exit_code == 0
+    assert "an evaluation" not in quick.stdout
+
+
+def test_check_counts_a_sweeps_programs(jaxstyle_command: Run):
+    result = jaxstyle_command("check", "small.toml", "--set", "sweep.image.size=[32, 48, 32]")
+    assert result.exit_code == 0
+    assert re.search(r"^  about .* an evaluation, 6 evaluations of 2 members\)$", result.stdout, re.M)
+    assert re.search(r"^  about .* an evaluation, 3 evaluations\)$", result.stdout, re.M)
+    assert re.search(r"^  3 members, 2 compiled programs: about 0\.\d GB, about 0 s$", result.stdout, re.M)
+
+
+def test_check_estimates_nothing_without_the_weights(
+    jaxstyle_command: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("JAXSTYLE_WEIGHTS", str(folder / "store"))
+    result = jaxstyle_command("check", "small.toml")
+    assert result.exit_code == 0
+    assert "no estimate without the weights: jaxstyle weights fetch vgg19-normalized\n" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (("run", "small.toml"), "small.toml"),
+        (("run", "small.toml", "--set", "sweep.start.seed=[1, 2]"), "small.toml: member 0 (seed = 1)"),
+        (("transfer", "content.png", "style.png", "-o", "out.png", *SMALL), "jaxstyle transfer"),
+        (("check", "small.toml"), "small.toml"),
+    ],
+    ids=["run", "sweep", "transfer", "check"],
+)
+def test_what_does_not_fit_into_memory_is_refused(
+    jaxstyle_command: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], where: str
+):
+    monkeypatch.setattr(memory, "available", lambda: 0)
+    refused = jaxstyle_command(*arguments)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(f"error: {where}: image.size: 32 needs about ")
+    assert refused.stderr.endswith(". To run it all the same: --ignore-memory\n")
+    assert not (folder / "runs").exists()
+    if arguments[0] != "check":
+        assert jaxstyle_command(*arguments, "--ignore-memory").exit_code == 0
+
+
 def test_check_shows_every_setting_and_runs_nothing(jaxstyle_command: Run, folder: Path):
     result = jaxstyle_command("check", "small.toml", "--set", "image.size=64")
     assert result.exit_code == 0
@@ -383,7 +434,7 @@ def test_progress_names_the_scale(jaxstyle_command: Run, folder: Path):
         "transfer", "content.png", "style.png", "-o", "out.png", *SMALL, "--set", "image.scales=[16, 32]"
     )
     assert result.exit_code == 0
-    assert "compiling for 16 pixels\n" in result.stdout
+    assert "optimizing at 16 pixels\n" in result.stdout
     assert "iteration 0/2  16 pixels  evaluations 1" in result.stdout
     assert "iteration 2/2  32 pixels  evaluations 4" in result.stdout
     assert read_picture(folder / "out.png").pixels.shape == (24, 32, 3)
@@ -410,7 +461,16 @@ def test_doctor_says_what_a_question_needs(jaxstyle_command: Run):
     result = jaxstyle_command("doctor")
     assert result.exit_code == 0
     assert f"jaxstyle {jaxstyle.__version__}" in result.stdout
-    for word in ("jax ", "device: ", "CPU cores", "weights: ", "vgg19: ", "pictures: ", "extra demo: "):
+    for word in (
+        "jax ",
+        "device: ",
+        "CPU cores",
+        "weights: ",
+        "vgg19: ",
+        "pictures: ",
+        "compiled programs: ",
+        "extra demo: ",
+    ):
         assert word in result.stdout
 
 

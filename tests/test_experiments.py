@@ -16,6 +16,7 @@ from jaxstyle.images import read_picture, write_picture
 from jaxstyle.members import run_members
 from jaxstyle.optimizers import Iteration, Status
 from jaxstyle.runs import run
+from jaxstyle.scales import Scale
 from jaxstyle.sweep import expand
 from jaxstyle.weights import Weights
 
@@ -119,6 +120,9 @@ class Silent:
     """Hears everything and says nothing."""
 
     def say(self, message: str) -> None:
+        pass
+
+    def plan(self, scales: Sequence[Scale]) -> None:
         pass
 
     def __call__(self, iterations: Sequence[Iteration]) -> None:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "jaxstyle"
 
 ORDER: tuple[set[str], ...] = (
-    {"errors", "units", "version"},
+    {"compilation_cache", "errors", "memory", "units", "version"},
     {"files", "layers"},
     {"config", "images", "weights", "winograd"},
     {"gallery", "vgg"},
@@ -33,7 +33,7 @@ ORDER: tuple[set[str], ...] = (
     {"runs"},
     {"labels"},
     {"sweep"},
-    {"members"},
+    {"estimates", "members"},
     {"report"},
     {"cli"},
 )

@@ -164,7 +164,7 @@ def test_pictures_on_the_way(tmp_path: Path):
 def test_everybody_is_told_once(tmp_path: Path):
     said, seen = [], []
     outcome = run(make(tmp_path), tmp_path / "run", say=said.append, watch=seen.extend)
-    assert said == ["computing targets", "compiling"]
+    assert said == ["computing targets", "optimizing"]
     assert tuple(seen) == outcome.result.history
 
 
@@ -174,7 +174,7 @@ COARSE_TO_FINE = ("image.scales=[16, 32]", "optimizer.iterations=6", "output.sav
 def test_a_run_with_scales_is_one_record(tmp_path: Path):
     said, planned = [], []
     outcome = run(make(tmp_path, *COARSE_TO_FINE), tmp_path / "run", say=said.append, plan=planned.extend)
-    assert said == ["computing targets", "compiling for 16 pixels", "compiling for 32 pixels"]
+    assert said == ["computing targets", "optimizing at 16 pixels", "optimizing at 32 pixels"]
     assert planned == [(16, 3), (32, 3)]
     lines, manifest = read_metrics(tmp_path / "run"), read_manifest(tmp_path / "run")
     assert [(line["iteration"], line["size"]) for line in lines] == [

@@ -1,5 +1,6 @@
 """The commands that make pictures. What is slow to import is imported where it is used, so that `--help` is quick."""
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ from typer.core import TyperGroup
 
 from jaxstyle.cli import images, weights
 from jaxstyle.cli.report import report
-from jaxstyle.cli.show import INTERRUPTED, MISTAKE, complain, tell
+from jaxstyle.cli.show import INTERRUPTED, MISTAKE, complain, tell, warned
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.version import __version__
 
@@ -19,7 +20,9 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Runs the command."""
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = warned
+                return super().invoke(ctx)
         except JaxstyleError as error:
             complain(str(error))
             raise typer.Exit(MISTAKE) from None
@@ -50,6 +53,9 @@ Folder = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="The run's folder. Default: runs/NAME/TIME in the current folder."),
 ]
+IgnoreMemory = Annotated[
+    bool, typer.Option("--ignore-memory", help="Run even what is estimated to need more memory than can be had.")
+]
 
 
 def main() -> None:
@@ -79,6 +85,7 @@ def run(
     ],
     overrides: Overrides = None,
     out: Folder = None,
+    ignore_memory: IgnoreMemory = False,
 ) -> None:
     """Run an experiment file and record it.
 
@@ -89,7 +96,8 @@ def run(
 
     experiment = load_experiment(file, overrides or ())
     name = file.parent.name if file.name == "experiment.json" else file.stem
-    raise typer.Exit(run_experiment(experiment, source=str(file), name=name, folder=out))
+    status = run_experiment(experiment, source=str(file), name=name, folder=out, ignore_memory=ignore_memory)
+    raise typer.Exit(status)
 
 
 @app.command()
@@ -110,6 +118,7 @@ def transfer(
     overrides: Overrides = None,
     out: Folder = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.png if it exists.")] = False,
+    ignore_memory: IgnoreMemory = False,
 ) -> None:
     """Give one picture the style of another.
 
@@ -139,7 +148,13 @@ def transfer(
         overrides=[*settings, *(overrides or ())],
     )
     status = run_experiment(
-        experiment, source="jaxstyle transfer", name=output.stem, folder=out, copy_to=output, force=force
+        experiment,
+        source="jaxstyle transfer",
+        name=output.stem,
+        folder=out,
+        copy_to=output,
+        force=force,
+        ignore_memory=ignore_memory,
     )
     raise typer.Exit(status)
 
@@ -148,15 +163,18 @@ def transfer(
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file.")],
     overrides: Overrides = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate/--no-estimate", help="Say how much memory and time the run will take.")
+    ] = True,
 ) -> None:
-    """Check an experiment file and its pictures without running it, and show every setting.
+    """Check an experiment file and its pictures without running it; show every setting, and what the run will take.
 
     Example: jaxstyle check experiments/quickstart.toml --set image.size=384
     """
     from jaxstyle.cli.work import check_experiment
     from jaxstyle.config import load_experiment
 
-    check_experiment(load_experiment(file, overrides or ()), source=str(file))
+    check_experiment(load_experiment(file, overrides or ()), source=str(file), estimate=estimate)
 
 
 @app.command()

@@ -35,6 +35,14 @@ def complain(message: str) -> None:
         errors.print(f"[red]error:[/red] {escape(line)}")
 
 
+def warned(message: Warning | str, *_: object) -> None:
+    """Prints a library's warning as a note, without its line of source; takes the place of `warnings.showwarning`."""
+    from jaxstyle import compilation_cache
+
+    text = str(message)
+    errors.print(f"note: {escape(compilation_cache.mend(text) or text)}")
+
+
 class Watching:
     """Progress of one optimization: a bar on a terminal, a line now and then elsewhere.
 
@@ -99,7 +107,7 @@ class Watching:
         self._seen.update(iteration.size for iteration in iterations)
         size = f"{newest.size} pixels  " if len(self._scales) > 1 else ""
         facts = f"{size}evaluations {newest.evaluations}  loss {newest.loss:.4g}"
-        left = f"about {_duration(self._remaining(newest))} left" if newest.iteration else ""
+        left = f"about {duration(self._remaining(newest))} left" if newest.iteration else ""
         if self._bar is not None and self._task is not None:
             self._bar.update(
                 self._task, description=f"{self._label}iteration", completed=newest.iteration, facts=facts, left=left
@@ -107,7 +115,7 @@ class Watching:
         elif time.monotonic() - self._last_line > LINE_EVERY or newest.iteration >= self._iterations:
             self._last_line = time.monotonic()
             where = f"iteration {newest.iteration}/{self._iterations}"
-            tell(f"{self._label}{where}  {facts}  {_duration(newest.seconds)}  {left}".rstrip())
+            tell(f"{self._label}{where}  {facts}  {duration(newest.seconds)}  {left}".rstrip())
             sys.stdout.flush()
 
     def _remaining(self, newest: "Iteration") -> float:
@@ -121,7 +129,8 @@ class Watching:
         return newest.seconds * ahead / done
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Returns `45 s`, `9 min` or `2.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -2,22 +2,26 @@
 
 import importlib.util
 import os
+import time
 from pathlib import Path
 
-from jaxstyle import gallery, record, weights
+from jaxstyle import compilation_cache, gallery, record, weights
+from jaxstyle.cli.forecast import ensure_all_fit, ensure_it_fits, keep_programs, tell_estimates
 from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Watching, complain, tell
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError, did_you_mean
+from jaxstyle.estimates import outlines
 from jaxstyle.images import output_format, read_picture, write_picture
 from jaxstyle.interrupt import interruptible
 from jaxstyle.members import TABLE, run_members
 from jaxstyle.optimizers import Result, Status
 from jaxstyle.preparation import plan, read_pictures, result_shape
-from jaxstyle.runs import run
+from jaxstyle.runs import read_inputs, run
 from jaxstyle.sweep import Member, expand
 from jaxstyle.version import __version__
 
 RUNS = Path("runs")
+HERE = "here"
 
 
 def run_experiment(
@@ -28,6 +32,7 @@ def run_experiment(
     folder: Path | None,
     copy_to: Path | None = None,
     force: bool = False,
+    ignore_memory: bool = False,
 ) -> int:
     """Runs an experiment, or every member of its sweep, and says where the pictures are; returns the exit status."""
     if copy_to is not None:
@@ -38,19 +43,28 @@ def run_experiment(
             raise JaxstyleError(f"{copy_to}: one picture, but a sweep gives several; for a sweep: jaxstyle run FILE")
     members = expand(experiment, source=source)
     folder = folder or record.new_folder(RUNS, name)
+    keep_programs()
     if experiment.sweep is not None:
-        return _run_sweep(experiment, members, folder)
-    pictures = read_pictures(experiment)  # before the folder is made: a picture that is missing leaves nothing behind
-    plan(experiment, pictures)
+        return _run_sweep(experiment, members, folder, source=source, ignore_memory=ignore_memory)
+    # Before the folder is made: a picture that is missing, or a size that does not fit, leaves nothing behind.
+    inputs = read_inputs(experiment, say=tell)
+    plan(experiment, inputs.pictures)
+    began = time.perf_counter()
+    if not ignore_memory:
+        tell("compiling")
+        for planned in outlines(experiment, *inputs):
+            ensure_it_fits(planned, source=source)
+    compiled_ahead = time.perf_counter() - began
     with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
         finished = run(
             experiment,
             folder,
-            pictures=pictures,
+            inputs=inputs,
             say=watching.say,
             plan=watching.plan,
             watch=watching,
             interrupted=interrupted,
+            compiled_ahead=compiled_ahead,
         )
     for note in finished.notes:
         tell(f"note: {note}")
@@ -62,8 +76,10 @@ def run_experiment(
     return INTERRUPTED if finished.result.status is Status.INTERRUPTED else DONE
 
 
-def _run_sweep(experiment: Experiment, members: list[Member], folder: Path) -> int:
+def _run_sweep(experiment: Experiment, members: list[Member], folder: Path, *, source: str, ignore_memory: bool) -> int:
     tell(f"{len(members)} members")
+    if not ignore_memory:
+        ensure_all_fit(members, source=source)
 
     def watcher(member: Member) -> Watching:
         return Watching(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
@@ -89,8 +105,8 @@ def _summary(result: Result) -> str:
     return f"{result.status}: {work}, loss {result.loss:.5g}{best}"
 
 
-def check_experiment(experiment: Experiment, *, source: str) -> None:
-    """Shows what an experiment file says, and proves that its pictures can be read.
+def check_experiment(experiment: Experiment, *, source: str, estimate: bool = True) -> None:
+    """Shows what an experiment file says, proves that its pictures can be read, and says what the run will take.
 
     Raises:
       JaxstyleError: something would stop the run.
@@ -104,8 +120,10 @@ def check_experiment(experiment: Experiment, *, source: str) -> None:
         tell(f"  {name}: {width}×{height}" + "".join(f"; {note}" for note in picture.notes))
     for scales in dict.fromkeys(_scales_of(member.experiment) for member in members):
         tell(f"  scales: {scales}")
-    for wanted in sorted({member.experiment.network.weights for member in members}):
-        tell(f"  weights {wanted}: {_find_weights(wanted, source)}")
+    sets = {member.experiment.network.weights for member in members}
+    places = {wanted: _find_weights(wanted, source) for wanted in sorted(sets)}
+    for wanted, place in places.items():
+        tell(f"  weights {wanted}: {place}")
     for section, values in experiment.to_json().items():
         if isinstance(values, dict):
             tell(f"  [{section}]")
@@ -115,6 +133,12 @@ def check_experiment(experiment: Experiment, *, source: str) -> None:
         tell(f"  {len(members)} members:")
         for member in members:
             tell(f"    {member.index}: {member.label}")
+    absent = [wanted for wanted, place in places.items() if place != HERE]
+    if estimate and absent:
+        tell(f"  no estimate without the weights: jaxstyle weights fetch {absent[0]}")
+    elif estimate:
+        keep_programs()
+        tell_estimates(members, source=source)
     tell("ok")
 
 
@@ -129,9 +153,9 @@ def _find_weights(wanted: str, source: str) -> str:
     """Says whether a set of weights is here, or can be fetched."""
     sets = {entry.name: entry.path for entry in weights.available()}
     if wanted in sets:
-        return "here" if sets[wanted] else "will be fetched"
+        return HERE if sets[wanted] else "will be fetched"
     if Path(wanted).is_file():
-        return "here"
+        return HERE
     hint = did_you_mean(wanted, sets) or "."
     raise JaxstyleError(f"{source}: network.weights: no set or file '{wanted}'{hint} Sets: {', '.join(sets)}")
 
@@ -150,6 +174,7 @@ def diagnose() -> list[str]:
     lines.append(
         f"pictures: {os.environ.get(gallery.ENVIRONMENT) or 'no ' + gallery.ENVIRONMENT}, {gallery.cache_folder()}"
     )
+    lines.append(f"compiled programs: {compilation_cache.folder() or 'not kept'} ({compilation_cache.ENVIRONMENT})")
     for module, extra in (("skimage", "demo"), ("h5py", "convert")):
         found = "installed" if importlib.util.find_spec(module) else f"absent; pip install 'jaxstyle[{extra}]'"
         lines.append(f"extra {extra}: {found}")

@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxstyle.objective import LossFunction
+from jaxstyle import memory
+from jaxstyle.objective import LossFunction, evaluate
 from jaxstyle.optimizers.base import Iteration, Observer, Result, Settings, Status
-from jaxstyle.optimizers.device import minimize_on_device
-from jaxstyle.optimizers.host import minimize_with_scipy
+from jaxstyle.optimizers.device import compile_on_device, minimize_on_device
+from jaxstyle.optimizers.host import minimize_with_scipy, workspace_bytes
 
-__all__ = ["Iteration", "Observer", "Result", "Settings", "Status", "minimize"]
+__all__ = ["Iteration", "Observer", "Result", "Settings", "Status", "expected_evaluations", "minimize", "needed_bytes"]
+
+EVALUATIONS_PER_ITERATION = {"lbfgs": 1.02, "adam": 1.0, "scipy-lbfgsb": 1.02}
+"""As measured (docs/performance.md)."""
 
 
 def minimize(
@@ -43,3 +47,19 @@ def minimize(
     if settings.method == "scipy-lbfgsb":
         return minimize_with_scipy(objective, image, problem, settings, observe, interrupted)
     return minimize_on_device(objective, image, problem, settings, observe, interrupted)
+
+
+def needed_bytes(objective: LossFunction, image: Any, problem: Any, settings: Settings) -> int:
+    """The memory that `minimize` holds at most, its arguments included.
+
+    Compiles the program that `minimize` will run; nothing is evaluated, so of arrays shapes are enough. On the
+    device: `jax.stages.Compiled.memory_analysis`; for SciPy also what the host holds.
+    """
+    if settings.method == "scipy-lbfgsb":
+        return memory.of_program(evaluate.lower(objective, image, problem).compile()) + workspace_bytes(image, settings)
+    return memory.of_program(compile_on_device(objective, image, problem, settings))
+
+
+def expected_evaluations(settings: Settings) -> int:
+    """How many evaluations of loss and gradient a run takes that spends all its iterations, the start's included."""
+    return 1 + round(settings.iterations * EVALUATIONS_PER_ITERATION[settings.method])

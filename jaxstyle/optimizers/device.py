@@ -110,6 +110,7 @@ class DeviceMethod:
         return LBFGS(objective.value_and_grad, value_and_grad=True, has_aux=True, history_size=self.history_size)
 
 
+@functools.partial(jax.jit, static_argnames=("objective", "method"))
 def start_state(objective: LossFunction, method: DeviceMethod, image: Array) -> LoopState:
     """The loop's state before the first evaluation."""
     infinite = jnp.asarray(jnp.inf, image.dtype)
@@ -201,6 +202,15 @@ def _evaluate_once(
     )
 
 
+def compile_on_device(
+    objective: LossFunction, image: Any, problem: Any, settings: Settings, *, chunked: bool | None = None
+) -> jax.stages.Compiled:
+    """Compiles what `minimize_on_device` will run, which then finds it compiled; of arrays, shapes are enough."""
+    method = DeviceMethod(settings.method, settings.history_size)
+    state = jax.eval_shape(functools.partial(start_state, objective, method), image)
+    return _compiled(objective, method, state, problem, _limits(settings), _chunked(chunked))
+
+
 def minimize_on_device(
     objective: LossFunction,
     image: np.ndarray,
@@ -217,17 +227,11 @@ def minimize_on_device(
     costs nothing beside an evaluation, and XLA runs these convolutions four times slower inside a loop.
     """
     began = time.perf_counter()
-    chunked = jax.default_backend() != "cpu" if chunked is None else chunked
-    method = DeviceMethod(settings.method, settings.history_size)
-    limits = Limits(
-        jnp.asarray(settings.iterations, jnp.int32),
-        jnp.asarray(settings.tolerance, jnp.float32),
-        jnp.asarray(settings.learning_rate, jnp.float32),
-    )
-    state = start_state(objective, method, jnp.asarray(image, jnp.float32))
+    chunked = _chunked(chunked)
     program = advance_chunk if chunked else advance_once
-    count = (jnp.asarray(1),) if chunked else ()
-    program.lower(objective, method, state, problem, limits, *count).compile()
+    method, limits = DeviceMethod(settings.method, settings.history_size), _limits(settings)
+    state = start_state(objective, method, jnp.asarray(image, jnp.float32))
+    _compiled(objective, method, state, problem, limits, chunked)
     compile_seconds = time.perf_counter() - began
 
     began = time.perf_counter()
@@ -260,6 +264,23 @@ def minimize_on_device(
         compile_seconds=compile_seconds,
         run_seconds=time.perf_counter() - began,
     )
+
+
+def _chunked(wanted: bool | None) -> bool:
+    return jax.default_backend() != "cpu" if wanted is None else wanted
+
+
+def _limits(settings: Settings) -> Limits:
+    numbers = (np.int32(settings.iterations), np.float32(settings.tolerance), np.float32(settings.learning_rate))
+    return Limits(*jax.device_put(numbers))
+
+
+def _compiled(
+    objective: LossFunction, method: DeviceMethod, state: Any, problem: Any, limits: Limits, chunked: bool
+) -> jax.stages.Compiled:
+    if chunked:
+        return advance_chunk.lower(objective, method, state, problem, limits, jnp.asarray(1)).compile()
+    return advance_once.lower(objective, method, state, problem, limits).compile()
 
 
 def _accepted(trace: Step, count: int, seconds: float, each: float, size: int) -> list[Iteration]:

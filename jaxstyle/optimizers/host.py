@@ -1,6 +1,7 @@
 """SciPy's L-BFGS-B on the host, the optimizer of Gatys' texture code, with its bounds on the pixels as an option."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,6 +17,11 @@ from jaxstyle.optimizers.base import WINDOW, Iteration, Observer, Result, Settin
 
 class _Stop(Exception):
     """Leaves SciPy's loop."""
+
+
+def workspace_bytes(image: Any, settings: Settings) -> int:
+    """What SciPy's L-BFGS-B and its caller hold on the host, in float64: the pairs, and about a dozen pictures more."""
+    return 8 * math.prod(image.shape) * (2 * settings.history_size + 16)
 
 
 def minimize_with_scipy(

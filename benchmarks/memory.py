@@ -1,0 +1,88 @@
+"""What `jaxstyle check` estimates before a run against what the run then takes: memory and seconds per evaluation.
+
+python benchmarks/memory.py --sizes 256 512 1024
+
+Every figure is a process of its own: one estimates as `jaxstyle check` does, another runs a few iterations and its
+record says what they took. The pictures are the quick start's, of which the content is three by two.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import common
+
+from jaxstyle import compilation_cache, runs
+from jaxstyle.config import load_experiment
+from jaxstyle.estimates import estimate_memory, outlines, time_evaluation
+from jaxstyle.preparation import prepare
+
+COMMAND = str(Path(sys.executable).with_name("jaxstyle"))
+EXPERIMENT = common.ROOT / "experiments/quickstart.toml"
+
+
+def estimate(settings: list[str]) -> None:
+    """Prints an estimate, in a process of its own."""
+    compilation_cache.switch_on()
+    experiment = load_experiment(EXPERIMENT, settings)
+    inputs = runs.read_inputs(experiment)
+    planned = outlines(experiment, *inputs)[-1]
+    peak = estimate_memory(planned)
+    seconds = time_evaluation(prepare(experiment, *inputs)[-1])
+    print(json.dumps({"peak": peak, "seconds": seconds, "size": planned.size}))
+
+
+def measured(settings: list[str], folder: Path, cache: Path) -> dict[str, float]:
+    """What the record of a run says: its peak memory, and the mean of its evaluations' seconds but for the first."""
+    changes = [f"--set={setting}" for setting in settings]
+    environment = {**os.environ, compilation_cache.ENVIRONMENT: str(cache)}
+    arguments = [COMMAND, "run", str(EXPERIMENT), "--out", str(folder), "--ignore-memory", *changes]
+    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, env=environment)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    first, last = lines[0], lines[-1]
+    seconds = (last["seconds"] - first["seconds"]) / (last["evaluations"] - first["evaluations"])
+    return {"peak": manifest["peak_memory_bytes"], "seconds": seconds}
+
+
+def estimated(settings: list[str], cache: Path) -> dict[str, float]:
+    environment = {**os.environ, compilation_cache.ENVIRONMENT: str(cache)}
+    arguments = [sys.executable, __file__, "--estimate", *(f"--set={setting}" for setting in settings)]
+    return json.loads(subprocess.run(arguments, check=True, capture_output=True, text=True, env=environment).stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024], help="long sides in pixels")
+    parser.add_argument("--iterations", type=int, default=5)
+    parser.add_argument("--set", action="append", default=[], dest="settings", help="another key of the experiment")
+    parser.add_argument("--estimate", action="store_true", help="only estimate, and print JSON")
+    options = parser.parse_args()
+    if options.estimate:
+        estimate(options.settings)
+        return
+    print(common.machine())
+    print(f"{options.iterations} iterations {' '.join(options.settings)}\n")
+    print("| size | GB estimated | measured | ratio | s/evaluation estimated | measured | ratio |")
+    print("|---|---|---|---|---|---|---|")
+    for size in options.sizes:
+        settings = [f"image.size={size}", f"optimizer.iterations={options.iterations}", *options.settings]
+        with tempfile.TemporaryDirectory() as scratch:
+            cache = Path(scratch) / "cache"
+            before = estimated(settings, cache)
+            after = measured(settings, Path(scratch) / "run", cache)
+        memory, seconds = before["peak"] / after["peak"], before["seconds"] / after["seconds"]
+        height, width = before["size"]
+        print(
+            f"| {width}×{height} | {before['peak'] / 1e9:.2f} | {after['peak'] / 1e9:.2f} | {memory:.2f} "
+            f"| {before['seconds']:.2f} | {after['seconds']:.2f} | {seconds:.2f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""What the commands say of a run before it starts, and when they refuse it."""
+
+from collections.abc import Sequence
+
+from jaxstyle import compilation_cache, runs
+from jaxstyle.cli.show import duration, tell
+from jaxstyle.estimates import (
+    Outline,
+    Program,
+    estimate_memory,
+    gigabytes,
+    programs,
+    refuse_too_large,
+    time_evaluation,
+)
+from jaxstyle.preparation import prepare
+from jaxstyle.sweep import Member
+from jaxstyle.weights import Weights
+
+REMEDY = "To run it all the same: --ignore-memory"
+
+
+def keep_programs() -> None:
+    """Switches the compilation cache on; where it cannot be, a note says so and every program is compiled."""
+    if note := compilation_cache.switch_on():
+        tell(f"note: {note}")
+
+
+def load_weights(name: str) -> Weights:
+    """Loads a set of weights and says what takes long about it."""
+    return runs.load_weights(name, progress=tell)
+
+
+def ensure_it_fits(planned: Outline, *, source: str) -> int:
+    """Compiles a run's programs; returns the memory that it will need.
+
+    Raises:
+      JaxstyleError: more than can be had.
+    """
+    peak_bytes = estimate_memory(planned)
+    refuse_too_large(planned, peak_bytes, source=source, remedy=REMEDY)
+    return peak_bytes
+
+
+def ensure_all_fit(members: Sequence[Member], *, source: str) -> None:
+    """As `ensure_it_fits`, for every program of a sweep; a member that cannot be had fails by itself, and says why.
+
+    Raises:
+      JaxstyleError: a member needs more than can be had.
+    """
+    for program in programs(members, load_weights, leave_out=True):
+        ensure_it_fits(program.outline, source=_first_of(program, source, members))
+
+
+def tell_estimates(members: Sequence[Member], *, source: str) -> None:
+    """Says how much memory and how much time the members will take; compiles their programs and times each.
+
+    Raises:
+      JaxstyleError: a member needs more than can be had.
+    """
+    planned = programs(members, load_weights)
+    peaks, seconds = [], []
+    for program in planned:
+        peaks.append(ensure_it_fits(program.outline, source=_first_of(program, source, members)))
+        height, width = program.outline.size
+        tell(f"  timing a few evaluations at {width}×{height}")
+        each = _time(program)
+        seconds.append(each * program.evaluations)
+        work = f"{each:.2g} s an evaluation, {_extent(program)}"
+        tell(f"  about {gigabytes(peaks[-1])}, about {duration(seconds[-1])} ({work})")
+    if len(members) > 1 or len(planned) > 1:
+        together = f"{len(members)} members, " if len(members) > 1 else ""
+        compiled = "1 compiled program" if len(planned) == 1 else f"{len(planned)} compiled programs"
+        tell(f"  {together}{compiled}: about {gigabytes(max(peaks))}, about {duration(sum(seconds))}")
+
+
+def _time(program: Program) -> float:
+    experiment = program.members[0].experiment
+    scales = prepare(experiment, *runs.read_inputs(experiment, say=tell))
+    return time_evaluation(next(each for each in scales if each.start.shape[:2] == program.outline.size))
+
+
+def _extent(program: Program) -> str:
+    """Returns `511 evaluations`, or `2044 evaluations of 4 members`."""
+    evaluations = f"{program.evaluations} evaluations"
+    return evaluations if len(program.members) == 1 else f"{evaluations} of {len(program.members)} members"
+
+
+def _first_of(program: Program, source: str, members: Sequence[Member]) -> str:
+    first = program.members[0]
+    return f"{source}: member {first.index} ({first.label})" if len(members) > 1 else source

@@ -1,0 +1,219 @@
+"""What a run will take, before it starts: memory by its compiled programs, time by a few real evaluations."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxstyle import memory
+from jaxstyle.config import Experiment
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.objective import Objective, Problem, measure
+from jaxstyle.optimizers import Settings, expected_evaluations, needed_bytes
+from jaxstyle.preparation import (
+    Pictures,
+    Prepared,
+    build_objective,
+    coefficients,
+    plan,
+    read_pictures,
+    result_shape,
+    settings_of,
+    style_shapes,
+)
+from jaxstyle.sweep import Member
+from jaxstyle.synthesis import optimize
+from jaxstyle.weights import Weights
+
+LEFT_BEHIND = 220_000_000
+"""What compiling and running keep of this process's memory besides a program's arrays: 130 MB was seen on the CPU
+where programs were read from the cache, 460 MB where all were compiled."""
+TRIALS = 4
+"""Iterations that are timed at most; the first evaluation, which touches all its memory anew, does not count."""
+PATIENCE = 4.0
+"""No evaluation is begun after so many seconds, once there are two."""
+ROUND_SIZE = 16
+"""The size that would fit is a multiple of this."""
+MARGIN = 0.9
+"""Of the memory that can be had, what a suggested size may use: per pixel, smaller pictures need a little more."""
+
+Size = tuple[int, int]
+
+
+class Outline(NamedTuple):
+    """What an experiment will compute at one scale, without a number of it: enough to compile its programs.
+
+    Attributes:
+      objective: what is static about the loss.
+      problem: what is traced about it, by shapes.
+      size: (height, width) of the result.
+      style_sizes: those of the style pictures as they are measured.
+      settings: the optimizer and its options.
+      in_use: bytes that the process, or the accelerator's allocator, held already.
+    """
+
+    objective: Objective
+    problem: Problem
+    size: Size
+    style_sizes: tuple[Size, ...]
+    settings: Settings
+    in_use: int
+
+    @property
+    def program(self) -> tuple[Objective, Size, str, int]:
+        """What decides the optimizer's compiled program: equal for experiments that share one."""
+        return self.objective, self.size, self.settings.method, self.settings.history_size
+
+
+class Program(NamedTuple):
+    """A program that will be compiled, and the members of a sweep that share it.
+
+    Attributes:
+      outline: what it computes; of the largest style picture, where the members' differ in size.
+      members: in the sweep's order.
+      evaluations: of loss and gradient, expected of all members together.
+    """
+
+    outline: Outline
+    members: tuple[Member, ...]
+    evaluations: int
+
+
+def outlines(experiment: Experiment, pictures: Pictures, weights: Weights) -> list[Outline]:
+    """Says what an experiment will compute at each scale; nothing is measured or compiled.
+
+    Raises:
+      JaxstyleError: a picture is too small for the deepest layer.
+    """
+    in_use = memory.in_use()
+    scales = plan(experiment, pictures)
+    objective, parameters = build_objective(experiment, weights)
+    weighed = coefficients(experiment, objective)
+    found = []
+    for scale in scales:
+        size = result_shape(pictures, scale.size)
+        targets = jax.eval_shape(functools.partial(measure, objective), _picture(size), parameters)
+        problem = Problem(parameters, targets, weighed)
+        found.append(
+            Outline(
+                objective=objective,
+                problem=jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), problem),
+                size=size,
+                style_sizes=style_shapes(experiment, pictures, scale.size),
+                settings=settings_of(experiment, scale),
+                in_use=in_use,
+            )
+        )
+    return found
+
+
+def programs(
+    members: Sequence[Member], load_weights: Callable[[str], Weights], *, leave_out: bool = False
+) -> list[Program]:
+    """The optimizer's programs that the members need, in the order of their first members.
+
+    Args:
+      members: of a sweep, or one experiment.
+      load_weights: called once for every set of weights.
+      leave_out: whether a member whose pictures or weights cannot be had is left out, to fail by itself later.
+
+    Raises:
+      JaxstyleError: there is such a member, and it is not left out.
+    """
+    load = functools.cache(load_weights)
+    found: dict[Any, Program] = {}
+    for member in members:
+        try:
+            planned = outlines(
+                member.experiment, read_pictures(member.experiment), load(member.experiment.network.weights)
+            )
+        except JaxstyleError:
+            if leave_out:
+                continue
+            raise
+        for outline in planned:
+            before = found.get(outline.program, Program(outline, (), 0))
+            found[outline.program] = Program(
+                outline=max(before.outline, outline, key=_largest_style),
+                members=(*before.members, member),
+                evaluations=before.evaluations + expected_evaluations(outline.settings),
+            )
+    return list(found.values())
+
+
+def _largest_style(planned: Outline) -> int:
+    return max(map(math.prod, planned.style_sizes), default=0)
+
+
+def estimate_memory(planned: Outline) -> int:
+    """The most memory that the process, or the accelerator's allocator, will hold, in bytes.
+
+    Compiles the programs that the run will use, which then finds them compiled: what they hold is exact, what the
+    process has and keeps besides is not. Pictures are measured one after another, before and after optimizing.
+    """
+    measured = [
+        memory.of_program(measure.lower(planned.objective, _picture(size), planned.problem.parameters).compile())
+        for size in sorted({planned.size, *planned.style_sizes})
+    ]
+    optimized = needed_bytes(planned.objective, _picture(planned.size), planned.problem, planned.settings)
+    return planned.in_use + _left_behind() + max(optimized, *measured)
+
+
+def _left_behind() -> int:
+    return LEFT_BEHIND if jax.default_backend() == "cpu" else 0
+
+
+def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: str) -> None:
+    """Refuses what does not fit into the memory that can be had; does nothing where the system does not say.
+
+    Args:
+      planned: what is to be run.
+      peak_bytes: its estimated memory.
+      source: what to call it in the message.
+      remedy: how to run it all the same.
+
+    Raises:
+      JaxstyleError: it does not fit; the message says which size would.
+    """
+    available = memory.available()
+    if available is None or peak_bytes <= (most := memory.in_use() + available):
+        return
+    size, fixed = max(planned.size), planned.in_use + _left_behind()
+    fits = _largest(size, MARGIN * (most - fixed) / (peak_bytes - fixed))
+    largest = f"the largest size that fits is about {fits}" if fits else "no size fits"
+    raise JaxstyleError(
+        f"{source}: image.size: {size} needs about {gigabytes(peak_bytes)} of memory, and only "
+        f"{gigabytes(most)} can be had; {largest}. {remedy}"
+    )
+
+
+def _largest(size: int, share: float) -> int:
+    """The size whose pixels are this share of `size`'s, rounded down; 0 where that is no picture."""
+    return int(size * math.sqrt(max(share, 0.0))) // ROUND_SIZE * ROUND_SIZE
+
+
+def time_evaluation(prepared: Prepared) -> float:
+    """Seconds of one evaluation of loss and gradient, from a few iterations of the real optimization."""
+    stamps: list[float] = []
+    trial = optimize(
+        [dataclasses.replace(prepared, settings=dataclasses.replace(prepared.settings, iterations=TRIALS))],
+        observe=lambda iterations, best: stamps.extend(iteration.seconds for iteration in iterations),
+        interrupted=lambda: len(stamps) > 1 and stamps[-1] > PATIENCE,
+    )
+    if len(trial.history) < 2:
+        return trial.run_seconds / trial.evaluations
+    first, last = trial.history[0], trial.history[-1]
+    return (last.seconds - first.seconds) / (last.evaluations - first.evaluations)
+
+
+def gigabytes(count: int) -> str:
+    """Returns `1.4 GB`."""
+    return f"{count / 1e9:.1f} GB"
+
+
+def _picture(size: Size) -> Any:
+    return jax.ShapeDtypeStruct((*size, 3), jnp.float32)

@@ -1,0 +1,223 @@
+"""What is said of a run before it starts."""
+
+import logging
+import re
+from pathlib import Path
+
+import jax
+import pytest
+from small_runs import make, smooth, write_pictures
+
+from jaxstyle import estimates, memory, synthesis
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.estimates import Outline, estimate_memory, outlines, programs, refuse_too_large, time_evaluation
+from jaxstyle.images import write_picture
+from jaxstyle.optimizers import Iteration, Result, Status, needed_bytes
+from jaxstyle.preparation import Prepared, prepare, read_pictures
+from jaxstyle.sweep import Member, expand
+from jaxstyle.synthesis import optimize
+from jaxstyle.weights import Weights
+
+
+@pytest.fixture(autouse=True)
+def steady(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process's memory goes up and down with other tests; here it uses nothing."""
+    monkeypatch.setattr(memory, "in_use", lambda: 0)
+
+
+def planned(folder: Path, weights: Weights, *overrides: str) -> Outline:
+    experiment = make(folder, *overrides)
+    return outlines(experiment, read_pictures(experiment), weights)[-1]
+
+
+def programs_bytes(plan: Outline) -> int:
+    return estimate_memory(plan) - estimates.LEFT_BEHIND
+
+
+def held(plan: Outline) -> int:
+    return needed_bytes(plan.objective, estimates._picture(plan.size), plan.problem, plan.settings)
+
+
+def test_an_outline_holds_no_numbers(tmp_path: Path, tiny: Weights):
+    plan = planned(tmp_path, tiny)
+    assert plan.size == (24, 32)
+    assert plan.style_sizes == ((24, 32),)
+    assert {type(leaf) for leaf in jax.tree.leaves(plan.problem)} == {jax.ShapeDtypeStruct}
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])
+def test_what_is_compiled_to_estimate_is_what_runs(
+    tmp_path: Path, tiny: Weights, method: str, caplog: pytest.LogCaptureFixture
+):
+    experiment = make(tmp_path, f"optimizer.method={method}", "image.size=36")  # no other test has compiled this size
+    pictures = read_pictures(experiment)
+
+    def compiled() -> set[str]:
+        finished = [record.getMessage() for record in caplog.records if "Finished XLA compilation" in record.msg]
+        caplog.clear()
+        large = ("jit(advance_once)", "jit(evaluate)")
+        return {name for name in large if any(name in message for message in finished)}
+
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        estimate_memory(outlines(experiment, pictures, tiny)[-1])
+        assert len(compiled()) == 1
+        optimize(prepare(experiment, pictures, tiny))
+        assert compiled() == set()
+
+
+def test_memory_grows_with_the_picture_and_its_history(tmp_path: Path, tiny: Weights):
+    small, large = planned(tmp_path, tiny), planned(tmp_path, tiny, "image.size=64")
+    parameters = sum(leaf.size * 4 for leaf in jax.tree.leaves(small.problem.parameters))
+    # Four times the pixels: the pairs grow as much, what the layers' kernels and Gram matrices take does not grow.
+    assert 3 < (held(large) - parameters) / (held(small) - parameters) < 4
+    short = planned(tmp_path, tiny, "optimizer.history_size=5")
+    pictures = 2 * (small.settings.history_size - 5)
+    assert held(small) - held(short) == pytest.approx(pictures * 24 * 32 * 3 * 4, rel=0.05)
+    assert programs_bytes(small) == held(small)
+
+
+def test_a_style_picture_measured_at_its_own_size_counts(tmp_path: Path, tiny: Weights):
+    write_pictures(tmp_path)
+    write_picture(tmp_path / "large.png", smooth(200, 300, seed=3))
+    large = f"image.style={tmp_path}/large.png"
+    shrunk, own = planned(tmp_path, tiny, large), planned(tmp_path, tiny, large, "image.style_size=own")
+    assert own.style_sizes == ((200, 300),)
+    assert held(own) == held(shrunk)
+    assert programs_bytes(own) > 200 * 300 * 64 * 4 > programs_bytes(shrunk)  # the features of conv1_1 alone
+
+
+def test_scipys_pairs_are_on_the_host_in_float64(tmp_path: Path, tiny: Weights):
+    plan = planned(tmp_path, tiny, "optimizer.method=scipy-lbfgsb")
+    short = planned(tmp_path, tiny, "optimizer.method=scipy-lbfgsb", "optimizer.history_size=5")
+    assert held(plan) - held(short) == 2 * (plan.settings.history_size - 5) * 24 * 32 * 3 * 8
+
+
+def test_what_does_not_fit_is_refused_with_a_size_that_does(
+    tmp_path: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatch
+):
+    plan = planned(tmp_path, tiny, "image.size=128")
+    need = estimate_memory(plan)
+    monkeypatch.setattr(memory, "available", lambda: need)
+    refuse_too_large(plan, need, source="a.toml", remedy="")
+    monkeypatch.setattr(memory, "available", lambda: None)
+    refuse_too_large(plan, need, source="a.toml", remedy="")
+    room = estimates.LEFT_BEHIND + programs_bytes(plan) // 2
+    monkeypatch.setattr(memory, "available", lambda: room)
+    with pytest.raises(JaxstyleError) as refused:
+        refuse_too_large(plan, need, source="a.toml", remedy="Or else.")
+    answer = re.fullmatch(
+        r"a\.toml: image\.size: 128 needs about 0\.\d GB of memory, and only 0\.\d GB can be had; "
+        r"the largest size that fits is about (\d+)\. Or else\.",
+        str(refused.value),
+    )
+    assert answer
+    size = int(answer[1])
+    assert 64 <= size < 128
+    assert estimate_memory(planned(tmp_path, tiny, f"image.size={size}")) <= room
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    with pytest.raises(JaxstyleError, match="no size fits"):
+        refuse_too_large(plan, need, source="a.toml", remedy="")
+
+
+# sweeps
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, which a sweep's pictures are relative to here."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def sweep(folder: Path, axis: str, *overrides: str) -> list[Member]:
+    return expand(make(folder, f"sweep.{axis}", *overrides))
+
+
+@pytest.mark.parametrize(
+    ("axis", "shared"),
+    [
+        ("start.seed=[1, 2, 3]", [3]),
+        ("loss.content_weight=[0.0, 1e-3]", [2]),
+        ("optimizer.iterations=[1, 9]", [2]),
+        ("image.size=[32, 48]", [1, 1]),
+        ("network.pooling=['average', 'max']", [1, 1]),
+        ("optimizer.method=['lbfgs', 'adam', 'lbfgs']", [2, 1]),
+        ("image.style=['style.png', 'content.png', 'none.png']", [2]),
+    ],
+)
+def test_members_share_programs(folder: Path, tiny: Weights, axis: str, shared: list[int]):
+    loaded = []
+
+    def load(name: str) -> Weights:
+        loaded.append(name)
+        return tiny
+
+    found = programs(sweep(folder, axis), load, leave_out=True)
+    assert [len(program.members) for program in found] == shared
+    assert loaded == ["vgg19-normalized"]
+
+
+def test_a_member_that_cannot_be_had_is_named_unless_it_is_left_out(folder: Path, tiny: Weights):
+    members = sweep(folder, 'image.style=["style.png", "styel.png"]')
+    with pytest.raises(JaxstyleError, match=r"styel\.png: .*did you mean 'style\.png'"):
+        programs(members, lambda name: tiny)
+
+
+def test_the_evaluations_of_all_members_are_counted(folder: Path, tiny: Weights):
+    (program,) = programs(sweep(folder, "optimizer.iterations=[100, 300]"), lambda name: tiny)
+    assert program.evaluations == (1 + 102) + (1 + 306)  # the start's, and one in fifty that a line search repeats
+    (program,) = programs(expand(make(folder, "optimizer.method=adam", "optimizer.iterations=50")), lambda name: tiny)
+    assert program.evaluations == 51
+
+
+def test_the_largest_style_picture_of_a_program_counts(folder: Path, tiny: Weights):
+    write_pictures(folder)
+    write_picture(folder / "large.png", smooth(200, 300, seed=3))
+    axis = 'image.style=["style.png", "large.png", "content.png"]'
+    (program,) = programs(sweep(folder, axis, "image.style_size=own"), lambda name: tiny)
+    assert program.outline.style_sizes == ((200, 300),)
+
+
+def test_every_scale_is_a_program_of_its_own(folder: Path, tiny: Weights):
+    members = sweep(folder, "start.seed=[0, 1]", "image.size=48", "image.scales=[32, 48]", "optimizer.iterations=11")
+    found = programs(members, lambda name: tiny)
+    assert [max(program.outline.size) for program in found] == [32, 48]
+    assert [program.evaluations for program in found] == [2 * (1 + 6), 2 * (1 + 5)]
+    assert [len(program.members) for program in found] == [2, 2]
+
+
+# time
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, tiny: Weights) -> Prepared:
+    experiment = make(tmp_path, "optimizer.iterations=100000")
+    return prepare(experiment, read_pictures(experiment), tiny)[-1]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "seconds"), [([(1, 5.0), (2, 6.0), (4, 8.0)], 1.0), ([(1, 5.0)], 5.0)], ids=["several", "one"]
+)
+def test_the_first_evaluation_does_not_count(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch, stamps: list[tuple[int, float]], seconds: float
+):
+    """The stamps are each iteration's evaluations so far and its seconds."""
+    history = tuple(Iteration(index, count, 1.0, {}, 1.0, 1.0, at, 64) for index, (count, at) in enumerate(stamps))
+    count, spent = stamps[-1]
+    result = Result(prepared.start, 1.0, Status.BUDGET_SPENT, history, count, 0.0, spent)
+    monkeypatch.setattr(estimates, "optimize", lambda *_, **__: result)
+    assert time_evaluation(prepared) == seconds
+
+
+def test_timing_takes_a_few_evaluations(prepared: Prepared, monkeypatch: pytest.MonkeyPatch):
+    results = []
+
+    def watched(*arguments, **options):
+        results.append(synthesis.optimize(*arguments, **options))
+        return results[-1]
+
+    monkeypatch.setattr(estimates, "optimize", watched)
+    assert 0 < time_evaluation(prepared) < 5  # seconds; a hundredth of one is seen
+    monkeypatch.setattr(estimates, "PATIENCE", 0.0)
+    time_evaluation(prepared)
+    assert [len(result.history) for result in results] == [1 + estimates.TRIALS, 2]
