@@ -66,7 +66,7 @@ def main() -> None:
         height, width = options.size * 2 // 3 // scale, options.size // scale
         features, cotangent = random(1, height, width, INPUTS[layer]), random(1, height, width, FILTERS[layer])
         plain = random(KERNEL_SIZE, KERNEL_SIZE, INPUTS[layer], FILTERS[layer])
-        transformed = jnp.asarray(transform_kernel(np.asarray(plain)))
+        transformed = transform_kernel(plain)
         calls: dict[str, tuple[Callable[..., Any], tuple[jax.Array, ...]]] = {
             "limit": (product, (matrix,)),
             "direct forward": (direct, (features, plain)),

@@ -48,12 +48,14 @@ class TorchObjective:
 
     def image(self, picture: np.ndarray) -> torch.Tensor:
         """[height, width, 3] as a leaf tensor [1, 3, height, width]."""
-        return self._tensor(picture.transpose(2, 0, 1)[None]).requires_grad_(True)
+        channels_first = np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)
+        return torch.from_numpy(channels_first).to(self.device).requires_grad_(True)
 
     def loss(self, image: torch.Tensor) -> torch.Tensor:
         """The total loss of a picture [1, 3, height, width]."""
         pixels = image.flip(1) if self.facts.order == "bgr" else image
         hidden, block = (pixels * self.facts.scale - self.mean) / self.std, 0
+        hidden = hidden.contiguous(memory_format=self.memory_format)
         total = torch.zeros((), device=self.device)
         for layer in self.layers:
             if downsampling(layer) > block:

@@ -91,7 +91,7 @@ def outlines(experiment: Experiment, pictures: Pictures, weights: Weights) -> li
     """
     in_use = memory.in_use()
     scales = plan(experiment, pictures)
-    objective, parameters = build_objective(experiment, weights)
+    objective, parameters = _shapes(experiment, weights)
     weighed = coefficients(experiment, objective)
     found = []
     for scale in scales:
@@ -109,6 +109,19 @@ def outlines(experiment: Experiment, pictures: Pictures, weights: Weights) -> li
             )
         )
     return found
+
+
+def _shapes(experiment: Experiment, weights: Weights) -> tuple[Objective, Any]:
+    """The objective, and the shapes of its parameters: no kernel is transformed or copied."""
+    built: list[Objective] = []
+
+    def build() -> Any:
+        objective, parameters = build_objective(experiment, weights)
+        built.append(objective)
+        return parameters
+
+    parameters = jax.eval_shape(build)
+    return built[0], parameters
 
 
 def programs(

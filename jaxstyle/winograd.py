@@ -38,7 +38,7 @@ _KERNEL = np.array(  # G
         [1 / 24, -1 / 12, 1 / 6],
         [0, 0, 1],
     ],
-    np.float64,
+    np.float32,
 )
 _OUTPUT = np.array(  # Aᵀ
     [
@@ -65,7 +65,7 @@ class WinogradConv(nnx.Module):
 
     def __init__(self, kernel: Float[np.ndarray, "3 3 inputs filters"], bias: Float[np.ndarray, " filters"]):
         """Transforms the kernel."""
-        self.kernel = nnx.Param(jnp.asarray(transform_kernel(kernel)))
+        self.kernel = nnx.Param(transform_kernel(jnp.asarray(kernel, jnp.float32)))
         self.bias = nnx.Param(jnp.asarray(bias, jnp.float32))
 
     def __call__(
@@ -75,10 +75,10 @@ class WinogradConv(nnx.Module):
         return convolve(features, self.kernel[...]) + self.bias[...].reshape(1, 1, 1, -1)
 
 
-def transform_kernel(kernel: Float[np.ndarray, "3 3 inputs filters"]) -> Float[np.ndarray, "36 inputs filters"]:
-    """G g Gᵀ of each input and filter, computed in float64."""
-    flat = np.asarray(kernel, np.float64).reshape(9, -1)
-    return (np.kron(_KERNEL, _KERNEL) @ flat).astype(np.float32).reshape(TILE * TILE, *kernel.shape[2:])
+def transform_kernel(kernel: Float[Array, "3 3 inputs filters"]) -> Float[Array, "36 inputs filters"]:
+    """G g Gᵀ of each input and filter."""
+    flat = jnp.matmul(np.kron(_KERNEL, _KERNEL), kernel.reshape(9, -1), precision=_HIGHEST)
+    return flat.reshape(TILE * TILE, *kernel.shape[2:])
 
 
 def convolve(

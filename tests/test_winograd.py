@@ -32,14 +32,14 @@ def test_it_is_the_sum(height, width):
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_its_gradients_are_the_sums(height, width):
     features, kernel, cotangent = random(1, height, width, 3), random(3, 3, 3, 4, seed=1), random(1, height, width, 4)
-    _, pull = jax.vjp(convolve, jnp.asarray(features), jnp.asarray(transform_kernel(kernel)))
+    _, pull = jax.vjp(convolve, jnp.asarray(features), transform_kernel(jnp.asarray(kernel)))
     by_features, by_kernel = pull(jnp.asarray(cotangent))
     expected = direct(cotangent, kernel[::-1, ::-1].transpose(0, 1, 3, 2))  # correlation's adjoint is convolution
     np.testing.assert_allclose(by_features, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
     # Linear in the kernel: the inner product with any change of it is the change of the output.
     change = random(3, 3, 3, 4, seed=3)
     moved = np.vdot(direct(features, change), cotangent)
-    np.testing.assert_allclose(np.vdot(transform_kernel(change), by_kernel), moved, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(np.vdot(transform_kernel(jnp.asarray(change)), by_kernel), moved, rtol=1e-3, atol=1e-3)
 
 
 def test_adding_tiles_is_the_adjoint_of_cutting_them():
@@ -51,7 +51,7 @@ def test_adding_tiles_is_the_adjoint_of_cutting_them():
 
 
 def test_lanes_are_computed_alone():
-    lanes, kernel = random(3, 1, 9, 6, 4), jnp.asarray(transform_kernel(random(3, 3, 4, 5, seed=1)))
+    lanes, kernel = random(3, 1, 9, 6, 4), transform_kernel(jnp.asarray(random(3, 3, 4, 5, seed=1)))
     together = jax.vmap(lambda lane: convolve(lane, kernel))(jnp.asarray(lanes))
     alone = jnp.stack([convolve(jnp.asarray(lane), kernel) for lane in lanes])
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5 * np.abs(np.asarray(alone)).max())
