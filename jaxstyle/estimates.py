@@ -25,6 +25,7 @@ from jaxstyle.preparation import (
     settings_of,
     style_shapes,
 )
+from jaxstyle.scales import Scale
 from jaxstyle.sweep import Member
 from jaxstyle.synthesis import optimize
 from jaxstyle.weights import Weights
@@ -48,6 +49,7 @@ class Outline(NamedTuple):
     """What an experiment will compute at one scale, without a number of it: enough to compile its programs.
 
     Attributes:
+      scale: the long side and the steps.
       objective: what is static about the loss.
       problem: what is traced about it, by shapes.
       size: (height, width) of the result.
@@ -56,6 +58,7 @@ class Outline(NamedTuple):
       in_use: bytes that the process, or the accelerator's allocator, held already.
     """
 
+    scale: Scale
     objective: Objective
     problem: Problem
     size: Size
@@ -100,6 +103,7 @@ def outlines(experiment: Experiment, pictures: Pictures, weights: Weights) -> li
         problem = Problem(parameters, targets, weighed)
         found.append(
             Outline(
+                scale=scale,
                 objective=objective,
                 problem=jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), problem),
                 size=size,

@@ -112,10 +112,18 @@ def plan(experiment: Experiment, pictures: Pictures) -> tuple[Scale, ...]:
     return share(iterations, image.scales)
 
 
-def prepare(experiment: Experiment, pictures: Pictures, weights: Weights) -> tuple[Prepared, ...]:
+def prepare(
+    experiment: Experiment, pictures: Pictures, weights: Weights, *, scales: Sequence[Scale] | None = None
+) -> tuple[Prepared, ...]:
     """Computes targets, coefficients and start of every scale, the result's own last.
 
     The pictures of each scale are resized from the originals; the network is read only as deep as the experiment asks.
+
+    Args:
+      experiment: what to optimize.
+      pictures: its pictures.
+      weights: its network's parameters.
+      scales: those wanted; by default all that `plan` gives.
 
     Raises:
       JaxstyleError: a picture is too small for the deepest layer.
@@ -123,7 +131,7 @@ def prepare(experiment: Experiment, pictures: Pictures, weights: Weights) -> tup
     objective, parameters = build_objective(experiment, weights)
     return tuple(
         _prepare_scale(experiment, pictures, objective, parameters, weights.preprocessing, scale)
-        for scale in plan(experiment, pictures)
+        for scale in scales or plan(experiment, pictures)
     )
 
 

@@ -76,8 +76,8 @@ def tell_estimates(members: Sequence[Member], *, source: str) -> None:
 
 def _time(program: Program) -> float:
     experiment = program.members[0].experiment
-    scales = prepare(experiment, *runs.read_inputs(experiment, say=tell))
-    return time_evaluation(next(each for each in scales if each.start.shape[:2] == program.outline.size))
+    (prepared,) = prepare(experiment, *runs.read_inputs(experiment, say=tell), scales=[program.outline.scale])
+    return time_evaluation(prepared)
 
 
 def _extent(program: Program) -> str:

@@ -224,7 +224,7 @@ def minimize_on_device(
     """`optimizers.minimize` for L-BFGS and Adam.
 
     `chunked` says whether many evaluations are one call. By default they are on accelerators only: on the CPU a call
-    costs nothing beside an evaluation, and XLA runs these convolutions four times slower inside a loop.
+    costs nothing beside an evaluation, and XLA runs the convolutions slower inside a loop.
     """
     began = time.perf_counter()
     chunked = _chunked(chunked)
