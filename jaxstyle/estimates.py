@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxstyle import memory
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.kept import Kept
 from jaxstyle.objective import Objective, Problem, measure
 from jaxstyle.optimizers import Settings, expected_evaluations, needed_bytes
 from jaxstyle.preparation import (
@@ -19,6 +20,7 @@ from jaxstyle.preparation import (
     Prepared,
     build_objective,
     coefficients,
+    fitting,
     plan,
     read_pictures,
     result_shape,
@@ -26,6 +28,7 @@ from jaxstyle.preparation import (
     style_shapes,
 )
 from jaxstyle.scales import Scale
+from jaxstyle.sharing import Reads, share
 from jaxstyle.sweep import Member
 from jaxstyle.synthesis import optimize
 from jaxstyle.weights import Weights
@@ -67,6 +70,11 @@ class Outline(NamedTuple):
     in_use: int
 
     @property
+    def reads(self) -> Reads:
+        """What it reads, the layers of other members included."""
+        return Reads(self.objective.content_layers, self.objective.style_layers, self.objective.with_tv)
+
+    @property
     def program(self) -> tuple[Objective, Size, str, int]:
         """What decides the optimizer's compiled program: equal for experiments that share one."""
         return self.objective, self.size, self.settings.method, self.settings.history_size
@@ -86,15 +94,35 @@ class Program(NamedTuple):
     evaluations: int
 
 
-def outlines(experiment: Experiment, pictures: Pictures, weights: Weights) -> list[Outline]:
+def outlines(
+    experiment: Experiment,
+    pictures: Pictures,
+    weights: Weights,
+    *,
+    reads: Reads | None = None,
+    kept: Kept | None = None,
+) -> list[Outline]:
     """Says what an experiment will compute at each scale; nothing is measured or compiled.
+
+    Args:
+      experiment: what will be optimized.
+      pictures: its pictures.
+      weights: its network's parameters.
+      reads: as for `prepare`.
+      kept: what other experiments have outlined.
 
     Raises:
       JaxstyleError: a picture is too small for the deepest layer.
     """
+    kept = kept or Kept()
     in_use = memory.in_use()
     scales = plan(experiment, pictures)
-    objective, parameters = _shapes(experiment, weights)
+    reads = fitting(experiment, pictures, scales, reads)
+    objective, parameters = kept(
+        "outline",
+        (experiment.network, experiment.loss.convention, weights.sha256, reads),
+        lambda: _shapes(experiment, weights, reads),
+    )
     weighed = coefficients(experiment, objective)
     found = []
     for scale in scales:
@@ -115,12 +143,12 @@ def outlines(experiment: Experiment, pictures: Pictures, weights: Weights) -> li
     return found
 
 
-def _shapes(experiment: Experiment, weights: Weights) -> tuple[Objective, Any]:
+def _shapes(experiment: Experiment, weights: Weights, reads: Reads) -> tuple[Objective, Any]:
     """The objective, and the shapes of its parameters: no kernel is transformed or copied."""
     built: list[Objective] = []
 
     def build() -> Any:
-        objective, parameters = build_objective(experiment, weights)
+        objective, parameters = build_objective(experiment, weights, reads)
         built.append(objective)
         return parameters
 
@@ -128,10 +156,22 @@ def _shapes(experiment: Experiment, weights: Weights) -> tuple[Objective, Any]:
     return built[0], parameters
 
 
-def programs(
+class Planned(NamedTuple):
+    """A member of a sweep, and what it will compute.
+
+    Attributes:
+      member: which.
+      outlines: at each scale.
+    """
+
+    member: Member
+    outlines: list[Outline]
+
+
+def outline_members(
     members: Sequence[Member], load_weights: Callable[[str], Weights], *, leave_out: bool = False
-) -> list[Program]:
-    """The optimizer's programs that the members need, in the order of their first members.
+) -> list[Planned]:
+    """Says what the members of a sweep will compute, reading together what they can.
 
     Args:
       members: of a sweep, or one experiment.
@@ -141,18 +181,24 @@ def programs(
     Raises:
       JaxstyleError: there is such a member, and it is not left out.
     """
-    load = functools.cache(load_weights)
-    found: dict[Any, Program] = {}
-    for member in members:
+    load, kept = functools.cache(load_weights), Kept()
+    found = []
+    for member, reads in zip(members, share([member.experiment for member in members]), strict=True):
+        experiment = member.experiment
         try:
-            planned = outlines(
-                member.experiment, read_pictures(member.experiment), load(member.experiment.network.weights)
-            )
+            pictures, weights = read_pictures(experiment, kept=kept), load(experiment.network.weights)
+            found.append(Planned(member, outlines(experiment, pictures, weights, reads=reads, kept=kept)))
         except JaxstyleError:
-            if leave_out:
-                continue
-            raise
-        for outline in planned:
+            if not leave_out:
+                raise
+    return found
+
+
+def programs(planned: Sequence[Planned]) -> list[Program]:
+    """The optimizer's programs that the members need, in the order of their first members."""
+    found: dict[Any, Program] = {}
+    for member, of_scales in planned:
+        for outline in of_scales:
             before = found.get(outline.program, Program(outline, (), 0))
             found[outline.program] = Program(
                 outline=max(before.outline, outline, key=_largest_style),

@@ -8,10 +8,12 @@ from typing import Any, Protocol
 
 from jaxstyle.config import Experiment
 from jaxstyle.files import write_beside
+from jaxstyle.kept import Kept
 from jaxstyle.optimizers import Iteration
 from jaxstyle.record import EXPERIMENT, csv_text, describe, flatten, make_folder, write_json
 from jaxstyle.runs import Run, run
 from jaxstyle.scales import Scale
+from jaxstyle.sharing import share
 from jaxstyle.sweep import Member
 
 MEMBERS, TABLE = "members", "table.csv"
@@ -74,7 +76,8 @@ def run_members(
     make_folder(folder)
     write_json(folder / EXPERIMENT, experiment.to_json())
     outcomes: list[Outcome] = []
-    for member in members:
+    kept = Kept()
+    for member, reads in zip(members, share([member.experiment for member in members]), strict=True):
         if interrupted():
             break
         try:
@@ -82,6 +85,8 @@ def run_members(
                 finished = run(
                     member.experiment,
                     folder / MEMBERS / str(member.index),
+                    reads=reads,
+                    kept=kept,
                     say=watching.say,
                     plan=watching.plan,
                     watch=watching,

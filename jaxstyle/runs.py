@@ -12,11 +12,13 @@ from jaxstyle import memory, record
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import Picture
+from jaxstyle.kept import Kept
 from jaxstyle.measurements import measure_result
 from jaxstyle.optimizers import Iteration, Result
 from jaxstyle.preparation import Pictures, Prepared, prepare, read_pictures
 from jaxstyle.record import Record, recording
 from jaxstyle.scales import Scale
+from jaxstyle.sharing import Reads
 from jaxstyle.synthesis import optimize
 from jaxstyle.weights import Weights
 from jaxstyle.weights import load as load_weights
@@ -55,13 +57,14 @@ class Run:
     notes: tuple[str, ...]
 
 
-def read_inputs(experiment: Experiment, *, say: Say = lambda message: None) -> Inputs:
+def read_inputs(experiment: Experiment, *, say: Say = lambda message: None, kept: Kept | None = None) -> Inputs:
     """Reads the pictures and the weights that an experiment names.
 
     Raises:
       JaxstyleError: some are missing, or not what they should be.
     """
-    return Inputs(read_pictures(experiment), load_weights(experiment.network.weights, progress=say))
+    kept, name = kept or Kept(), experiment.network.weights
+    return Inputs(read_pictures(experiment, kept=kept), kept("weights", name, lambda: load_weights(name, progress=say)))
 
 
 def run(
@@ -69,6 +72,8 @@ def run(
     folder: Path,
     *,
     inputs: Inputs | None = None,
+    reads: Reads | None = None,
+    kept: Kept | None = None,
     say: Say = lambda message: None,
     plan: Callable[[Sequence[Scale]], None] = lambda scales: None,
     watch: Watch = lambda iterations: None,
@@ -82,6 +87,8 @@ def run(
       experiment: without a sweep.
       folder: the run's own folder; made, and must not hold a run yet.
       inputs: the experiment's, if they have been read already.
+      reads: what to read besides with weight 0, so that members of a sweep share a program.
+      kept: what members before have read, built and measured.
       say: told what is being done.
       plan: told the scales that the run will go through.
       watch: told of iterations as they come.
@@ -96,10 +103,10 @@ def run(
         raise JaxstyleError("an experiment with a sweep is several runs; expand it first")
     with recording(folder, experiment) as notebook:
         notebook.update(title=experiment.title, **facts)
-        pictures, weights = inputs or read_inputs(experiment, say=say)
+        pictures, weights = inputs or read_inputs(experiment, say=say, kept=kept)
         notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
         say("computing targets")
-        scales = prepare(experiment, pictures, weights)
+        scales = prepare(experiment, pictures, weights, reads=reads, kept=kept)
         planned = [prepared.scale for prepared in scales]
         notebook.update(scales=[scale._asdict() for scale in planned])
         plan(planned)

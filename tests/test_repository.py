@@ -19,10 +19,10 @@ PACKAGE = ROOT / "jaxstyle"
 
 ORDER: tuple[set[str], ...] = (
     {"compilation_cache", "errors", "memory", "units", "version"},
-    {"files", "layers"},
+    {"files", "kept", "layers"},
     {"config", "images", "weights", "winograd"},
     {"gallery", "vgg"},
-    {"statistics"},
+    {"sharing", "statistics"},
     {"losses"},
     {"objective"},
     {"optimizers"},

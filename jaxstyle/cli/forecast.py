@@ -9,6 +9,7 @@ from jaxstyle.estimates import (
     Program,
     estimate_memory,
     gigabytes,
+    outline_members,
     programs,
     refuse_too_large,
     time_evaluation,
@@ -42,14 +43,20 @@ def ensure_it_fits(planned: Outline, *, source: str) -> int:
     return peak_bytes
 
 
-def ensure_all_fit(members: Sequence[Member], *, source: str) -> None:
-    """As `ensure_it_fits`, for every program of a sweep; a member that cannot be had fails by itself, and says why.
+def ensure_all_fit(planned: Sequence[Program], members: Sequence[Member], *, source: str) -> None:
+    """As `ensure_it_fits`, for every program of a sweep.
 
     Raises:
       JaxstyleError: a member needs more than can be had.
     """
-    for program in programs(members, load_weights, leave_out=True):
+    for program in planned:
         ensure_it_fits(program.outline, source=_first_of(program, source, members))
+
+
+def extent(members: Sequence[Member], planned: Sequence[Program]) -> str:
+    """Returns `16 members, 1 compiled program`."""
+    compiled = "1 compiled program" if len(planned) == 1 else f"{len(planned)} compiled programs"
+    return f"{len(members)} members, {compiled}" if len(members) > 1 else compiled
 
 
 def tell_estimates(members: Sequence[Member], *, source: str) -> None:
@@ -58,7 +65,7 @@ def tell_estimates(members: Sequence[Member], *, source: str) -> None:
     Raises:
       JaxstyleError: a member needs more than can be had.
     """
-    planned = programs(members, load_weights)
+    planned = programs(outline_members(members, load_weights))
     peaks, seconds = [], []
     for program in planned:
         peaks.append(ensure_it_fits(program.outline, source=_first_of(program, source, members)))
@@ -69,14 +76,13 @@ def tell_estimates(members: Sequence[Member], *, source: str) -> None:
         work = f"{each:.2g} s an evaluation, {_extent(program)}"
         tell(f"  about {gigabytes(peaks[-1])}, about {duration(seconds[-1])} ({work})")
     if len(members) > 1 or len(planned) > 1:
-        together = f"{len(members)} members, " if len(members) > 1 else ""
-        compiled = "1 compiled program" if len(planned) == 1 else f"{len(planned)} compiled programs"
-        tell(f"  {together}{compiled}: about {gigabytes(max(peaks))}, about {duration(sum(seconds))}")
+        tell(f"  {extent(members, planned)}: about {gigabytes(max(peaks))}, about {duration(sum(seconds))}")
 
 
 def _time(program: Program) -> float:
-    experiment = program.members[0].experiment
-    (prepared,) = prepare(experiment, *runs.read_inputs(experiment, say=tell), scales=[program.outline.scale])
+    experiment, outline = program.members[0].experiment, program.outline
+    inputs = runs.read_inputs(experiment, say=tell)
+    (prepared,) = prepare(experiment, *inputs, scales=[outline.scale], reads=outline.reads)
     return time_evaluation(prepared)
 
 

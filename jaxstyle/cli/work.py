@@ -6,11 +6,18 @@ import time
 from pathlib import Path
 
 from jaxstyle import compilation_cache, gallery, record, weights
-from jaxstyle.cli.forecast import ensure_all_fit, ensure_it_fits, keep_programs, tell_estimates
+from jaxstyle.cli.forecast import (
+    ensure_all_fit,
+    ensure_it_fits,
+    extent,
+    keep_programs,
+    load_weights,
+    tell_estimates,
+)
 from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Watching, complain, tell
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError, did_you_mean
-from jaxstyle.estimates import outlines
+from jaxstyle.estimates import outline_members, outlines, programs
 from jaxstyle.images import output_format, read_picture, write_picture
 from jaxstyle.interrupt import interruptible
 from jaxstyle.members import TABLE, run_members
@@ -77,9 +84,10 @@ def run_experiment(
 
 
 def _run_sweep(experiment: Experiment, members: list[Member], folder: Path, *, source: str, ignore_memory: bool) -> int:
-    tell(f"{len(members)} members")
+    planned = programs(outline_members(members, load_weights, leave_out=True))
+    tell(extent(members, planned))
     if not ignore_memory:
-        ensure_all_fit(members, source=source)
+        ensure_all_fit(planned, members, source=source)
 
     def watcher(member: Member) -> Watching:
         return Watching(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
@@ -139,6 +147,8 @@ def check_experiment(experiment: Experiment, *, source: str, estimate: bool = Tr
     elif estimate:
         keep_programs()
         tell_estimates(members, source=source)
+    elif experiment.sweep is not None and not absent:
+        tell(f"  {extent(members, programs(outline_members(members, load_weights)))}")
     tell("ok")
 
 

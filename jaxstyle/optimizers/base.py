@@ -2,11 +2,13 @@
 
 import dataclasses
 import enum
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float
+
+T = TypeVar("T")
 
 WINDOW = 20
 """Iterations over which the decrease of the loss is judged."""
@@ -83,6 +85,7 @@ class Settings:
       learning_rate: Adam's, in units of the picture's [0, 1].
       tolerance: relative decrease of the loss over `WINDOW` iterations below which the run has converged.
       bounds: lowest and highest value of each colour channel, for `scipy-lbfgsb` only.
+      terms: the terms of the loss that are told of; None for all.
     """
 
     method: str
@@ -91,6 +94,11 @@ class Settings:
     learning_rate: float
     tolerance: float
     bounds: tuple[tuple[float, float], ...] | None = None
+    terms: tuple[str, ...] | None = None
+
+    def told(self, terms: Mapping[str, T]) -> dict[str, T]:
+        """Those of the loss's terms that are told of."""
+        return {name: terms[name] for name in (terms if self.terms is None else self.terms)}
 
 
 Observer = Callable[[Sequence[Iteration], Callable[[], np.ndarray]], None]

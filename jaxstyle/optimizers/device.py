@@ -249,6 +249,7 @@ def minimize_on_device(
         done = int(state.evaluations) - evaluations
         now = time.perf_counter() - began
         each = (now - seconds) / done
+        trace = trace._replace(terms=settings.told(trace.terms))
         added = _accepted(jax.tree.map(np.atleast_1d, jax.device_get(trace)), done, seconds, each, size)
         history += added
         seconds, evaluations = now, evaluations + done
