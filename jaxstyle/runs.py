@@ -15,7 +15,7 @@ from jaxstyle.images import Picture
 from jaxstyle.measurements import measure_result
 from jaxstyle.optimizers import Iteration, Result
 from jaxstyle.preparation import Pictures, Prepared, prepare, read_pictures
-from jaxstyle.record import Record, recording
+from jaxstyle.record import Recorder, recording
 from jaxstyle.scales import Scale
 from jaxstyle.synthesis import optimize
 from jaxstyle.weights import Weights
@@ -41,7 +41,6 @@ class Run:
     Attributes:
       result: what the optimization found.
       folder: the record.
-      picture: the picture in it.
       metadata: what travels in the picture.
       metrics: what was measured on it.
       notes: what was done to the pictures on the way in.
@@ -49,10 +48,14 @@ class Run:
 
     result: Result
     folder: Path
-    picture: Path
     metadata: dict[str, str]
     metrics: dict[str, Any]
     notes: tuple[str, ...]
+
+    @property
+    def picture(self) -> Path:
+        """The picture in the record."""
+        return self.folder / record.RESULT
 
 
 def read_inputs(experiment: Experiment, *, say: Say = lambda message: None) -> Inputs:
@@ -96,35 +99,59 @@ def run(
         raise JaxstyleError("an experiment with a sweep is several runs; expand it first")
     with recording(folder, experiment) as notebook:
         notebook.update(title=experiment.title, **facts)
-        pictures, weights = inputs or read_inputs(experiment, say=say)
-        notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
-        say("computing targets")
-        scales = prepare(experiment, pictures, weights)
-        planned = [prepared.scale for prepared in scales]
-        notebook.update(scales=[scale._asdict() for scale in planned])
-        plan(planned)
-        metadata = _metadata(experiment, weights, pictures)
-        result = _optimize(experiment, scales, notebook, metadata, say, watch, interrupted)
-        metadata["jaxstyle:status"] = str(result.status)
-        picture = notebook.save_picture(record.RESULT, result.image, bits=experiment.output.bits, metadata=metadata)
-        metrics = measure_result(scales[-1], result.image)
-        notebook.close(
-            str(result.status),
-            evaluations=result.evaluations,
-            iterations=result.history[-1].iteration if result.history else 0,
-            loss=result.loss,
-            compile_seconds=compiled_ahead + result.compile_seconds,
-            run_seconds=result.run_seconds,
-            peak_memory_bytes=memory.peak(),
-            metrics=metrics,
+        return carry_out(
+            experiment,
+            inputs or read_inputs(experiment, say=say),
+            notebook,
+            say=say,
+            plan=plan,
+            watch=watch,
+            interrupted=interrupted,
+            compiled_ahead=compiled_ahead,
         )
-    return Run(result, folder, picture, metadata, metrics, _notes(pictures))
+
+
+def carry_out(
+    experiment: Experiment,
+    inputs: Inputs,
+    notebook: Recorder,
+    *,
+    say: Say,
+    plan: Callable[[Sequence[Scale]], None],
+    watch: Watch,
+    interrupted: Callable[[], bool],
+    compiled_ahead: float = 0.0,
+) -> Run:
+    """Optimizes and measures, and tells a recorder; touches no file itself. The arguments are those of `run`."""
+    pictures, weights = inputs
+    notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
+    say("computing targets")
+    scales = prepare(experiment, pictures, weights)
+    planned = [prepared.scale for prepared in scales]
+    notebook.update(scales=[scale._asdict() for scale in planned])
+    plan(planned)
+    metadata = _metadata(experiment, weights, pictures)
+    result = _optimize(experiment, scales, notebook, metadata, say, watch, interrupted)
+    metadata["jaxstyle:status"] = str(result.status)
+    notebook.save_picture(record.RESULT, result.image, bits=experiment.output.bits, metadata=metadata)
+    metrics = measure_result(scales[-1], result.image)
+    notebook.close(
+        str(result.status),
+        evaluations=result.evaluations,
+        iterations=result.history[-1].iteration if result.history else 0,
+        loss=result.loss,
+        compile_seconds=compiled_ahead + result.compile_seconds,
+        run_seconds=result.run_seconds,
+        peak_memory_bytes=memory.peak(),
+        metrics=metrics,
+    )
+    return Run(result, notebook.folder, metadata, metrics, _notes(pictures))
 
 
 def _optimize(
     experiment: Experiment,
     scales: Sequence[Prepared],
-    notebook: Record,
+    notebook: Recorder,
     metadata: dict[str, str],
     say: Callable[[str], None],
     watch: Watch,
@@ -139,7 +166,8 @@ def _optimize(
         reached = iterations[-1].iteration if iterations else 0
         if every and reached // every > saved:
             saved = reached // every
-            notebook.save_picture(f"pictures/{reached:06d}.png", best(), bits=experiment.output.bits, metadata=metadata)
+            name = f"{record.PICTURES}/{reached:06d}.png"
+            notebook.save_picture(name, best(), bits=experiment.output.bits, metadata=metadata)
 
     return optimize(scales, say=say, observe=observe, interrupted=interrupted)
 
