@@ -97,6 +97,7 @@ class Record:
         self._metrics = open(self.folder / METRICS, "w", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
         for picture in (self.folder / PICTURES).glob("*.png"):
             picture.unlink()
+        self.update(status="running")
 
     def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> Path:
         """Writes a picture into the folder."""
