@@ -14,7 +14,7 @@ from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.kept import Kept
 from jaxstyle.objective import Objective, Problem, measure
-from jaxstyle.optimizers import Settings, expected_evaluations, needed_bytes
+from jaxstyle.optimizers import Iteration, Settings, expected_evaluations, needed_bytes
 from jaxstyle.preparation import (
     Pictures,
     Prepared,
@@ -30,7 +30,7 @@ from jaxstyle.preparation import (
 from jaxstyle.scales import Scale
 from jaxstyle.sharing import Reads, share
 from jaxstyle.sweep import Member
-from jaxstyle.synthesis import optimize
+from jaxstyle.synthesis import optimize, optimize_lanes
 from jaxstyle.weights import Weights
 
 LEFT_BEHIND = 220_000_000
@@ -212,17 +212,21 @@ def _largest_style(planned: Outline) -> int:
     return max(map(math.prod, planned.style_sizes), default=0)
 
 
-def estimate_memory(planned: Outline) -> int:
+def estimate_memory(planned: Outline, *, lanes: int = 1) -> int:
     """The most memory that the process, or the accelerator's allocator, will hold, in bytes.
 
     Compiles the programs that the run will use, which then finds them compiled: what they hold is exact, what the
     process has and keeps besides is not. Pictures are measured one after another, before and after optimizing.
+
+    Args:
+      planned: what will be computed.
+      lanes: how many such runs go side by side.
     """
     measured = [
         memory.of_program(measure.lower(planned.objective, _picture(size), planned.problem.parameters).compile())
         for size in sorted({planned.size, *planned.style_sizes})
     ]
-    optimized = needed_bytes(planned.objective, _picture(planned.size), planned.problem, planned.settings)
+    optimized = needed_bytes(planned.objective, _picture(planned.size), planned.problem, planned.settings, lanes=lanes)
     return planned.in_use + _left_behind() + max(optimized, *measured)
 
 
@@ -259,17 +263,30 @@ def _largest(size: int, share: float) -> int:
     return int(size * math.sqrt(max(share, 0.0))) // ROUND_SIZE * ROUND_SIZE
 
 
-def time_evaluation(prepared: Prepared) -> float:
-    """Seconds of one evaluation of loss and gradient, from a few iterations of the real optimization."""
+def time_evaluation(prepared: Prepared, *, lanes: int = 1) -> float:
+    """Seconds of one evaluation of loss and gradient, from a few iterations of the real optimization.
+
+    Args:
+      prepared: what is optimized.
+      lanes: how many of it side by side; the seconds are those of one evaluation in each lane.
+    """
     stamps: list[float] = []
-    trial = optimize(
-        [dataclasses.replace(prepared, settings=dataclasses.replace(prepared.settings, iterations=TRIALS))],
-        observe=lambda iterations, best: stamps.extend(iteration.seconds for iteration in iterations),
-        interrupted=lambda: len(stamps) > 1 and stamps[-1] > PATIENCE,
-    )
-    if len(trial.history) < 2:
-        return trial.run_seconds / trial.evaluations
-    first, last = trial.history[0], trial.history[-1]
+    trial = [dataclasses.replace(prepared, settings=dataclasses.replace(prepared.settings, iterations=TRIALS))]
+
+    def observe(iterations: Sequence[Iteration], best: Any) -> None:
+        stamps.extend(iteration.seconds for iteration in iterations)
+
+    def interrupted() -> bool:
+        return len(stamps) > 1 and stamps[-1] > PATIENCE
+
+    if lanes == 1:
+        result = optimize(trial, observe=observe, interrupted=interrupted)
+    else:
+        blind = [lambda iterations, best: None] * (lanes - 1)
+        result = optimize_lanes([trial] * lanes, [observe, *blind], interrupted=interrupted)[0]
+    if len(result.history) < 2:
+        return result.run_seconds / result.evaluations
+    first, last = result.history[0], result.history[-1]
     return (last.seconds - first.seconds) / (last.evaluations - first.evaluations)
 
 

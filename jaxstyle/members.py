@@ -1,53 +1,17 @@
-"""A sweep's members one after another, each with its own record; one that fails does not stop the others."""
+"""A sweep's members, each with its own record, and the table of all; one that fails does not stop the others."""
 
-import contextlib
-import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from jaxstyle.config import Experiment
+from jaxstyle.engines import Engine, Job, Local, Outcome, Watcher
 from jaxstyle.files import write_beside
-from jaxstyle.kept import Kept
-from jaxstyle.optimizers import Iteration
-from jaxstyle.record import EXPERIMENT, csv_text, describe, flatten, make_folder, write_json
-from jaxstyle.runs import Run, run
-from jaxstyle.scales import Scale
+from jaxstyle.record import EXPERIMENT, csv_text, flatten, make_folder, write_json
 from jaxstyle.sharing import share
 from jaxstyle.sweep import Member
 
 MEMBERS, TABLE = "members", "table.csv"
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How one member ended: with a run, or with the reason why it failed."""
-
-    member: Member
-    run: Run | None
-    error: str | None
-
-    @property
-    def status(self) -> str:
-        """The run's status, or `failed`."""
-        return str(self.run.result.status) if self.run else "failed"
-
-
-class Watching(Protocol):
-    """Somebody who is told what is done and shown a member's iterations."""
-
-    def say(self, message: str) -> None:
-        """Hears what is being done."""
-
-    def plan(self, scales: Sequence[Scale]) -> None:
-        """Hears the scales that the member will go through."""
-
-    def __call__(self, iterations: Sequence[Iteration]) -> None:
-        """Sees the iterations that are new."""
-
-
-Watcher = Callable[[Member], contextlib.AbstractContextManager[Watching]]
-"""Gives each member's watching, entered before the member begins and left when it has ended."""
 
 
 def run_members(
@@ -57,6 +21,7 @@ def run_members(
     *,
     watcher: Watcher,
     interrupted: Callable[[], bool] = lambda: False,
+    engine: Engine = Local(),  # noqa: B008  (it has no state)
 ) -> list[Outcome]:
     """Runs the members of a sweep into `folder/members/<n>`, and keeps `folder/table.csv` up to date.
 
@@ -65,10 +30,11 @@ def run_members(
       members: what it expands to.
       folder: the sweep's folder; made, and must not hold a sweep yet.
       watcher: whom to tell of each member.
-      interrupted: asked between evaluations; true ends the sweep after saving the current member's best picture.
+      interrupted: asked between evaluations; true ends the sweep after saving the current members' best pictures.
+      engine: where they are carried out.
 
     Returns:
-      The outcomes of the members that were begun.
+      The outcomes of the members that were begun, in the sweep's order.
 
     Raises:
       JaxstyleError: the folder already holds a sweep or a run, or cannot be made.
@@ -76,33 +42,25 @@ def run_members(
     make_folder(folder)
     write_json(folder / EXPERIMENT, experiment.to_json())
     outcomes: list[Outcome] = []
-    kept = Kept()
-    for member, reads in zip(members, share([member.experiment for member in members]), strict=True):
-        if interrupted():
-            break
-        try:
-            with watcher(member) as watching:
-                finished = run(
-                    member.experiment,
-                    folder / MEMBERS / str(member.index),
-                    reads=reads,
-                    kept=kept,
-                    say=watching.say,
-                    plan=watching.plan,
-                    watch=watching,
-                    interrupted=interrupted,
-                    member={
-                        "index": member.index,
-                        "label": member.label,
-                        "values": dict(member.values),
-                        "place": dict(member.place),
-                    },
-                )
-            outcomes.append(Outcome(member, finished, None))
-        except Exception as error:  # whatever it is belongs to this member alone
-            outcomes.append(Outcome(member, None, describe(error)))
+    reads = share([member.experiment for member in members])
+    jobs = [
+        Job(member, folder / MEMBERS / str(member.index), {"member": _facts(member)}, read_together)
+        for member, read_together in zip(members, reads, strict=True)
+    ]
+    for outcome in engine.carry_out(jobs, watcher=watcher, interrupted=interrupted):
+        outcomes = sorted([*outcomes, outcome], key=lambda outcome: outcome.member.index)
         write_table(folder / TABLE, outcomes)
     return outcomes
+
+
+def _facts(member: Member) -> dict[str, Any]:
+    """What a member's manifest says of its place in the sweep."""
+    return {
+        "index": member.index,
+        "label": member.label,
+        "values": dict(member.values),
+        "place": dict(member.place),
+    }
 
 
 def write_table(path: Path, outcomes: Sequence[Outcome]) -> None:

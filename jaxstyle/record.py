@@ -12,7 +12,7 @@ import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import jax
 import numpy as np
@@ -24,7 +24,31 @@ from jaxstyle.images import write_picture
 from jaxstyle.version import __version__
 
 EXPERIMENT, MANIFEST, METRICS, RESULT = "experiment.json", "manifest.json", "metrics.jsonl", "result.png"
+PICTURES = "pictures"
+"""The folder, in a run's, of the pictures on the way."""
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "jaxopt", "scipy", "numpy", "pillow")
+
+
+class Recorder(Protocol):
+    """Somebody who is told what a record holds: the `Record` itself, or who passes it on from another machine.
+
+    Attributes:
+      folder: the run's, on the machine that keeps the record.
+    """
+
+    folder: Path
+
+    def update(self, **facts: Any) -> None:
+        """Adds facts to the manifest."""
+
+    def add(self, iterations: Sequence[Mapping[str, Any]]) -> None:
+        """Appends a line of metrics for each iteration."""
+
+    def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> object:
+        """Writes a picture into the folder."""
+
+    def close(self, status: str, **facts: Any) -> None:
+        """Ends the record."""
 
 
 class Record:
@@ -34,15 +58,21 @@ class Record:
     except the growing metrics is written beside its name and then renamed.
     """
 
-    def __init__(self, folder: Path, experiment: Experiment):
+    def __init__(self, folder: Path, experiment: Experiment, *, elsewhere: bool = False):
         """Makes the folder.
+
+        Args:
+          folder: the run's own.
+          experiment: without a sweep.
+          elsewhere: whether another process carries the run out, which will tell of its own versions and device.
 
         Raises:
           JaxstyleError: it already holds a run that has begun, or cannot be made.
         """
         self.folder = folder
         make_folder(folder)
-        self.manifest: dict[str, Any] = {"status": "running", "started": now(), **environment()}
+        own = {} if elsewhere else environment()
+        self.manifest: dict[str, Any] = {"status": "running", "started": now(), **own}
         write_json(folder / EXPERIMENT, experiment.to_json())
         self._metrics: IO[str] = open(folder / METRICS, "w", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
         self.update()
@@ -61,6 +91,14 @@ class Record:
         except OSError as error:
             raise JaxstyleError(f"{self._metrics.name}: cannot be written: {error.strerror or error}") from None
 
+    def begin_again(self) -> None:
+        """Takes back the metrics and pictures of an attempt that was lost; the next one begins at the start."""
+        self._metrics.close()
+        self._metrics = open(self.folder / METRICS, "w", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
+        for picture in (self.folder / PICTURES).glob("*.png"):
+            picture.unlink()
+        self.update(status="running")
+
     def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> Path:
         """Writes a picture into the folder."""
         path = self.folder / name
@@ -75,9 +113,9 @@ class Record:
 
 
 @contextlib.contextmanager
-def recording(folder: Path, experiment: Experiment) -> Iterator[Record]:
+def recording(folder: Path, experiment: Experiment, *, elsewhere: bool = False) -> Iterator[Record]:
     """A record that says `failed`, and why, if the block raises; `interrupted` after a second Ctrl-C."""
-    record = Record(folder, experiment)
+    record = Record(folder, experiment, elsewhere=elsewhere)
     try:
         yield record
     except KeyboardInterrupt:

@@ -14,9 +14,9 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import Picture
 from jaxstyle.kept import Kept
 from jaxstyle.measurements import measure_result
-from jaxstyle.optimizers import Iteration, Result
+from jaxstyle.optimizers import Iteration, Observer, Result
 from jaxstyle.preparation import Pictures, Prepared, prepare, read_pictures
-from jaxstyle.record import Record, recording
+from jaxstyle.record import Recorder, recording
 from jaxstyle.scales import Scale
 from jaxstyle.sharing import Reads
 from jaxstyle.synthesis import optimize
@@ -43,7 +43,6 @@ class Run:
     Attributes:
       result: what the optimization found.
       folder: the record.
-      picture: the picture in it.
       metadata: what travels in the picture.
       metrics: what was measured on it.
       notes: what was done to the pictures on the way in.
@@ -51,10 +50,14 @@ class Run:
 
     result: Result
     folder: Path
-    picture: Path
     metadata: dict[str, str]
     metrics: dict[str, Any]
     notes: tuple[str, ...]
+
+    @property
+    def picture(self) -> Path:
+        """The picture in the record."""
+        return self.folder / record.RESULT
 
 
 def read_inputs(experiment: Experiment, *, say: Say = lambda message: None, kept: Kept | None = None) -> Inputs:
@@ -103,41 +106,102 @@ def run(
         raise JaxstyleError("an experiment with a sweep is several runs; expand it first")
     with recording(folder, experiment) as notebook:
         notebook.update(title=experiment.title, **facts)
-        pictures, weights = inputs or read_inputs(experiment, say=say, kept=kept)
-        notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
-        say("computing targets")
-        scales = prepare(experiment, pictures, weights, reads=reads, kept=kept)
-        planned = [prepared.scale for prepared in scales]
-        notebook.update(scales=[scale._asdict() for scale in planned])
-        plan(planned)
-        metadata = _metadata(experiment, weights, pictures)
-        result = _optimize(experiment, scales, notebook, metadata, say, watch, interrupted)
-        metadata["jaxstyle:status"] = str(result.status)
-        picture = notebook.save_picture(record.RESULT, result.image, bits=experiment.output.bits, metadata=metadata)
-        metrics = measure_result(scales[-1], result.image)
-        notebook.close(
-            str(result.status),
-            evaluations=result.evaluations,
-            iterations=result.history[-1].iteration if result.history else 0,
-            loss=result.loss,
-            compile_seconds=compiled_ahead + result.compile_seconds,
-            run_seconds=result.run_seconds,
-            peak_memory_bytes=memory.peak(),
-            metrics=metrics,
+        return carry_out(
+            experiment,
+            inputs or read_inputs(experiment, say=say, kept=kept),
+            notebook,
+            reads=reads,
+            kept=kept,
+            say=say,
+            plan=plan,
+            watch=watch,
+            interrupted=interrupted,
+            compiled_ahead=compiled_ahead,
         )
-    return Run(result, folder, picture, metadata, metrics, _notes(pictures))
 
 
-def _optimize(
+def carry_out(
     experiment: Experiment,
-    scales: Sequence[Prepared],
-    notebook: Record,
-    metadata: dict[str, str],
-    say: Callable[[str], None],
+    inputs: Inputs,
+    notebook: Recorder,
+    *,
+    say: Say,
+    plan: Callable[[Sequence[Scale]], None],
     watch: Watch,
     interrupted: Callable[[], bool],
-) -> Result:
-    every, saved = experiment.output.save_every, 0
+    reads: Reads | None = None,
+    kept: Kept | None = None,
+    compiled_ahead: float = 0.0,
+) -> Run:
+    """Optimizes and measures, and tells a recorder; touches no file itself. The arguments are those of `run`."""
+    begun = begin(experiment, inputs, notebook, say=say, plan=plan, reads=reads, kept=kept)
+    result = optimize(begun.scales, say=say, observe=observer(begun, watch), interrupted=interrupted)
+    return conclude(begun, result, compiled_ahead=compiled_ahead)
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """A run whose optimization is ready to begin.
+
+    Attributes:
+      experiment: which.
+      inputs: its pictures and weights.
+      notebook: told of all that happens.
+      scales: what is to be optimized.
+      metadata: what travels in its pictures.
+    """
+
+    experiment: Experiment
+    inputs: Inputs
+    notebook: Recorder
+    scales: tuple[Prepared, ...]
+    metadata: dict[str, str]
+
+
+def begin(
+    experiment: Experiment,
+    inputs: Inputs,
+    notebook: Recorder,
+    *,
+    say: Say,
+    plan: Callable[[Sequence[Scale]], None],
+    reads: Reads | None = None,
+    kept: Kept | None = None,
+) -> Begun:
+    """Prepares what is to be optimized, and tells a recorder. The arguments are those of `run`."""
+    pictures, weights = inputs
+    notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
+    say("computing targets")
+    scales = prepare(experiment, pictures, weights, reads=reads, kept=kept)
+    planned = [prepared.scale for prepared in scales]
+    notebook.update(scales=[scale._asdict() for scale in planned])
+    plan(planned)
+    return Begun(experiment, inputs, notebook, scales, _metadata(experiment, weights, pictures))
+
+
+def conclude(begun: Begun, result: Result, *, compiled_ahead: float = 0.0) -> Run:
+    """Measures and records what an optimization has found."""
+    metadata = begun.metadata | {"jaxstyle:status": str(result.status)}
+    bits = begun.experiment.output.bits
+    begun.notebook.save_picture(record.RESULT, result.image, bits=bits, metadata=metadata)
+    metrics = measure_result(begun.scales[-1], result.image)
+    begun.notebook.close(
+        str(result.status),
+        evaluations=result.evaluations,
+        iterations=result.history[-1].iteration if result.history else 0,
+        loss=result.loss,
+        compile_seconds=compiled_ahead + result.compile_seconds,
+        run_seconds=result.run_seconds,
+        peak_memory_bytes=memory.peak(),
+        metrics=metrics,
+    )
+    return Run(result, begun.notebook.folder, metadata, metrics, _notes(begun.inputs.pictures))
+
+
+def observer(begun: Begun, watch: Watch) -> Observer:
+    """Records iterations as they come, and the pictures on the way."""
+    notebook, output = begun.notebook, begun.experiment.output
+    every, saved = output.save_every, 0
 
     def observe(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> None:
         nonlocal saved
@@ -146,9 +210,10 @@ def _optimize(
         reached = iterations[-1].iteration if iterations else 0
         if every and reached // every > saved:
             saved = reached // every
-            notebook.save_picture(f"pictures/{reached:06d}.png", best(), bits=experiment.output.bits, metadata=metadata)
+            name = f"{record.PICTURES}/{reached:06d}.png"
+            notebook.save_picture(name, best(), bits=output.bits, metadata=begun.metadata)
 
-    return optimize(scales, say=say, observe=observe, interrupted=interrupted)
+    return observe
 
 
 def _metadata(experiment: Experiment, weights: Weights, pictures: Pictures) -> dict[str, str]:

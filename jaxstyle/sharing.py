@@ -84,7 +84,7 @@ def _groups(family: Sequence[int], experiments: Sequence[Experiment]) -> list[li
     """Members that are to share what they read; those that read equally deep always do."""
     levels: dict[float, list[int]] = {}
     for index in family:
-        levels.setdefault(_products(reads_of(experiments[index])), []).append(index)
+        levels.setdefault(products_per_pixel(reads_of(experiments[index])), []).append(index)
     groups: list[list[int]] = []
     for _, level in sorted(levels.items(), reverse=True):
         if groups and _is_worth([experiments[index] for index in (*groups[-1], *level)]):
@@ -96,13 +96,13 @@ def _groups(family: Sequence[int], experiments: Sequence[Experiment]) -> list[li
 
 def _is_worth(experiments: Sequence[Experiment]) -> bool:
     """Whether to compute all experiments as deep as the deepest of them."""
-    products = [_products(reads_of(experiment)) for experiment in experiments]
+    products = [products_per_pixel(reads_of(experiment)) for experiment in experiments]
     pixels = [experiment.image.size**2 * experiment.optimizer.iterations for experiment in experiments]
     alone = sum(each * count for each, count in zip(products, pixels, strict=True))
     return max(products) * sum(pixels) - alone <= max(MOST_EXTRA * alone, COMPILING)
 
 
-def _products(reads: Reads) -> float:
+def products_per_pixel(reads: Reads) -> float:
     """Products for each pixel of the picture on the way to the deepest layer, counted as in the plain sums."""
     if not reads.layers:
         return 0.0

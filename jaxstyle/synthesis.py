@@ -14,9 +14,12 @@ from jaxstyle import optimizers
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.images import Picture, carry_to
 from jaxstyle.interrupt import interruptible
-from jaxstyle.optimizers import Iteration, Observer, Result, Status
+from jaxstyle.optimizers import Iteration, Lane, Observer, Result, Status
 from jaxstyle.preparation import Prepared, picture_of_array, prepare, read_pictures
 from jaxstyle.weights import load as load_weights
+
+_LAST = (Status.INTERRUPTED, Status.NOT_FINITE)
+"""What ends a run at whatever scale."""
 
 
 def transfer(
@@ -94,10 +97,53 @@ def optimize(
     for prepared in scales:
         say("optimizing" if len(scales) == 1 else f"optimizing at {prepared.scale.size} pixels")
         progress = _advance(progress, prepared, observe, interrupted)
-        if progress.status in (Status.INTERRUPTED, Status.NOT_FINITE):
+        if progress.status in _LAST:
             break
-    image = carry_to(progress.image, *scales[-1].start.shape[:2])
-    return dataclasses.replace(progress, image=np.clip(image, 0.0, 1.0))
+    return _finished(progress, scales)
+
+
+def optimize_lanes(
+    members: Sequence[Sequence[Prepared]],
+    observers: Sequence[Observer],
+    *,
+    width: int | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> list[Result]:
+    """As `optimize`, for several experiments of the same programs at once.
+
+    Args:
+      members: each experiment's scales; the objective, the sizes and the method are the same in all.
+      observers: of each, called as by `optimize`.
+      width: how many lanes the compiled programs have; by default as many as experiments.
+      interrupted: asked between evaluations; true ends all of them.
+
+    Returns:
+      The results, each as if it had been optimized alone.
+    """
+    width = len(members) if width is None else width
+    runs = [_nothing_yet(scales[0]) for scales in members]
+    for index in range(len(members[0])):
+        going = [lane for lane, progress in enumerate(runs) if progress.status not in _LAST]
+        if not going:
+            break
+        prepared = [members[lane][index] for lane in going]
+        found = optimizers.minimize_lanes(
+            prepared[0].objective,
+            [
+                Lane(
+                    carry_to(runs[lane].image, *at.start.shape[:2]),
+                    at.problem,
+                    at.settings,
+                    functools.partial(_observe_after, runs[lane], observers[lane]),
+                )
+                for lane, at in zip(going, prepared, strict=True)
+            ],
+            width=width,
+            interrupted=interrupted,
+        )
+        for lane, result in zip(going, found, strict=True):
+            runs[lane] = _after_scale(runs[lane], result)
+    return [_finished(progress, scales) for progress, scales in zip(runs, members, strict=True)]
 
 
 def _nothing_yet(prepared: Prepared) -> Result:
@@ -113,6 +159,12 @@ def _nothing_yet(prepared: Prepared) -> Result:
     )
 
 
+def _finished(progress: Result, scales: Sequence[Prepared]) -> Result:
+    """The run with its picture as it is given away: of the result's size, clipped."""
+    image = carry_to(progress.image, *scales[-1].start.shape[:2])
+    return dataclasses.replace(progress, image=np.clip(image, 0.0, 1.0))
+
+
 def _advance(progress: Result, prepared: Prepared, observe: Observer, interrupted: Callable[[], bool]) -> Result:
     """The run after one more scale. All that goes from scale to scale is the run so far, its picture foremost."""
     found = optimizers.minimize(
@@ -123,6 +175,11 @@ def _advance(progress: Result, prepared: Prepared, observe: Observer, interrupte
         observe=functools.partial(_observe_after, progress, observe),
         interrupted=interrupted,
     )
+    return _after_scale(progress, found)
+
+
+def _after_scale(progress: Result, found: Result) -> Result:
+    """The run so far, and what one more scale has found, as one."""
     spent = {
         "status": found.status,
         "compile_seconds": progress.compile_seconds + found.compile_seconds,

@@ -1,6 +1,6 @@
 """What the commands say of a run before it starts, and when they refuse it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jaxstyle import compilation_cache, runs
 from jaxstyle.cli.show import duration, tell
@@ -32,25 +32,28 @@ def load_weights(name: str) -> Weights:
     return runs.load_weights(name, progress=tell)
 
 
-def ensure_it_fits(planned: Outline, *, source: str) -> int:
-    """Compiles a run's programs; returns the memory that it will need.
+def ensure_it_fits(planned: Outline, *, source: str, lanes: int = 1) -> int:
+    """Compiles a run's programs; returns the memory that it will need, or so many of it side by side.
 
     Raises:
       JaxstyleError: more than can be had.
     """
-    peak_bytes = estimate_memory(planned)
+    peak_bytes = estimate_memory(planned, lanes=lanes)
     refuse_too_large(planned, peak_bytes, source=source, remedy=REMEDY)
     return peak_bytes
 
 
-def ensure_all_fit(planned: Sequence[Program], members: Sequence[Member], *, source: str) -> None:
-    """As `ensure_it_fits`, for every program of a sweep.
+def ensure_all_fit(
+    planned: Sequence[Program], members: Sequence[Member], lanes: Mapping[int, int], *, source: str
+) -> None:
+    """As `ensure_it_fits`, for every program of a sweep, with the lanes of its first member.
 
     Raises:
       JaxstyleError: a member needs more than can be had.
     """
     for program in planned:
-        ensure_it_fits(program.outline, source=_first_of(program, source, members))
+        first = program.members[0].index
+        ensure_it_fits(program.outline, source=_first_of(program, source, members), lanes=lanes[first])
 
 
 def extent(members: Sequence[Member], planned: Sequence[Program]) -> str:

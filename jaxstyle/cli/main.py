@@ -86,17 +86,24 @@ def run(
     overrides: Overrides = None,
     out: Folder = None,
     ignore_memory: IgnoreMemory = False,
+    lanes: Annotated[
+        str, typer.Option(metavar="auto|N", help="How many members of a sweep go side by side; auto: what is fastest.")
+    ] = "auto",
 ) -> None:
     """Run an experiment file and record it.
 
     Example: jaxstyle run experiments/quickstart.toml --set image.size=384 --set loss.style_weight=2
     """
+    from jaxstyle.cli.lanes import parse_lanes
     from jaxstyle.cli.work import run_experiment
     from jaxstyle.config import load_experiment
 
+    side_by_side = parse_lanes(lanes)
     experiment = load_experiment(file, overrides or ())
     name = file.parent.name if file.name == "experiment.json" else file.stem
-    status = run_experiment(experiment, source=str(file), name=name, folder=out, ignore_memory=ignore_memory)
+    status = run_experiment(
+        experiment, source=str(file), name=name, folder=out, ignore_memory=ignore_memory, lanes=side_by_side
+    )
     raise typer.Exit(status)
 
 

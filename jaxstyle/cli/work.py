@@ -14,6 +14,7 @@ from jaxstyle.cli.forecast import (
     load_weights,
     tell_estimates,
 )
+from jaxstyle.cli.lanes import in_lanes, lanes_of_members
 from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Watching, complain, tell
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError, did_you_mean
@@ -40,6 +41,7 @@ def run_experiment(
     copy_to: Path | None = None,
     force: bool = False,
     ignore_memory: bool = False,
+    lanes: int | None = None,
 ) -> int:
     """Runs an experiment, or every member of its sweep, and says where the pictures are; returns the exit status."""
     if copy_to is not None:
@@ -52,7 +54,7 @@ def run_experiment(
     folder = folder or record.new_folder(RUNS, name)
     keep_programs()
     if experiment.sweep is not None:
-        return _run_sweep(experiment, members, folder, source=source, ignore_memory=ignore_memory)
+        return _run_sweep(experiment, members, folder, source=source, ignore_memory=ignore_memory, lanes=lanes)
     # Before the folder is made: a picture that is missing, or a size that does not fit, leaves nothing behind.
     inputs = read_inputs(experiment, say=tell)
     plan(experiment, inputs.pictures)
@@ -83,17 +85,33 @@ def run_experiment(
     return INTERRUPTED if finished.result.status is Status.INTERRUPTED else DONE
 
 
-def _run_sweep(experiment: Experiment, members: list[Member], folder: Path, *, source: str, ignore_memory: bool) -> int:
-    planned = programs(outline_members(members, load_weights, leave_out=True))
-    tell(extent(members, planned))
+def _run_sweep(
+    experiment: Experiment,
+    members: list[Member],
+    folder: Path,
+    *,
+    source: str,
+    ignore_memory: bool,
+    lanes: int | None,
+) -> int:
+    planned = outline_members(members, load_weights, leave_out=True)
+    tell(extent(members, programs(planned)))
+    side_by_side = lanes_of_members(planned, lanes)
     if not ignore_memory:
-        ensure_all_fit(planned, members, source=source)
+        ensure_all_fit(programs(planned), members, side_by_side, source=source)
 
     def watcher(member: Member) -> Watching:
         return Watching(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
 
     with interruptible() as interrupted:
-        outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted)
+        outcomes = run_members(
+            experiment,
+            members,
+            folder,
+            watcher=watcher,
+            interrupted=interrupted,
+            engine=in_lanes(planned, side_by_side),
+        )
     for outcome in outcomes:
         label = f"{outcome.member.index}: {outcome.member.label}"
         if outcome.run is not None:

@@ -15,8 +15,21 @@ from jaxstyle.objective import LossFunction, evaluate
 from jaxstyle.optimizers.base import Iteration, Observer, Result, Settings, Status
 from jaxstyle.optimizers.device import compile_on_device, minimize_on_device
 from jaxstyle.optimizers.host import minimize_with_scipy, workspace_bytes
+from jaxstyle.optimizers.lanes import Lane, compile_lanes, minimize_lanes
 
-__all__ = ["Iteration", "Observer", "Result", "Settings", "Status", "expected_evaluations", "minimize", "needed_bytes"]
+__all__ = [
+    "Iteration",
+    "Lane",
+    "Observer",
+    "Result",
+    "Settings",
+    "Status",
+    "expected_evaluations",
+    "has_lanes",
+    "minimize",
+    "minimize_lanes",
+    "needed_bytes",
+]
 
 EVALUATIONS_PER_ITERATION = {"lbfgs": 1.02, "adam": 1.0, "scipy-lbfgsb": 1.02}
 """As measured (docs/performance.md)."""
@@ -49,14 +62,21 @@ def minimize(
     return minimize_on_device(objective, image, problem, settings, observe, interrupted)
 
 
-def needed_bytes(objective: LossFunction, image: Any, problem: Any, settings: Settings) -> int:
-    """The memory that `minimize` holds at most, its arguments included.
+def has_lanes(settings: Settings) -> bool:
+    """Whether `minimize_lanes` knows the method."""
+    return settings.method != "scipy-lbfgsb"
+
+
+def needed_bytes(objective: LossFunction, image: Any, problem: Any, settings: Settings, *, lanes: int = 1) -> int:
+    """The memory that `minimize`, or `minimize_lanes`, holds at most, its arguments included.
 
     Compiles the program that `minimize` will run; nothing is evaluated, so of arrays shapes are enough. On the
     device: `jax.stages.Compiled.memory_analysis`; for SciPy also what the host holds.
     """
     if settings.method == "scipy-lbfgsb":
         return memory.of_program(evaluate.lower(objective, image, problem).compile()) + workspace_bytes(image, settings)
+    if lanes > 1:
+        return memory.of_program(compile_lanes(objective, image, problem, settings, lanes))
     return memory.of_program(compile_on_device(objective, image, problem, settings))
 
 
