@@ -47,9 +47,9 @@ def batches(members: Sequence[Member], lanes: int) -> Iterator[tuple[Sequence[Me
       >>> [(list(batch), lanes) for batch, lanes in batches("abcdefg", 4)]
       [(['a', 'b', 'c', 'd'], 4), (['e', 'f', 'g'], 4)]
     """
-    count = math.ceil(len(members) / lanes)
+    count = max(1, math.ceil(len(members) / lanes))
     width = math.ceil(len(members) / count)
-    for first in range(0, len(members), width):
+    for first in range(0, len(members), max(1, width)):
         yield members[first : first + width], width
 
 

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ CHUNK_SECONDS = 0.7
 
 PICTURE_AXES = 3
 """Height, width, colour; a stack of pictures has one axis more."""
-LANES: Any = Problem(parameters=None, targets=0, coefficients=0)
+LANES = Problem(parameters=None, targets=cast(Any, 0), coefficients=cast(Any, 0))
 """What of a problem each lane has for itself; parameters are shared."""
 
 STATUSES = tuple(Status)
