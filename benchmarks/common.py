@@ -4,6 +4,7 @@ import dataclasses
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,9 @@ from jaxstyle.vgg import VGG19
 from jaxstyle.weights import Weights
 
 ROOT = Path(__file__).resolve().parents[1]
+QUICKSTART = ROOT / "experiments/quickstart.toml"
+COMMAND = str(Path(sys.executable).with_name("jaxstyle"))
+"""The command line of this Python."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,14 +21,11 @@ from jaxstyle.config import load_experiment
 from jaxstyle.estimates import estimate_memory, outlines, time_evaluation
 from jaxstyle.preparation import prepare
 
-COMMAND = str(Path(sys.executable).with_name("jaxstyle"))
-EXPERIMENT = common.ROOT / "experiments/quickstart.toml"
-
 
 def estimate(settings: list[str]) -> None:
     """Prints an estimate, in a process of its own."""
     compilation_cache.switch_on()
-    experiment = load_experiment(EXPERIMENT, settings)
+    experiment = load_experiment(common.QUICKSTART, settings)
     inputs = runs.read_inputs(experiment)
     planned = outlines(experiment, *inputs)[-1]
     peak = estimate_memory(planned)
@@ -40,7 +37,7 @@ def measured(settings: list[str], folder: Path, cache: Path) -> dict[str, float]
     """What the record of a run says: its peak memory, and the mean of its evaluations' seconds but for the first."""
     changes = [f"--set={setting}" for setting in settings]
     environment = {**os.environ, compilation_cache.ENVIRONMENT: str(cache)}
-    arguments = [COMMAND, "run", str(EXPERIMENT), "--out", str(folder), "--ignore-memory", *changes]
+    arguments = [common.COMMAND, "run", str(common.QUICKSTART), "--out", str(folder), "--ignore-memory", *changes]
     subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, env=environment)
     manifest = json.loads((folder / "manifest.json").read_text())
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
