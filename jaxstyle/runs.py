@@ -1,22 +1,27 @@
 """An experiment and its record: what `jaxstyle run` and `jaxstyle transfer` do for one picture."""
 
 import dataclasses
+import functools
 import json
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxstyle import memory, record
+from jaxstyle.checkpoints import CheckpointError
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.folders import RESULT
 from jaxstyle.images import Picture
 from jaxstyle.measurements import measure_result
 from jaxstyle.optimizers import Iteration, Result
 from jaxstyle.preparation import Pictures, Prepared, prepare, read_pictures
 from jaxstyle.record import Record, recording
 from jaxstyle.scales import Scale
+from jaxstyle.standing import Standing, keeper, pack, unpack
 from jaxstyle.synthesis import optimize
 from jaxstyle.weights import Weights
 from jaxstyle.weights import load as load_weights
@@ -76,11 +81,11 @@ def run(
     compiled_ahead: float = 0.0,
     **facts: Any,
 ) -> Run:
-    """Runs one experiment and records it.
+    """Runs one experiment and records it; goes on where an earlier process was stopped in the same folder.
 
     Args:
       experiment: without a sweep.
-      folder: the run's own folder; made, and must not hold a run yet.
+      folder: the run's own folder; made, or that of an unfinished run of the same experiment.
       inputs: the experiment's, if they have been read already.
       say: told what is being done.
       plan: told the scales that the run will go through.
@@ -90,7 +95,8 @@ def run(
       **facts: what else the manifest should hold.
 
     Raises:
-      JaxstyleError: a picture, the weights or the folder are not what they should be; the record says `failed`.
+      JaxstyleError: a picture, the weights or the folder are not what they should be; the record says `failed`. Or the
+        folder holds a finished run or another experiment, or another process is at work there; it is left alone.
     """
     if experiment.sweep is not None:
         raise JaxstyleError("an experiment with a sweep is several runs; expand it first")
@@ -106,7 +112,7 @@ def run(
         metadata = _metadata(experiment, weights, pictures)
         result = _optimize(experiment, scales, notebook, metadata, say, watch, interrupted)
         metadata["jaxstyle:status"] = str(result.status)
-        picture = notebook.save_picture(record.RESULT, result.image, bits=experiment.output.bits, metadata=metadata)
+        picture = notebook.save_picture(RESULT, result.image, bits=experiment.output.bits, metadata=metadata)
         metrics = measure_result(scales[-1], result.image)
         notebook.close(
             str(result.status),
@@ -131,6 +137,7 @@ def _optimize(
     interrupted: Callable[[], bool],
 ) -> Result:
     every, saved = experiment.output.save_every, 0
+    ingredients = _ingredients(notebook.manifest)
 
     def observe(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> None:
         nonlocal saved
@@ -141,7 +148,40 @@ def _optimize(
             saved = reached // every
             notebook.save_picture(f"pictures/{reached:06d}.png", best(), bits=experiment.output.bits, metadata=metadata)
 
-    return optimize(scales, say=say, observe=observe, interrupted=interrupted)
+    def attempt(resume: Standing | None) -> Result:
+        nonlocal saved
+        history = resume.history if resume else ()
+        if history:
+            say(f"going on after iteration {history[-1].iteration}")
+        saved = history[-1].iteration // every if every and history else 0
+        notebook.rewind([iteration._asdict() for iteration in history])
+        watch(history)
+        return optimize(scales, say=say, observe=observe, interrupted=interrupted, resume=resume, keep=keep)
+
+    keep = keeper(functools.partial(_keep, notebook, ingredients), experiment.output.checkpoint_seconds)
+    try:
+        checkpoint = notebook.restore_checkpoint()
+        return attempt(unpack(checkpoint, ingredients) if checkpoint else None)
+    except CheckpointError as error:
+        warnings.warn(f"{notebook.folder}: begins anew: {error}", stacklevel=2)
+        notebook.delete_checkpoint()
+        return attempt(None)
+
+
+def _keep(notebook: Record, ingredients: Mapping[str, Any], standing: Standing) -> None:
+    try:
+        notebook.save_checkpoint(pack(standing, ingredients))
+    except CheckpointError as error:  # the run itself is well
+        warnings.warn(f"{error}; the run goes on, and could not be gone on with from here", stacklevel=2)
+
+
+def _ingredients(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What an optimizer's state depends on besides the experiment: libraries, weights, pictures."""
+    return {
+        **{package: manifest["versions"][package] for package in ("jaxstyle", "jax", "jaxlib", "jaxopt", "optax")},
+        "weights": manifest["weights"]["sha256"],
+        **{role: facts["sha256"] for role, facts in manifest["images"].items()},
+    }
 
 
 def _metadata(experiment: Experiment, weights: Weights, pictures: Pictures) -> dict[str, str]:

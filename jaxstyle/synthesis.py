@@ -14,8 +14,9 @@ from jaxstyle import optimizers
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.images import Picture, carry_to
 from jaxstyle.interrupt import interruptible
-from jaxstyle.optimizers import Iteration, Observer, Result, Status
+from jaxstyle.optimizers import Iteration, Keep, Observer, Result, Saved, Status
 from jaxstyle.preparation import Prepared, picture_of_array, prepare, read_pictures
+from jaxstyle.standing import KeepStanding, Standing, counted_on
 from jaxstyle.weights import load as load_weights
 
 
@@ -74,6 +75,8 @@ def optimize(
     say: Callable[[str], None] = lambda message: None,
     observe: Observer = lambda iterations, best: None,
     interrupted: Callable[[], bool] = lambda: False,
+    resume: Standing | None = None,
+    keep: KeepStanding = lambda standing, interrupted: None,
 ) -> Result:
     """Optimizes at each scale in turn, each from the best picture of the one before.
 
@@ -85,15 +88,22 @@ def optimize(
       observe: called now and then with what is new; its pictures have the size of their scale.
       interrupted: asked between evaluations; true ends the run with the best picture of the scale that it is at,
         brought to the result's size.
+      resume: where an earlier call with the same scales stood.
+      keep: shown now and then where the run stands.
 
     Returns:
       The result. `history` tells of all scales, its iterations, evaluations and seconds counted on; `loss` and `status`
       are the last scale's. Losses at different sizes are different functions and do not compare.
+
+    Raises:
+      CheckpointError: `resume` is of other scales; nothing has been evaluated.
     """
-    progress = _nothing_yet(scales[0])
-    for prepared in scales:
+    reached, progress, saved = resume or (0, _nothing_yet(scales[0]), None)
+    for index, prepared in enumerate(scales[reached:], start=reached):
         say("optimizing" if len(scales) == 1 else f"optimizing at {prepared.scale.size} pixels")
-        progress = _advance(progress, prepared, observe, interrupted)
+        keep_here = functools.partial(_keep_at, index, progress, keep)
+        progress = _advance(progress, prepared, observe, interrupted, saved, keep_here)
+        saved = None
         if progress.status in (Status.INTERRUPTED, Status.NOT_FINITE):
             break
     image = carry_to(progress.image, *scales[-1].start.shape[:2])
@@ -113,7 +123,14 @@ def _nothing_yet(prepared: Prepared) -> Result:
     )
 
 
-def _advance(progress: Result, prepared: Prepared, observe: Observer, interrupted: Callable[[], bool]) -> Result:
+def _advance(
+    progress: Result,
+    prepared: Prepared,
+    observe: Observer,
+    interrupted: Callable[[], bool],
+    saved: Saved | None,
+    keep: Keep,
+) -> Result:
     """The run after one more scale. All that goes from scale to scale is the run so far, its picture foremost."""
     found = optimizers.minimize(
         prepared.objective,
@@ -122,6 +139,8 @@ def _advance(progress: Result, prepared: Prepared, observe: Observer, interrupte
         prepared.settings,
         observe=functools.partial(_observe_after, progress, observe),
         interrupted=interrupted,
+        resume=saved,
+        keep=keep,
     )
     spent = {
         "status": found.status,
@@ -132,7 +151,7 @@ def _advance(progress: Result, prepared: Prepared, observe: Observer, interrupte
         return dataclasses.replace(progress, **spent)
     return dataclasses.replace(
         found,
-        history=(*progress.history, *_after(progress, found.history)),
+        history=(*progress.history, *counted_on(progress, found.history)),
         evaluations=progress.evaluations + found.evaluations,
         **spent,
     )
@@ -141,17 +160,8 @@ def _advance(progress: Result, prepared: Prepared, observe: Observer, interrupte
 def _observe_after(
     progress: Result, observe: Observer, iterations: Sequence[Iteration], best: Callable[[], np.ndarray]
 ) -> None:
-    observe(_after(progress, iterations), best)
+    observe(counted_on(progress, iterations), best)
 
 
-def _after(progress: Result, iterations: Sequence[Iteration]) -> list[Iteration]:
-    """A scale's iterations, counted on from those before it. Its start is no step: it keeps the number of the last."""
-    reached = progress.history[-1].iteration if progress.history else 0
-    return [
-        iteration._replace(
-            iteration=reached + iteration.iteration,
-            evaluations=progress.evaluations + iteration.evaluations,
-            seconds=progress.run_seconds + iteration.seconds,
-        )
-        for iteration in iterations
-    ]
+def _keep_at(scale: int, progress: Result, keep: KeepStanding, saved: Callable[[], Saved], interrupted: bool) -> None:
+    keep(lambda: Standing(scale, progress, saved()), interrupted)

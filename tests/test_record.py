@@ -152,20 +152,3 @@ def test_any_content_is_standard_json_with_its_numbers_kept(tmp_path_factory: py
 def test_what_is_not_finite_is_named(tmp_path: Path):
     record.write_json(tmp_path / "a.json", {"loss": math.inf, "terms": [math.nan, -math.inf]})
     assert strict_json((tmp_path / "a.json").read_text()) == {"loss": "inf", "terms": ["nan", "-inf"]}
-
-
-def test_every_new_folder_is_another_and_names_sort_by_time(tmp_path: Path):
-    folders = []
-    for _ in range(3):
-        folders.append(record.new_folder(tmp_path, "a"))
-        folders[-1].mkdir(parents=True)
-    assert len(set(folders)) == 3
-    assert [folder.name for folder in folders] == sorted(folder.name for folder in folders)
-
-
-@pytest.mark.parametrize(
-    ("name", "folder"),
-    [("fig4", "fig4"), ("a b/c:d", "a-b-c-d"), ("../../etc", "etc"), ("…", "run"), ("", "run"), ("Zürich", "Zürich")],
-)
-def test_names_make_safe_folders(tmp_path: Path, name: str, folder: str):
-    assert record.new_folder(tmp_path, name).parent == tmp_path / folder

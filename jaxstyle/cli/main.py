@@ -51,8 +51,13 @@ Overrides = Annotated[
 ]
 Folder = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="The run's folder. Default: runs/NAME/TIME in the current folder."),
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="The run's folder. Default: where this experiment was run last, or runs/NAME/TIME in the current folder.",
+    ),
 ]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Begin in a new folder even where an earlier run could go on.")]
 IgnoreMemory = Annotated[
     bool, typer.Option("--ignore-memory", help="Run even what is estimated to need more memory than can be had.")
 ]
@@ -85,9 +90,10 @@ def run(
     ],
     overrides: Overrides = None,
     out: Folder = None,
+    fresh: Fresh = False,
     ignore_memory: IgnoreMemory = False,
 ) -> None:
-    """Run an experiment file and record it.
+    """Run an experiment file and record it. What was stopped goes on, what is finished is not run again.
 
     Example: jaxstyle run experiments/quickstart.toml --set image.size=384 --set loss.style_weight=2
     """
@@ -96,7 +102,9 @@ def run(
 
     experiment = load_experiment(file, overrides or ())
     name = file.parent.name if file.name == "experiment.json" else file.stem
-    status = run_experiment(experiment, source=str(file), name=name, folder=out, ignore_memory=ignore_memory)
+    status = run_experiment(
+        experiment, source=str(file), name=name, folder=out, fresh=fresh, ignore_memory=ignore_memory
+    )
     raise typer.Exit(status)
 
 
@@ -117,6 +125,7 @@ def transfer(
     seed: Annotated[int | None, typer.Option(help="Seed of the noise (start.seed).")] = None,
     overrides: Overrides = None,
     out: Folder = None,
+    fresh: Fresh = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.png if it exists.")] = False,
     ignore_memory: IgnoreMemory = False,
 ) -> None:
@@ -154,6 +163,7 @@ def transfer(
         folder=out,
         copy_to=output,
         force=force,
+        fresh=fresh,
         ignore_memory=ignore_memory,
     )
     raise typer.Exit(status)

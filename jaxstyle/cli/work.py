@@ -3,18 +3,21 @@
 import importlib.util
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from jaxstyle import compilation_cache, gallery, record, weights
+from jaxstyle import compilation_cache, folders, gallery, record, weights
 from jaxstyle.cli.forecast import ensure_all_fit, ensure_it_fits, keep_programs, tell_estimates
 from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Watching, complain, tell
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.estimates import outlines
-from jaxstyle.images import output_format, read_picture, write_picture
+from jaxstyle.folders import RESULT
+from jaxstyle.images import output_format, read_metadata, read_picture, write_picture
 from jaxstyle.interrupt import interruptible
-from jaxstyle.members import TABLE, run_members
-from jaxstyle.optimizers import Result, Status
+from jaxstyle.members import TABLE, finished_members, run_members
+from jaxstyle.optimizers import Status
 from jaxstyle.preparation import plan, read_pictures, result_shape
 from jaxstyle.runs import read_inputs, run
 from jaxstyle.sweep import Member, expand
@@ -32,9 +35,13 @@ def run_experiment(
     folder: Path | None,
     copy_to: Path | None = None,
     force: bool = False,
+    fresh: bool = False,
     ignore_memory: bool = False,
 ) -> int:
-    """Runs an experiment, or every member of its sweep, and says where the pictures are; returns the exit status."""
+    """Runs an experiment, or every member of its sweep, and says where the pictures are; returns the exit status.
+
+    Goes on in the folder where the same command was stopped, and does nothing again that is finished there.
+    """
     if copy_to is not None:
         output_format(copy_to, bits=experiment.output.bits)
         if copy_to.exists() and not force:
@@ -42,10 +49,43 @@ def run_experiment(
         if experiment.sweep is not None:
             raise JaxstyleError(f"{copy_to}: one picture, but a sweep gives several; for a sweep: jaxstyle run FILE")
     members = expand(experiment, source=source)
-    folder = folder or record.new_folder(RUNS, name)
-    keep_programs()
+    folder = _place(experiment, name, folder, fresh=fresh)
     if experiment.sweep is not None:
         return _run_sweep(experiment, members, folder, source=source, ignore_memory=ignore_memory)
+    if folders.is_finished(folder):
+        tell(f"finished before: {_summary(folders.read_manifest(folder))}")
+    else:
+        _run_single(experiment, folder, source=source, ignore_memory=ignore_memory)
+    tell(f"record:  {folder}")
+    picture = folder / RESULT
+    if copy_to is not None:
+        write_picture(
+            copy_to, read_picture(picture).pixels, bits=experiment.output.bits, metadata=read_metadata(picture)
+        )
+    tell(f"picture: {copy_to or picture}")
+    return INTERRUPTED if folders.read_manifest(folder)["status"] == Status.INTERRUPTED else DONE
+
+
+def _place(experiment: Experiment, name: str, named: Path | None, *, fresh: bool) -> Path:
+    """The folder to run in, with a word if this experiment has been there before.
+
+    Raises:
+      JaxstyleError: the folder that was named holds something else, or another process is at work there.
+    """
+    found = named if named or fresh else folders.latest_folder(RUNS, name, experiment)
+    if found is None:
+        return folders.new_folder(RUNS, name)
+    if folders.holds_run(found):
+        if fresh:
+            raise JaxstyleError(f"{found}: already holds a run; --fresh needs a folder without one")
+        folders.refuse_another(found, experiment)
+        folders.ensure_free(found)
+        tell(f"going on with {found}; {'another --out' if named else '--fresh'} begins anew")
+    return found
+
+
+def _run_single(experiment: Experiment, folder: Path, *, source: str, ignore_memory: bool) -> None:
+    keep_programs()
     # Before the folder is made: a picture that is missing, or a size that does not fit, leaves nothing behind.
     inputs = read_inputs(experiment, say=tell)
     plan(experiment, inputs.pictures)
@@ -68,18 +108,15 @@ def run_experiment(
         )
     for note in finished.notes:
         tell(f"note: {note}")
-    tell(_summary(finished.result))
-    tell(f"record:  {finished.folder}")
-    if copy_to is not None:
-        write_picture(copy_to, finished.result.image, bits=experiment.output.bits, metadata=finished.metadata)
-    tell(f"picture: {copy_to or finished.picture}")
-    return INTERRUPTED if finished.result.status is Status.INTERRUPTED else DONE
+    tell(_summary(folders.read_manifest(folder)))
 
 
 def _run_sweep(experiment: Experiment, members: list[Member], folder: Path, *, source: str, ignore_memory: bool) -> int:
-    tell(f"{len(members)} members")
+    done = {outcome.member.index for outcome in finished_members(members, folder)}
+    tell(f"{len(members)} members" + (f", {len(done)} of them finished before" if done else ""))
+    keep_programs()
     if not ignore_memory:
-        ensure_all_fit(members, source=source)
+        ensure_all_fit([member for member in members if member.index not in done], source=source)
 
     def watcher(member: Member) -> Watching:
         return Watching(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
@@ -88,21 +125,22 @@ def _run_sweep(experiment: Experiment, members: list[Member], folder: Path, *, s
         outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted)
     for outcome in outcomes:
         label = f"{outcome.member.index}: {outcome.member.label}"
-        if outcome.run is not None:
-            tell(f"{label}: {_summary(outcome.run.result)}")
+        if outcome.error is None:
+            tell(f"{label}: {_summary(outcome.manifest)}")
         else:
             complain(f"member {label}: {outcome.error}")
     tell(f"record: {folder}")
     tell(f"table:  {folder / TABLE}")
     if len(outcomes) < len(members) or any(outcome.status == Status.INTERRUPTED for outcome in outcomes):
         return INTERRUPTED
-    return DONE if all(outcome.run for outcome in outcomes) else MISTAKE
+    return MISTAKE if any(outcome.error for outcome in outcomes) else DONE
 
 
-def _summary(result: Result) -> str:
-    best = "; the best picture so far is saved" if result.status is Status.INTERRUPTED else ""
-    work = f"{result.evaluations} evaluations in {result.run_seconds:.0f} s"
-    return f"{result.status}: {work}, loss {result.loss:.5g}{best}"
+def _summary(manifest: Mapping[str, Any]) -> str:
+    """Says how a run ended."""
+    best = "; the best picture so far is saved" if manifest["status"] == Status.INTERRUPTED else ""
+    work = f"{manifest['evaluations']} evaluations in {manifest['run_seconds']:.0f} s"
+    return f"{manifest['status']}: {work}, loss {float(manifest['loss']):.5g}{best}"
 
 
 def check_experiment(experiment: Experiment, *, source: str, estimate: bool = True) -> None:

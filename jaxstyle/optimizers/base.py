@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,6 +97,29 @@ Observer = Callable[[Sequence[Iteration], Callable[[], np.ndarray]], None]
 """Called with the iterations that were added, and a function that fetches the best picture so far.
 
 The function holds during the call only: its buffer is given to the next evaluation.
+"""
+
+
+class Saved(NamedTuple):
+    """Where an optimization stands: all that is needed to go on as though it had never stopped.
+
+    Attributes:
+      arrays: the optimizer's whole state, by name; the caller's own copies.
+      history: every accepted iterate so far.
+      compile_seconds: as in `Result`.
+      run_seconds: as in `Result`.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    history: tuple[Iteration, ...]
+    compile_seconds: float
+    run_seconds: float
+
+
+Keep = Callable[[Callable[[], Saved], bool], None]
+"""Called between evaluations with a function that fetches where the optimization stands, and whether it ends there.
+
+The function holds during the call only: its buffers are given to the next evaluation.
 """
 
 

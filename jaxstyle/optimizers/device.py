@@ -7,7 +7,7 @@ loop within it. The program therefore contains the loss once, and lanes under `v
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -16,8 +16,19 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxstyle.checkpoints import CheckpointError
 from jaxstyle.objective import LossFunction, Terms
-from jaxstyle.optimizers.base import WINDOW, Iteration, Observer, Result, Settings, Status, most_evaluations
+from jaxstyle.optimizers.base import (
+    WINDOW,
+    Iteration,
+    Keep,
+    Observer,
+    Result,
+    Saved,
+    Settings,
+    Status,
+    most_evaluations,
+)
 from jaxstyle.optimizers.lbfgs import LBFGS
 
 CHUNK = 64
@@ -218,6 +229,8 @@ def minimize_on_device(
     settings: Settings,
     observe: Observer,
     interrupted: Callable[[], bool],
+    resume: Saved | None = None,
+    keep: Keep = lambda saved, ends: None,
     *,
     chunked: bool | None = None,
 ) -> Result:
@@ -231,18 +244,19 @@ def minimize_on_device(
     program = advance_chunk if chunked else advance_once
     method, limits = DeviceMethod(settings.method, settings.history_size), _limits(settings)
     state = start_state(objective, method, jnp.asarray(image, jnp.float32))
+    before = resume or Saved({}, (), 0.0, 0.0)
+    if resume is not None:
+        state = restored_state(state, before.arrays)
     _compiled(objective, method, state, problem, limits, chunked)
-    compile_seconds = time.perf_counter() - began
+    compile_seconds = before.compile_seconds + time.perf_counter() - began
 
-    began = time.perf_counter()
-    history: list[Iteration] = []
+    seconds = before.run_seconds
+    began = time.perf_counter() - seconds
+    history = list(before.history)
     size = max(image.shape[:2])
-    seconds, evaluations, steps = 0.0, 0, 1
-    status = Status.RUNNING
-    while status is Status.RUNNING:
-        if interrupted():
-            status = Status.INTERRUPTED
-            break
+    evaluations, steps = int(state.evaluations), 1
+    status = _STATUSES[int(state.status)]
+    while status is Status.RUNNING and not interrupted():
         count = (jnp.asarray(steps),) if chunked else ()
         state, trace = program(objective, method, state, problem, limits, *count)
         status = _STATUSES[int(state.status)]
@@ -254,7 +268,11 @@ def minimize_on_device(
         seconds, evaluations = now, evaluations + done
         current = state.best_image
         observe(added, lambda current=current: np.asarray(current))
+        keep(functools.partial(_saved, state, history, compile_seconds, seconds), False)
         steps = max(1, min(CHUNK, 2 * steps, round(CHUNK_SECONDS / each)))
+    if status is Status.RUNNING:
+        status = Status.INTERRUPTED
+        keep(functools.partial(_saved, state, history, compile_seconds, seconds), True)
     return Result(
         image=np.asarray(state.best_image),
         loss=float(state.best_loss),
@@ -264,6 +282,40 @@ def minimize_on_device(
         compile_seconds=compile_seconds,
         run_seconds=time.perf_counter() - began,
     )
+
+
+def _saved(state: LoopState, history: list[Iteration], compile_seconds: float, run_seconds: float) -> Saved:
+    """What `restored_state` can go on from; the arrays are copies, for the state's own buffers are given away."""
+    arrays = {name: np.array(leaf) for name, leaf in zip(_names(state), jax.tree.leaves(state), strict=True)}
+    return Saved(arrays, tuple(history), compile_seconds, run_seconds)
+
+
+def restored_state(like: LoopState, arrays: Mapping[str, np.ndarray]) -> LoopState:
+    """The state that was saved as `arrays`, placed as `like`, the start of the same optimization.
+
+    Raises:
+      CheckpointError: other names, shapes or types.
+    """
+    names, (leaves, structure) = _names(like), jax.tree.flatten(like)
+    wanted = {name: (leaf.shape, leaf.dtype) for name, leaf in zip(names, leaves, strict=True)}
+    found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+    if wanted != found:
+        odd = sorted(name for name in {**wanted, **found} if wanted.get(name) != found.get(name))
+        raise CheckpointError(f"the checkpoint is not one of this optimization: {', '.join(odd)}")
+    placed = [jax.device_put(arrays[name], leaf.sharding) for name, leaf in zip(names, leaves, strict=True)]
+    return _own_buffers(jax.tree.unflatten(structure, placed))
+
+
+@jax.jit
+def _own_buffers(state: LoopState) -> LoopState:
+    """Copies, so that no buffer that will be donated is memory of the host's arrays."""
+    return jax.tree.map(jnp.copy, state)
+
+
+def _names(state: LoopState) -> list[str]:
+    """What the leaves are called: `image`, `method/s_history`."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(state)
+    return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths]
 
 
 def _chunked(wanted: bool | None) -> bool:
