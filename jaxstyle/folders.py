@@ -151,6 +151,8 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout:
+        if not path.exists():  # where nobody can write there is nobody to wait for either
+            raise JaxstyleError(f"{path}: cannot be written") from None
         raise JaxstyleError(f"{folder}: {_occupant(path)}; wait for it, end it, or name another folder") from None
     except OSError as error:
         raise JaxstyleError(f"{path}: cannot be written: {error.strerror or error}") from None

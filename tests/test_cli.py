@@ -327,10 +327,13 @@ MISTAKES = {
     "a narrow picture": (["run", "small.toml", "--set", "image.content=line.png"], "line.png: "),
     "a flat picture": (["run", "small.toml", "--set", "image.content=flat.png"], "both sides must be at least 2"),
     "a folder that is a file": (["run", "small.toml", "--out", "small.toml"], "small.toml: the run's folder cannot be"),
-    "a folder with a run": (["run", "small.toml", "--out", "taken"], "taken: already holds a run; name another"),
+    "a folder with a run": (
+        ["run", "small.toml", "--out", "taken"],
+        "taken: already holds a run of another experiment (taken/experiment.json: no such file",
+    ),
     "a sweep into a run": (
         ["run", "small.toml", "--set", "sweep.start.seed=[1, 2]", "--out", "taken"],
-        "taken: already holds a run; name another",
+        "taken: already holds a run of another experiment (taken/experiment.json: no such file",
     ),
     "an impossible sweep": (
         ["run", "small.toml", "--set", "sweep.image.size=[32, 4]"],
@@ -668,7 +671,7 @@ def table_numbers(folder: Path) -> list[dict[str, str]]:
 def test_a_sweep_that_is_killed_goes_on_to_the_bit(
     process: Callable[..., subprocess.Popen[str]], folder: Path, vgg19_normalized: Weights
 ):
-    settings = ("sweep.start.seed=[1, 2, 3]", "optimizer.iterations=500", "output.checkpoint_seconds=0.2")
+    settings = ("sweep.start.seed=[1, 2, 3]", "optimizer.iterations=300", "output.checkpoint_seconds=0.2")
     command = ("run", "small.toml", *(word for setting in settings for word in ("--set", setting)))
     whole = process(*command, "--out", "whole")
     out, err = whole.communicate(timeout=PATIENCE)
@@ -676,7 +679,7 @@ def test_a_sweep_that_is_killed_goes_on_to_the_bit(
 
     # In the middle of a member, of which there is a checkpoint; a second process is turned away.
     first = process(*command)
-    wait_for(first, lambda: any(folder.glob("runs/small/*/members/1/checkpoint/[0-9]*")))
+    wait_for(first, lambda: any(folder.glob("runs/small/*/members/1/checkpoint/[0-9]")))
     second = CliRunner().invoke(app, command)
     first.kill()
     first.communicate(timeout=PATIENCE)
