@@ -104,7 +104,7 @@ class Saved(NamedTuple):
     """Where an optimization stands: all that is needed to go on as though it had never stopped.
 
     Attributes:
-      arrays: the optimizer's whole state, by name; the caller's own copies.
+      arrays: the optimizer's whole state, by name.
       history: every accepted iterate so far.
       compile_seconds: as in `Result`.
       run_seconds: as in `Result`.

@@ -285,8 +285,12 @@ def minimize_on_device(
 
 
 def _saved(state: LoopState, history: list[Iteration], compile_seconds: float, run_seconds: float) -> Saved:
-    """What `restored_state` can go on from; the arrays are copies, for the state's own buffers are given away."""
-    arrays = {name: np.array(leaf) for name, leaf in zip(_names(state), jax.tree.leaves(state), strict=True)}
+    """What `restored_state` can go on from.
+
+    On the CPU the arrays are views: a buffer that one is held of is not given away, and the next evaluation takes
+    another.
+    """
+    arrays = dict(zip(_names(state), jax.device_get(jax.tree.leaves(state)), strict=True))
     return Saved(arrays, tuple(history), compile_seconds, run_seconds)
 
 
