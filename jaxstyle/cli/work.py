@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 
 from jaxstyle import compilation_cache, gallery, record, weights
-from jaxstyle.cli.forecast import ensure_all_fit, ensure_it_fits, keep_programs, tell_estimates
-from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Watching, complain, tell
+from jaxstyle.cli.engines import EngineOptions, build_engine
+from jaxstyle.cli.forecast import REMEDY, ensure_all_fit, ensure_it_fits, keep_programs, tell_estimates
+from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Tallied, Tally, Watching, complain, tell
 from jaxstyle.config import Experiment
+from jaxstyle.engines import Engine, Job
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.estimates import outlines
 from jaxstyle.images import output_format, read_picture, write_picture
@@ -16,7 +18,7 @@ from jaxstyle.interrupt import interruptible
 from jaxstyle.members import TABLE, run_members
 from jaxstyle.optimizers import Result, Status
 from jaxstyle.preparation import plan, read_pictures, result_shape
-from jaxstyle.runs import read_inputs, run
+from jaxstyle.runs import Inputs, Run, read_inputs, run
 from jaxstyle.sweep import Member, expand
 from jaxstyle.version import __version__
 
@@ -33,6 +35,7 @@ def run_experiment(
     copy_to: Path | None = None,
     force: bool = False,
     ignore_memory: bool = False,
+    engine: EngineOptions = EngineOptions(),  # noqa: B008  (immutable)
 ) -> int:
     """Runs an experiment, or every member of its sweep, and says where the pictures are; returns the exit status."""
     if copy_to is not None:
@@ -44,28 +47,18 @@ def run_experiment(
     members = expand(experiment, source=source)
     folder = folder or record.new_folder(RUNS, name)
     keep_programs()
+    chosen = build_engine(engine, source=source, remedy=None if ignore_memory else REMEDY)
     if experiment.sweep is not None:
-        return _run_sweep(experiment, members, folder, source=source, ignore_memory=ignore_memory)
+        if chosen.here and not ignore_memory:
+            ensure_all_fit(members, source=source)
+        return _run_sweep(experiment, members, folder, chosen)
     # Before the folder is made: a picture that is missing, or a size that does not fit, leaves nothing behind.
     inputs = read_inputs(experiment, say=tell)
     plan(experiment, inputs.pictures)
-    began = time.perf_counter()
-    if not ignore_memory:
-        tell("compiling")
-        for planned in outlines(experiment, *inputs):
-            ensure_it_fits(planned, source=source)
-    compiled_ahead = time.perf_counter() - began
-    with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
-        finished = run(
-            experiment,
-            folder,
-            inputs=inputs,
-            say=watching.say,
-            plan=watching.plan,
-            watch=watching,
-            interrupted=interrupted,
-            compiled_ahead=compiled_ahead,
-        )
+    if chosen.here:
+        finished = _run_here(experiment, inputs, folder, source=source, ignore_memory=ignore_memory)
+    else:
+        finished = _run_elsewhere(members[0], folder, chosen)
     for note in finished.notes:
         tell(f"note: {note}")
     tell(_summary(finished.result))
@@ -76,16 +69,50 @@ def run_experiment(
     return INTERRUPTED if finished.result.status is Status.INTERRUPTED else DONE
 
 
-def _run_sweep(experiment: Experiment, members: list[Member], folder: Path, *, source: str, ignore_memory: bool) -> int:
-    tell(f"{len(members)} members")
+def _run_here(experiment: Experiment, inputs: Inputs, folder: Path, *, source: str, ignore_memory: bool) -> Run:
+    began = time.perf_counter()
     if not ignore_memory:
-        ensure_all_fit(members, source=source)
+        tell("compiling")
+        for planned in outlines(experiment, *inputs):
+            ensure_it_fits(planned, source=source)
+    compiled_ahead = time.perf_counter() - began
+    with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
+        return run(
+            experiment,
+            folder,
+            inputs=inputs,
+            say=watching.say,
+            plan=watching.plan,
+            watch=watching,
+            interrupted=interrupted,
+            compiled_ahead=compiled_ahead,
+        )
 
+
+def _run_elsewhere(member: Member, folder: Path, engine: Engine) -> Run:
     def watcher(member: Member) -> Watching:
+        return Watching(member.experiment.optimizer.iterations)
+
+    with interruptible() as interrupted:
+        outcomes = list(engine.carry_out([Job(member, folder, {})], watcher=watcher, interrupted=interrupted))
+    if not outcomes:
+        raise KeyboardInterrupt
+    if outcomes[0].run is None:
+        raise JaxstyleError(str(outcomes[0].error))
+    return outcomes[0].run
+
+
+def _run_sweep(experiment: Experiment, members: list[Member], folder: Path, engine: Engine) -> int:
+    tell(f"{len(members)} members")
+    tally = Tally(len(members))
+
+    def watcher(member: Member) -> Watching | Tallied:
+        if not engine.here:
+            return tally.of(member.label)
         return Watching(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
 
     with interruptible() as interrupted:
-        outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted)
+        outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted, engine=engine)
     for outcome in outcomes:
         label = f"{outcome.member.index}: {outcome.member.label}"
         if outcome.run is not None:

@@ -1,7 +1,8 @@
 """Members on the machines of a Ray cluster, each with an accelerator or a few cores of its own.
 
 A worker is an actor: a process on some node that carries out members one after another (`engines/worker.py`) and
-streams messages back. This process keeps the records, and decides who does what: a member whose worker dies goes to another.
+streams messages back. This process keeps the records, and decides who does what: a member whose worker dies goes to
+another.
 """
 
 import dataclasses
