@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -16,12 +17,14 @@ import pytest
 from small_runs import make, read_manifest, read_metrics
 from typer.testing import CliRunner
 
-from jaxstyle import runs
+from jaxstyle import engines, runs
 from jaxstyle.cli.main import app
 from jaxstyle.engines import Job, Local, Watching
 from jaxstyle.engines.attendance import Attendance
+from jaxstyle.engines.ray import Ray
 from jaxstyle.engines.shares import Share, capacity, choose_next, choose_share
 from jaxstyle.engines.worker import FAILED, FINISHED, Message, Order, Worker
+from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_picture
 from jaxstyle.members import run_members
 from jaxstyle.optimizers import Iteration, Status
@@ -29,6 +32,10 @@ from jaxstyle.preparation import read_pictures
 from jaxstyle.scales import Scale
 from jaxstyle.sweep import Member, expand
 from jaxstyle.weights import Weights
+
+CORES = len(os.sched_getaffinity(0))
+"""As many threads as a run has here: with another number sums have another order, and results another last bit."""
+PATIENCE = 60  # seconds for processes to end on a busy machine
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -197,45 +204,57 @@ def test_what_is_abandoned_says_that_it_was_interrupted(tmp_path: Path):
 # A real cluster
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A head that computes nothing, and one node with this machine's cores; their files lie on a short path."""
+class Nodes:
+    """A cluster of a head and one node, which can be killed and replaced by another."""
+
+    def __init__(self, process: "subprocess.Popen[str]"):
+        self.process = process
+        self.address = self.answer()
+
+    def answer(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def replace(self) -> None:
+        assert self.process.stdin is not None
+        print("replace", file=self.process.stdin, flush=True)
+        assert self.answer() == "done"
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
     pytest.importorskip("ray", reason="the extra ray is not installed")
-    from ray.cluster_utils import Cluster
+    folder = tempfile.mkdtemp(prefix="jr-", dir="/tmp")  # short: the path of a socket has 107 characters at most
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, str(Path(__file__).with_name("ray_nodes.py")), folder, str(CORES)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
+        try:
+            yield Nodes(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(PATIENCE)
+            shutil.rmtree(folder, ignore_errors=True)
 
-    folder = tempfile.mkdtemp(prefix="jr-", dir="/tmp")
-    # The nodes' processes inherit this: jaxstyle and the helpers of these tests.
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder, "include_dashboard": False}
-    )
-    try:
-        yield cluster
-    finally:
-        cluster.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
 
-
-def test_a_sweep_survives_the_death_of_a_node(tmp_path: Path, cluster: Any):
-    from jaxstyle.engines.ray import Ray
-
-    cores = len(os.sched_getaffinity(0))  # as many threads as here: sums in another order would differ in the last bit
-    experiment = make(tmp_path, "sweep.start.seed=[1, 2, 3]", "optimizer.iterations=40", "output.save_every=10")
+def test_a_sweep_survives_the_death_of_a_node(tmp_path: Path, nodes: Nodes):
+    # The first member takes seconds, so that it is still at work when the node is killed.
+    experiment = make(tmp_path, "sweep.optimizer.iterations=[600, 8, 9]", "output.save_every=100")
     expected = run_members(experiment, expand(experiment), tmp_path / "local", watcher=silent)
-
-    doomed = [cluster.add_node(num_cpus=cores)]
-
-    def seen(iterations: Sequence[Iteration]) -> None:
-        if iterations and doomed:  # in the middle of the first member
-            cluster.add_node(num_cpus=cores)
-            cluster.remove_node(doomed.pop())
+    killed: list[int] = []
 
     @contextlib.contextmanager
     def watcher(member: Member) -> Iterator[Watching]:
+        def seen(iterations: Sequence[Iteration]) -> None:
+            if iterations and not killed:
+                killed.append(member.index)
+                nodes.replace()
+
         yield Silent(seen)
 
     said: list[str] = []
-    engine = Ray(address=cluster.address, cores=cores, say=said.append)
+    engine = Ray(address=nodes.address, cores=CORES, say=said.append)
     outcomes = run_members(experiment, expand(experiment), tmp_path / "ray", watcher=watcher, engine=engine)
     assert [outcome.error for outcome in outcomes] == [None, None, None]
     assert [outcome.member for outcome in outcomes] == [outcome.member for outcome in expected]
@@ -244,8 +263,23 @@ def test_a_sweep_survives_the_death_of_a_node(tmp_path: Path, cluster: Any):
         member = f"members/{index}"
         assert without_clocks(tmp_path / "ray" / member) == without_clocks(tmp_path / "local" / member)
     lost = [read_manifest(tmp_path / "ray/members" / str(index)).get("lost_attempts", []) for index in range(3)]
-    assert [len(reasons) for reasons in lost] == [1, 0, 0]
+    assert (killed, [len(reasons) for reasons in lost]) == ([0], [1, 0, 0])
     assert sum("its worker died and it begins again" in message for message in said) == 1
+
+
+def test_a_cluster_without_what_a_member_needs_is_not_waited_for(
+    tmp_path: Path, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engines.ray, "PATIENCE", 0.0)
+    experiment = make(tmp_path, "sweep.start.seed=[1, 2]")
+    with pytest.raises(JaxstyleError, match="no node of the cluster has 2 GPUs and 1 CPU core, which a member needs"):
+        run_members(
+            experiment,
+            expand(experiment),
+            tmp_path / "ray",
+            watcher=silent,
+            engine=Ray(address=nodes.address, accelerators=2),
+        )
 
 
 # The command line
@@ -258,7 +292,6 @@ def test_a_sweep_survives_the_death_of_a_node(tmp_path: Path, cluster: Any):
         (["--engine", "ray", "--address", "head"], "--address: found 'head'; allowed: host:port"),
         (["--engine", "ray", "--address", "ray://head:10001"], "allowed: host:port"),
         (["--engine", "ray", "--address", "127.0.0.1:1"], "no Ray cluster answers there"),
-        (["--engine", "ray", "--cores-per-member", "100000"], "no node of the cluster has 100000 CPU cores"),
     ],
 )
 def test_a_mistake_about_the_cluster_is_answered(tmp_path: Path, options: list[str], message: str):
