@@ -1,61 +1,17 @@
-"""A sweep's members one after another, each with its own record; one that fails does not stop the others."""
+"""A sweep's members, each with its own record, and the table of all; one that fails does not stop the others."""
 
-import contextlib
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from jaxstyle.config import Experiment
+from jaxstyle.engines import Engine, Job, Local, Outcome, Watcher
 from jaxstyle.files import write_beside
 from jaxstyle.folders import EXPERIMENT, FAILED, MEMBERS, is_finished, locked, make_folder, read_manifest
-from jaxstyle.optimizers import Iteration
-from jaxstyle.record import csv_text, describe, flatten, write_json
-from jaxstyle.runs import run
-from jaxstyle.scales import Scale
+from jaxstyle.record import csv_text, flatten, write_json
 from jaxstyle.sweep import Member
 
 TABLE = "table.csv"
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How one member ended, as its manifest has it; the picture is in its folder.
-
-    Attributes:
-      member: which.
-      manifest: the status; of a run that did not fail also the loss, what it took, and the metrics.
-    """
-
-    member: Member
-    manifest: Mapping[str, Any]
-
-    @property
-    def status(self) -> str:
-        """The run's status, or `failed`."""
-        return str(self.manifest["status"])
-
-    @property
-    def error(self) -> str | None:
-        """Why it failed."""
-        return self.manifest.get("error")
-
-
-class Watching(Protocol):
-    """Somebody who is told what is done and shown a member's iterations."""
-
-    def say(self, message: str) -> None:
-        """Hears what is being done."""
-
-    def plan(self, scales: Sequence[Scale]) -> None:
-        """Hears the scales that the member will go through."""
-
-    def __call__(self, iterations: Sequence[Iteration]) -> None:
-        """Sees the iterations that are new."""
-
-
-Watcher = Callable[[Member], contextlib.AbstractContextManager[Watching]]
-"""Gives each member's watching, entered before the member begins and left when it has ended."""
 
 
 def finished_members(members: Sequence[Member], folder: Path) -> list[Outcome]:
@@ -73,20 +29,22 @@ def run_members(
     *,
     watcher: Watcher,
     interrupted: Callable[[], bool] = lambda: False,
+    engine: Engine = Local(),  # noqa: B008  (it has no state)
 ) -> list[Outcome]:
     """Runs the members of a sweep into `folder/members/<n>`, and keeps `folder/table.csv` up to date.
 
-    Members that an earlier process has finished are not run again, and one that it left half done goes on.
+    Members that an earlier process has finished are not run again, and those that it left half done go on.
 
     Args:
       experiment: the sweep, recorded as it is.
       members: what it expands to.
       folder: the sweep's folder; made, or that of the same sweep.
       watcher: whom to tell of each member.
-      interrupted: asked between evaluations; true ends the sweep after saving the current member's best picture.
+      interrupted: asked between evaluations; true ends the sweep after saving the current members' best pictures.
+      engine: where they are carried out.
 
     Returns:
-      The outcomes of the members that were begun, now or before.
+      The outcomes of the members that were begun, now or before, in the sweep's order.
 
     Raises:
       JaxstyleError: the folder holds another sweep or a run, or cannot be made, or another process is at work there.
@@ -95,35 +53,16 @@ def run_members(
     with locked(folder):
         write_json(folder / EXPERIMENT, experiment.to_json())
         outcomes = {outcome.member.index: outcome for outcome in finished_members(members, folder)}
-        for member in members:
-            if interrupted():
-                break
-            if member.index not in outcomes:
-                outcomes[member.index] = _run_member(member, _folder_of(member, folder), watcher, interrupted)
+        write_table(folder / TABLE, _in_order(outcomes))
+        jobs = [
+            Job(member, _folder_of(member, folder), {"member": _facts(member)})
+            for member in members
+            if member.index not in outcomes
+        ]
+        for outcome in engine.carry_out(jobs, watcher=watcher, interrupted=interrupted):
+            outcomes[outcome.member.index] = outcome
             write_table(folder / TABLE, _in_order(outcomes))
     return _in_order(outcomes)
-
-
-def _run_member(member: Member, folder: Path, watcher: Watcher, interrupted: Callable[[], bool]) -> Outcome:
-    try:
-        with watcher(member) as watching:
-            run(
-                member.experiment,
-                folder,
-                say=watching.say,
-                plan=watching.plan,
-                watch=watching,
-                interrupted=interrupted,
-                member={
-                    "index": member.index,
-                    "label": member.label,
-                    "values": dict(member.values),
-                    "place": dict(member.place),
-                },
-            )
-        return Outcome(member, read_manifest(folder))
-    except Exception as error:  # whatever it is belongs to this member alone
-        return Outcome(member, {"status": FAILED, "error": describe(error)})
 
 
 def _folder_of(member: Member, folder: Path) -> Path:
@@ -132,6 +71,16 @@ def _folder_of(member: Member, folder: Path) -> Path:
 
 def _in_order(outcomes: Mapping[int, Outcome]) -> list[Outcome]:
     return [outcomes[index] for index in sorted(outcomes)]
+
+
+def _facts(member: Member) -> dict[str, Any]:
+    """What a member's manifest says of its place in the sweep."""
+    return {
+        "index": member.index,
+        "label": member.label,
+        "values": dict(member.values),
+        "place": dict(member.place),
+    }
 
 
 def write_table(path: Path, outcomes: Sequence[Outcome]) -> None:

@@ -10,7 +10,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import jax
 import numpy as np
@@ -35,8 +35,51 @@ from jaxstyle.folders import (
 from jaxstyle.images import write_picture
 from jaxstyle.version import __version__
 
-CHECKPOINT = "checkpoint"
+CHECKPOINT, PICTURES = "checkpoint", "pictures"
+"""The folders, in a run's, of what is kept to go on, and of the pictures on the way."""
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "jaxopt", "scipy", "numpy", "pillow")
+
+
+class Recorder(Protocol):
+    """Somebody who is told what a record holds: the `Record` itself, or who passes it on from another machine.
+
+    Attributes:
+      folder: the run's, on the machine that keeps the record.
+    """
+
+    folder: Path
+
+    def update(self, **facts: Any) -> None:
+        """Adds facts to the manifest."""
+
+    def add(self, iterations: Sequence[Mapping[str, Any]]) -> None:
+        """Appends a line of metrics for each iteration."""
+
+    def rewind(self, iterations: Sequence[Mapping[str, Any]]) -> None:
+        """Makes these lines all there is of the metrics, and takes back the pictures that were saved after them."""
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keeps what a later process needs to go on, in place of what was kept before.
+
+        Raises:
+          CheckpointError: it cannot be written.
+        """
+
+    def restore_checkpoint(self) -> Checkpoint | None:
+        """Returns what an earlier process has kept, if it has.
+
+        Raises:
+          CheckpointError: it is damaged.
+        """
+
+    def delete_checkpoint(self) -> None:
+        """Keeps nothing any longer."""
+
+    def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> object:
+        """Writes a picture into the folder."""
+
+    def close(self, status: str, **facts: Any) -> None:
+        """Ends the record."""
 
 
 class Record:
@@ -47,8 +90,13 @@ class Record:
     run is kept: its checkpoint, its metrics until `rewind`, when it started.
     """
 
-    def __init__(self, folder: Path, experiment: Experiment):
+    def __init__(self, folder: Path, experiment: Experiment, *, elsewhere: bool = False):
         """Makes the folder, or opens that of an unfinished run.
+
+        Args:
+          folder: the run's own.
+          experiment: without a sweep.
+          elsewhere: whether another process carries the run out, which will tell of its own versions and device.
 
         Raises:
           JaxstyleError: it holds a finished run or another experiment, or cannot be made.
@@ -57,7 +105,7 @@ class Record:
         make_folder(folder, experiment)
         earlier = read_manifest(folder) if holds_run(folder) else {}
         since = {"started": now()} if "started" not in earlier else {"started": earlier["started"], "resumed": now()}
-        self.manifest: dict[str, Any] = {"status": "running", **since, **environment()}
+        self.manifest: dict[str, Any] = {"status": "running", **since, **({} if elsewhere else environment())}
         write_json(folder / EXPERIMENT, experiment.to_json())
         self._metrics: IO[str] = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
         self.update()
@@ -68,11 +116,15 @@ class Record:
         write_json(self.folder / MANIFEST, self.manifest)
 
     def rewind(self, iterations: Sequence[Mapping[str, Any]]) -> None:
-        """Makes these lines all there is of the metrics."""
+        """Makes these lines all there is of the metrics, and takes back the pictures that were saved after them."""
         self._metrics.close()
         path = self.folder / METRICS
         write_beside(path, "".join(map(_line, iterations)).encode())
-        self._metrics = open(path, "a", encoding="utf-8")  # noqa: SIM115
+        self._metrics = open(path, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
+        reached = iterations[-1]["iteration"] if iterations else -1
+        for picture in (self.folder / PICTURES).glob("*.png"):
+            if picture.stem.isdecimal() and int(picture.stem) > reached:
+                picture.unlink()
 
     def add(self, iterations: Sequence[Mapping[str, Any]]) -> None:
         """Appends a line of metrics for each iteration."""
@@ -110,6 +162,12 @@ class Record:
         """Keeps nothing any longer."""
         checkpoints.delete(self.folder / CHECKPOINT)
 
+    def lose(self, reasons: Sequence[str]) -> None:
+        """Takes back that an attempt has ended, because it was lost; the next one goes on from the checkpoint."""
+        if self._metrics.closed:
+            self._metrics = open(self.folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
+        self.update(status="running", lost_attempts=list(reasons))
+
     def close(self, status: str, **facts: Any) -> None:
         """Ends the record; of a finished run no checkpoint remains."""
         self._metrics.close()
@@ -119,7 +177,7 @@ class Record:
 
 
 @contextlib.contextmanager
-def recording(folder: Path, experiment: Experiment) -> Iterator[Record]:
+def recording(folder: Path, experiment: Experiment, *, elsewhere: bool = False) -> Iterator[Record]:
     """A record that says `failed`, and why, if the block raises; `interrupted` after a second Ctrl-C.
 
     Raises:
@@ -127,7 +185,7 @@ def recording(folder: Path, experiment: Experiment) -> Iterator[Record]:
     """
     make_folder(folder, experiment)
     with locked(folder):  # the record looks again: until now another process may have been at work there
-        record = Record(folder, experiment)
+        record = Record(folder, experiment, elsewhere=elsewhere)
         try:
             yield record
         except KeyboardInterrupt:

@@ -19,7 +19,7 @@ from jaxstyle.images import Picture
 from jaxstyle.measurements import measure_result
 from jaxstyle.optimizers import Iteration, Result
 from jaxstyle.preparation import Pictures, Prepared, prepare, read_pictures
-from jaxstyle.record import Record, recording
+from jaxstyle.record import PICTURES, Recorder, recording
 from jaxstyle.scales import Scale
 from jaxstyle.standing import Standing, keeper, pack, unpack
 from jaxstyle.synthesis import optimize
@@ -46,7 +46,6 @@ class Run:
     Attributes:
       result: what the optimization found.
       folder: the record.
-      picture: the picture in it.
       metadata: what travels in the picture.
       metrics: what was measured on it.
       notes: what was done to the pictures on the way in.
@@ -54,10 +53,14 @@ class Run:
 
     result: Result
     folder: Path
-    picture: Path
     metadata: dict[str, str]
     metrics: dict[str, Any]
     notes: tuple[str, ...]
+
+    @property
+    def picture(self) -> Path:
+        """The picture in the record."""
+        return self.folder / RESULT
 
 
 def read_inputs(experiment: Experiment, *, say: Say = lambda message: None) -> Inputs:
@@ -102,42 +105,67 @@ def run(
         raise JaxstyleError("an experiment with a sweep is several runs; expand it first")
     with recording(folder, experiment) as notebook:
         notebook.update(title=experiment.title, **facts)
-        pictures, weights = inputs or read_inputs(experiment, say=say)
-        notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
-        say("computing targets")
-        scales = prepare(experiment, pictures, weights)
-        planned = [prepared.scale for prepared in scales]
-        notebook.update(scales=[scale._asdict() for scale in planned])
-        plan(planned)
-        metadata = _metadata(experiment, weights, pictures)
-        result = _optimize(experiment, scales, notebook, metadata, say, watch, interrupted)
-        metadata["jaxstyle:status"] = str(result.status)
-        picture = notebook.save_picture(RESULT, result.image, bits=experiment.output.bits, metadata=metadata)
-        metrics = measure_result(scales[-1], result.image)
-        notebook.close(
-            str(result.status),
-            evaluations=result.evaluations,
-            iterations=result.history[-1].iteration if result.history else 0,
-            loss=result.loss,
-            compile_seconds=compiled_ahead + result.compile_seconds,
-            run_seconds=result.run_seconds,
-            peak_memory_bytes=memory.peak(),
-            metrics=metrics,
+        return carry_out(
+            experiment,
+            inputs or read_inputs(experiment, say=say),
+            notebook,
+            say=say,
+            plan=plan,
+            watch=watch,
+            interrupted=interrupted,
+            compiled_ahead=compiled_ahead,
         )
-    return Run(result, folder, picture, metadata, metrics, _notes(pictures))
+
+
+def carry_out(
+    experiment: Experiment,
+    inputs: Inputs,
+    notebook: Recorder,
+    *,
+    say: Say,
+    plan: Callable[[Sequence[Scale]], None],
+    watch: Watch,
+    interrupted: Callable[[], bool],
+    compiled_ahead: float = 0.0,
+) -> Run:
+    """Optimizes and measures, and tells a recorder; touches no file itself. The arguments are those of `run`."""
+    pictures, weights = inputs
+    notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
+    say("computing targets")
+    scales = prepare(experiment, pictures, weights)
+    planned = [prepared.scale for prepared in scales]
+    notebook.update(scales=[scale._asdict() for scale in planned])
+    plan(planned)
+    metadata = _metadata(experiment, weights, pictures)
+    ingredients = _ingredients(weights, pictures)
+    result = _optimize(experiment, scales, notebook, metadata, ingredients, say, watch, interrupted)
+    metadata["jaxstyle:status"] = str(result.status)
+    notebook.save_picture(RESULT, result.image, bits=experiment.output.bits, metadata=metadata)
+    metrics = measure_result(scales[-1], result.image)
+    notebook.close(
+        str(result.status),
+        evaluations=result.evaluations,
+        iterations=result.history[-1].iteration if result.history else 0,
+        loss=result.loss,
+        compile_seconds=compiled_ahead + result.compile_seconds,
+        run_seconds=result.run_seconds,
+        peak_memory_bytes=memory.peak(),
+        metrics=metrics,
+    )
+    return Run(result, notebook.folder, metadata, metrics, _notes(pictures))
 
 
 def _optimize(
     experiment: Experiment,
     scales: Sequence[Prepared],
-    notebook: Record,
+    notebook: Recorder,
     metadata: dict[str, str],
+    ingredients: Mapping[str, str],
     say: Callable[[str], None],
     watch: Watch,
     interrupted: Callable[[], bool],
 ) -> Result:
     every, saved = experiment.output.save_every, 0
-    ingredients = _ingredients(notebook.manifest)
 
     def observe(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> None:
         nonlocal saved
@@ -146,7 +174,8 @@ def _optimize(
         reached = iterations[-1].iteration if iterations else 0
         if every and reached // every > saved:
             saved = reached // every
-            notebook.save_picture(f"pictures/{reached:06d}.png", best(), bits=experiment.output.bits, metadata=metadata)
+            name = f"{PICTURES}/{reached:06d}.png"
+            notebook.save_picture(name, best(), bits=experiment.output.bits, metadata=metadata)
 
     def attempt(resume: Standing | None) -> Result:
         nonlocal saved
@@ -168,19 +197,20 @@ def _optimize(
         return attempt(None)
 
 
-def _keep(notebook: Record, ingredients: Mapping[str, Any], standing: Standing) -> None:
+def _keep(notebook: Recorder, ingredients: Mapping[str, Any], standing: Standing) -> None:
     try:
         notebook.save_checkpoint(pack(standing, ingredients))
     except CheckpointError as error:  # the run itself is well
         warnings.warn(f"{error}; the run goes on, and could not be gone on with from here", stacklevel=2)
 
 
-def _ingredients(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _ingredients(weights: Weights, pictures: Pictures) -> dict[str, str]:
     """What an optimizer's state depends on besides the experiment: libraries, weights, pictures."""
+    versions = record.environment()["versions"]
     return {
-        **{package: manifest["versions"][package] for package in ("jaxstyle", "jax", "jaxlib", "jaxopt", "optax")},
-        "weights": manifest["weights"]["sha256"],
-        **{role: facts["sha256"] for role, facts in manifest["images"].items()},
+        **{package: versions[package] for package in ("jaxstyle", "jax", "jaxlib", "jaxopt", "optax")},
+        "weights": weights.sha256,
+        **{role: picture.sha256 for role, picture in pictures.by_role().items()},
     }
 
 

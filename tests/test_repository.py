@@ -33,7 +33,9 @@ ORDER: tuple[set[str], ...] = (
     {"runs"},
     {"labels"},
     {"sweep"},
-    {"estimates", "members"},
+    {"estimates"},
+    {"engines"},
+    {"members"},
     {"report"},
     {"cli"},
 )
@@ -48,6 +50,7 @@ ONE_HOME = {
     "typer": "cli/",
     "rich": "cli/",
     "matplotlib": "report/",
+    "ray": "engines/",
 }
 """Libraries that one module, or one folder, imports."""
 

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from jaxstyle.cli import images, weights
+from jaxstyle.cli.engines import EngineName, EngineOptions
 from jaxstyle.cli.report import report
 from jaxstyle.cli.show import INTERRUPTED, MISTAKE, complain, tell, warned
 from jaxstyle.errors import JaxstyleError
@@ -92,6 +93,32 @@ def run(
     out: Folder = None,
     fresh: Fresh = False,
     ignore_memory: IgnoreMemory = False,
+    engine: Annotated[
+        EngineName,
+        typer.Option(help="Where members are computed: one after another here, or on the machines of a Ray cluster."),
+    ] = EngineName.LOCAL,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="With --engine ray: the cluster's head, or auto for the one this machine belongs to. "
+            "Default: $RAY_ADDRESS, else this machine alone.",
+        ),
+    ] = None,
+    cores_per_member: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With --engine ray: CPU cores for each member. Default: 1 beside a GPU, else up to 4."
+        ),
+    ] = None,
+    gpus_per_member: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="With --engine ray: GPUs, or TPU chips, for each member; 0.5 lets two share one, 0 uses the CPU. "
+            "Default: 1 where the cluster has some.",
+        ),
+    ] = None,
 ) -> None:
     """Run an experiment file and record it. What was stopped goes on, what is finished is not run again.
 
@@ -103,7 +130,13 @@ def run(
     experiment = load_experiment(file, overrides or ())
     name = file.parent.name if file.name == "experiment.json" else file.stem
     status = run_experiment(
-        experiment, source=str(file), name=name, folder=out, fresh=fresh, ignore_memory=ignore_memory
+        experiment,
+        source=str(file),
+        name=name,
+        folder=out,
+        fresh=fresh,
+        ignore_memory=ignore_memory,
+        engine=EngineOptions(engine, address, cores_per_member, gpus_per_member),
     )
     raise typer.Exit(status)
 

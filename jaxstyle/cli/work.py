@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from jaxstyle import compilation_cache, folders, gallery, record, weights
-from jaxstyle.cli.forecast import ensure_all_fit, ensure_it_fits, keep_programs, tell_estimates
-from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Watching, complain, tell
+from jaxstyle.cli.engines import EngineOptions, build_engine
+from jaxstyle.cli.forecast import REMEDY, ensure_all_fit, ensure_it_fits, keep_programs, tell_estimates
+from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Tallied, Tally, Watching, complain, tell
 from jaxstyle.config import Experiment
+from jaxstyle.engines import Engine, Job
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.estimates import outlines
 from jaxstyle.folders import RESULT
@@ -19,7 +21,7 @@ from jaxstyle.interrupt import interruptible
 from jaxstyle.members import TABLE, finished_members, run_members
 from jaxstyle.optimizers import Status
 from jaxstyle.preparation import plan, read_pictures, result_shape
-from jaxstyle.runs import read_inputs, run
+from jaxstyle.runs import Inputs, read_inputs, run
 from jaxstyle.sweep import Member, expand
 from jaxstyle.version import __version__
 
@@ -37,6 +39,7 @@ def run_experiment(
     force: bool = False,
     fresh: bool = False,
     ignore_memory: bool = False,
+    engine: EngineOptions = EngineOptions(),  # noqa: B008  (immutable)
 ) -> int:
     """Runs an experiment, or every member of its sweep, and says where the pictures are; returns the exit status.
 
@@ -50,12 +53,13 @@ def run_experiment(
             raise JaxstyleError(f"{copy_to}: one picture, but a sweep gives several; for a sweep: jaxstyle run FILE")
     members = expand(experiment, source=source)
     folder = _place(experiment, name, folder, fresh=fresh)
+    chosen = build_engine(engine, source=source, remedy=None if ignore_memory else REMEDY)
     if experiment.sweep is not None:
-        return _run_sweep(experiment, members, folder, source=source, ignore_memory=ignore_memory)
+        return _run_sweep(experiment, members, folder, chosen, source=source, ignore_memory=ignore_memory)
     if folders.is_finished(folder):
         tell(f"finished before: {_summary(folders.read_manifest(folder))}")
     else:
-        _run_single(experiment, folder, source=source, ignore_memory=ignore_memory)
+        _run_single(members[0], folder, chosen, source=source, ignore_memory=ignore_memory)
     tell(f"record:  {folder}")
     picture = folder / RESULT
     if copy_to is not None:
@@ -84,11 +88,24 @@ def _place(experiment: Experiment, name: str, named: Path | None, *, fresh: bool
     return found
 
 
-def _run_single(experiment: Experiment, folder: Path, *, source: str, ignore_memory: bool) -> None:
+def _run_single(member: Member, folder: Path, engine: Engine, *, source: str, ignore_memory: bool) -> None:
+    experiment = member.experiment
     keep_programs()
     # Before the folder is made: a picture that is missing, or a size that does not fit, leaves nothing behind.
     inputs = read_inputs(experiment, say=tell)
     plan(experiment, inputs.pictures)
+    if engine.here:
+        _run_here(experiment, inputs, folder, source=source, ignore_memory=ignore_memory)
+    else:
+        _run_elsewhere(member, folder, engine)
+    manifest = folders.read_manifest(folder)
+    for facts in manifest["images"].values():
+        for note in facts["notes"]:
+            tell(f"note: {facts['path']}: {note}")
+    tell(_summary(manifest))
+
+
+def _run_here(experiment: Experiment, inputs: Inputs, folder: Path, *, source: str, ignore_memory: bool) -> None:
     began = time.perf_counter()
     if not ignore_memory:
         tell("compiling")
@@ -96,7 +113,7 @@ def _run_single(experiment: Experiment, folder: Path, *, source: str, ignore_mem
             ensure_it_fits(planned, source=source)
     compiled_ahead = time.perf_counter() - began
     with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
-        finished = run(
+        run(
             experiment,
             folder,
             inputs=inputs,
@@ -106,23 +123,37 @@ def _run_single(experiment: Experiment, folder: Path, *, source: str, ignore_mem
             interrupted=interrupted,
             compiled_ahead=compiled_ahead,
         )
-    for note in finished.notes:
-        tell(f"note: {note}")
-    tell(_summary(folders.read_manifest(folder)))
 
 
-def _run_sweep(experiment: Experiment, members: list[Member], folder: Path, *, source: str, ignore_memory: bool) -> int:
+def _run_elsewhere(member: Member, folder: Path, engine: Engine) -> None:
+    def watcher(member: Member) -> Watching:
+        return Watching(member.experiment.optimizer.iterations)
+
+    with interruptible() as interrupted:
+        outcomes = list(engine.carry_out([Job(member, folder, {})], watcher=watcher, interrupted=interrupted))
+    if not outcomes:
+        raise KeyboardInterrupt
+    if outcomes[0].error:
+        raise JaxstyleError(outcomes[0].error)
+
+
+def _run_sweep(
+    experiment: Experiment, members: list[Member], folder: Path, engine: Engine, *, source: str, ignore_memory: bool
+) -> int:
     done = {outcome.member.index for outcome in finished_members(members, folder)}
     tell(f"{len(members)} members" + (f", {len(done)} of them finished before" if done else ""))
     keep_programs()
-    if not ignore_memory:
+    if engine.here and not ignore_memory:
         ensure_all_fit([member for member in members if member.index not in done], source=source)
+    tally = Tally(len(members) - len(done))
 
-    def watcher(member: Member) -> Watching:
+    def watcher(member: Member) -> Watching | Tallied:
+        if not engine.here:
+            return tally.of(member.label)
         return Watching(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
 
     with interruptible() as interrupted:
-        outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted)
+        outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted, engine=engine)
     for outcome in outcomes:
         label = f"{outcome.member.index}: {outcome.member.label}"
         if outcome.error is None:
