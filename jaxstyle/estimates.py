@@ -30,7 +30,7 @@ from jaxstyle.preparation import (
 from jaxstyle.scales import Scale
 from jaxstyle.sharing import Reads, share
 from jaxstyle.sweep import Member
-from jaxstyle.synthesis import optimize, optimize_lanes
+from jaxstyle.synthesis import Track, optimize, optimize_together
 from jaxstyle.weights import Weights
 
 LEFT_BEHIND = 220_000_000
@@ -282,8 +282,8 @@ def time_evaluation(prepared: Prepared, *, lanes: int = 1) -> float:
     if lanes == 1:
         result = optimize(trial, observe=observe, interrupted=interrupted)
     else:
-        blind = [lambda iterations, best: None] * (lanes - 1)
-        result = optimize_lanes([trial] * lanes, [observe, *blind], interrupted=interrupted)[0]
+        others = [Track(trial)] * (lanes - 1)
+        result = optimize_together([Track(trial, observe), *others], interrupted=interrupted)[0]
     if len(result.history) < 2:
         return result.run_seconds / result.evaluations
     first, last = result.history[0], result.history[-1]

@@ -1,24 +1,29 @@
 """An experiment and its record: what `jaxstyle run` and `jaxstyle transfer` do for one picture."""
 
 import dataclasses
+import functools
 import json
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxstyle import memory, record
+from jaxstyle.checkpoints import CheckpointError
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.folders import RESULT
 from jaxstyle.images import Picture
 from jaxstyle.kept import Kept
 from jaxstyle.measurements import measure_result
 from jaxstyle.optimizers import Iteration, Observer, Result
 from jaxstyle.preparation import Pictures, Prepared, prepare, read_pictures
-from jaxstyle.record import Recorder, recording
+from jaxstyle.record import PICTURES, Recorder, recording
 from jaxstyle.scales import Scale
 from jaxstyle.sharing import Reads
+from jaxstyle.standing import KeepStanding, Standing, keeper, pack, unpack
 from jaxstyle.synthesis import optimize
 from jaxstyle.weights import Weights
 from jaxstyle.weights import load as load_weights
@@ -57,7 +62,7 @@ class Run:
     @property
     def picture(self) -> Path:
         """The picture in the record."""
-        return self.folder / record.RESULT
+        return self.folder / RESULT
 
 
 def read_inputs(experiment: Experiment, *, say: Say = lambda message: None, kept: Kept | None = None) -> Inputs:
@@ -84,11 +89,11 @@ def run(
     compiled_ahead: float = 0.0,
     **facts: Any,
 ) -> Run:
-    """Runs one experiment and records it.
+    """Runs one experiment and records it; goes on where an earlier process was stopped in the same folder.
 
     Args:
       experiment: without a sweep.
-      folder: the run's own folder; made, and must not hold a run yet.
+      folder: the run's own folder; made, or that of an unfinished run of the same experiment.
       inputs: the experiment's, if they have been read already.
       reads: what to read besides with weight 0, so that members of a sweep share a program.
       kept: what members before have read, built and measured.
@@ -100,7 +105,8 @@ def run(
       **facts: what else the manifest should hold.
 
     Raises:
-      JaxstyleError: a picture, the weights or the folder are not what they should be; the record says `failed`.
+      JaxstyleError: a picture, the weights or the folder are not what they should be; the record says `failed`. Or the
+        folder holds a finished run or another experiment, or another process is at work there; it is left alone.
     """
     if experiment.sweep is not None:
         raise JaxstyleError("an experiment with a sweep is several runs; expand it first")
@@ -135,7 +141,7 @@ def carry_out(
 ) -> Run:
     """Optimizes and measures, and tells a recorder; touches no file itself. The arguments are those of `run`."""
     begun = begin(experiment, inputs, notebook, say=say, plan=plan, reads=reads, kept=kept)
-    result = optimize(begun.scales, say=say, observe=observer(begun, watch), interrupted=interrupted)
+    result = _optimize(begun, say, watch, interrupted)
     return conclude(begun, result, compiled_ahead=compiled_ahead)
 
 
@@ -183,7 +189,7 @@ def conclude(begun: Begun, result: Result, *, compiled_ahead: float = 0.0) -> Ru
     """Measures and records what an optimization has found."""
     metadata = begun.metadata | {"jaxstyle:status": str(result.status)}
     bits = begun.experiment.output.bits
-    begun.notebook.save_picture(record.RESULT, result.image, bits=bits, metadata=metadata)
+    begun.notebook.save_picture(RESULT, result.image, bits=bits, metadata=metadata)
     metrics = measure_result(begun.scales[-1], result.image)
     begun.notebook.close(
         str(result.status),
@@ -198,10 +204,14 @@ def conclude(begun: Begun, result: Result, *, compiled_ahead: float = 0.0) -> Ru
     return Run(result, begun.notebook.folder, metadata, metrics, _notes(begun.inputs.pictures))
 
 
-def observer(begun: Begun, watch: Watch) -> Observer:
-    """Records iterations as they come, and the pictures on the way."""
+def observer(begun: Begun, watch: Watch, resume: Standing | None) -> Observer:
+    """Takes the record back to where the run goes on; from there on records iterations, and the pictures on the way."""
     notebook, output = begun.notebook, begun.experiment.output
-    every, saved = output.save_every, 0
+    history = resume.history if resume else ()
+    every = output.save_every
+    saved = history[-1].iteration // every if every and history else 0
+    notebook.rewind([iteration._asdict() for iteration in history])
+    watch(history)
 
     def observe(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> None:
         nonlocal saved
@@ -210,10 +220,65 @@ def observer(begun: Begun, watch: Watch) -> Observer:
         reached = iterations[-1].iteration if iterations else 0
         if every and reached // every > saved:
             saved = reached // every
-            name = f"{record.PICTURES}/{reached:06d}.png"
+            name = f"{PICTURES}/{reached:06d}.png"
             notebook.save_picture(name, best(), bits=output.bits, metadata=begun.metadata)
 
     return observe
+
+
+def restored(begun: Begun, say: Say) -> Standing | None:
+    """Where an earlier process has left the run, if it has.
+
+    Raises:
+      CheckpointError: that is damaged, or was made with something else.
+    """
+    checkpoint = begun.notebook.restore_checkpoint()
+    standing = unpack(checkpoint, _ingredients(begun.inputs)) if checkpoint else None
+    if standing and standing.history:
+        say(f"going on after iteration {standing.history[-1].iteration}")
+    return standing
+
+
+def begin_anew(begun: Begun, error: CheckpointError) -> None:
+    """Gives up what an earlier process has left, with a warning."""
+    warnings.warn(f"{begun.notebook.folder}: begins anew: {error}", stacklevel=2)
+    begun.notebook.delete_checkpoint()
+
+
+def keeps(begun: Begun) -> KeepStanding:
+    """Keeps checkpoints in the record."""
+    ingredients = _ingredients(begun.inputs)
+    return keeper(functools.partial(_keep, begun.notebook, ingredients), begun.experiment.output.checkpoint_seconds)
+
+
+def _optimize(begun: Begun, say: Say, watch: Watch, interrupted: Callable[[], bool]) -> Result:
+    def attempt(resume: Standing | None) -> Result:
+        observe = observer(begun, watch, resume)
+        return optimize(begun.scales, say=say, observe=observe, interrupted=interrupted, resume=resume, keep=keep)
+
+    keep = keeps(begun)
+    try:
+        return attempt(restored(begun, say))
+    except CheckpointError as error:
+        begin_anew(begun, error)
+        return attempt(None)
+
+
+def _keep(notebook: Recorder, ingredients: Mapping[str, Any], standing: Standing) -> None:
+    try:
+        notebook.save_checkpoint(pack(standing, ingredients))
+    except CheckpointError as error:  # the run itself is well
+        warnings.warn(f"{error}; the run goes on, and could not be gone on with from here", stacklevel=2)
+
+
+def _ingredients(inputs: Inputs) -> dict[str, str]:
+    """What an optimizer's state depends on besides the experiment: libraries, weights, pictures."""
+    versions = record.environment()["versions"]
+    return {
+        **{package: versions[package] for package in ("jaxstyle", "jax", "jaxlib", "jaxopt", "optax")},
+        "weights": inputs.weights.sha256,
+        **{role: picture.sha256 for role, picture in inputs.pictures.by_role().items()},
+    }
 
 
 def _metadata(experiment: Experiment, weights: Weights, pictures: Pictures) -> dict[str, str]:

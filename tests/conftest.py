@@ -4,6 +4,7 @@ from jaxtyping import install_import_hook
 
 CHECKED = (
     "calibration",
+    "checkpoints",
     "estimates",
     "images",
     "losses",
@@ -13,6 +14,7 @@ CHECKED = (
     "optimizers",
     "preparation",
     "scales",
+    "standing",
     "statistics",
     "synthesis",
     "vgg",

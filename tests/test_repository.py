@@ -19,14 +19,14 @@ PACKAGE = ROOT / "jaxstyle"
 
 ORDER: tuple[set[str], ...] = (
     {"compilation_cache", "errors", "memory", "units", "version"},
-    {"files", "kept", "layers"},
+    {"checkpoints", "files", "kept", "layers"},
     {"config", "images", "weights", "winograd"},
     {"gallery", "vgg"},
     {"sharing", "statistics"},
     {"losses"},
     {"objective"},
     {"optimizers"},
-    {"calibration", "interrupt", "metrics", "scales"},
+    {"calibration", "folders", "interrupt", "metrics", "scales", "standing"},
     {"preparation"},
     {"measurements", "synthesis"},
     {"record"},
@@ -43,6 +43,8 @@ ORDER: tuple[set[str], ...] = (
 
 ONE_HOME = {
     "jaxopt": "optimizers/lbfgs.py",
+    "orbax": "checkpoints.py",
+    "filelock": "folders.py",
     "PIL": "images/",
     "tifffile": "images/",
     "typer": "cli/",

@@ -15,7 +15,7 @@ from jaxstyle.objective import evaluate
 from jaxstyle.optimizers import Result
 from jaxstyle.preparation import Prepared, prepare, read_pictures
 from jaxstyle.sharing import Reads, reads_of, share
-from jaxstyle.synthesis import optimize, optimize_lanes
+from jaxstyle.synthesis import Track, optimize, optimize_together
 from jaxstyle.weights import Weights
 
 ALL = Reads(("conv1_2", "conv2_1"), ("conv1_1", "conv2_1", "conv3_1"), True)
@@ -162,7 +162,7 @@ def in_lanes_and_alone(experiments: Sequence[Experiment], weights: Weights) -> N
     reads = share(experiments)
     scales = [ready(each, weights, read) for each, read in zip(experiments, reads, strict=True)]
     assert len({prepared.objective for of_each in scales for prepared in of_each}) == 1
-    together = optimize_lanes(scales, [lambda iterations, best: None] * len(scales))
+    together = optimize_together([Track(each) for each in scales])
     for experiment, found in zip(experiments, together, strict=True):
         assert_same(found, optimize(ready(experiment, weights)))
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from jaxstyle.folders import FAILED
 from jaxstyle.optimizers import Iteration
-from jaxstyle.runs import Run
+from jaxstyle.record import describe
 from jaxstyle.scales import Scale
 from jaxstyle.sharing import Reads
 from jaxstyle.sweep import Member
@@ -32,16 +33,30 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How one member ended: with a run, or with the reason why it failed."""
+    """How one member ended, as its manifest has it; the picture is in its folder.
+
+    Attributes:
+      member: which.
+      manifest: the status; of a run that did not fail also the loss, what it took, and the metrics.
+    """
 
     member: Member
-    run: Run | None
-    error: str | None
+    manifest: Mapping[str, Any]
 
     @property
     def status(self) -> str:
         """The run's status, or `failed`."""
-        return str(self.run.result.status) if self.run else "failed"
+        return str(self.manifest["status"])
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed."""
+        return self.manifest.get("error")
+
+
+def failed(member: Member, error: BaseException) -> Outcome:
+    """How a member ended that an error has ended."""
+    return Outcome(member, {"status": FAILED, "error": describe(error)})
 
 
 class Watching(Protocol):

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from jaxstyle.engines.base import Job, Outcome, Watcher
+from jaxstyle.engines.base import Job, Outcome, Watcher, failed
 from jaxstyle.engines.together import carry_out_together
+from jaxstyle.folders import read_manifest
 from jaxstyle.kept import Kept
-from jaxstyle.record import describe
 from jaxstyle.runs import run
 
 
@@ -53,7 +53,7 @@ class Local:
 def _carry_out(job: Job, kept: Kept, watcher: Watcher, interrupted: Callable[[], bool]) -> Outcome:
     try:
         with watcher(job.member) as watching:
-            finished = run(
+            run(
                 job.member.experiment,
                 job.folder,
                 reads=job.reads,
@@ -65,5 +65,5 @@ def _carry_out(job: Job, kept: Kept, watcher: Watcher, interrupted: Callable[[],
                 **job.facts,
             )
     except Exception as error:  # whatever it is belongs to this member alone
-        return Outcome(job.member, None, describe(error))
-    return Outcome(job.member, finished, None)
+        return failed(job.member, error)
+    return Outcome(job.member, read_manifest(job.folder))

@@ -13,7 +13,7 @@ from typing import Any
 
 from jaxstyle import runs
 from jaxstyle.engines.attendance import Attendance
-from jaxstyle.engines.base import Job, Outcome, Watcher
+from jaxstyle.engines.base import Job, Outcome, Watcher, failed
 from jaxstyle.engines.cluster import LOCAL, address_or_default, connected, living_nodes, reason
 from jaxstyle.engines.shares import ACCELERATORS, Resources, Share, capacity, choose_next, choose_share
 from jaxstyle.engines.worker import Message, Order, Worker
@@ -21,7 +21,6 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.estimates import outlines
 from jaxstyle.images import Picture
 from jaxstyle.preparation import read_pictures
-from jaxstyle.record import describe
 from jaxstyle.runs import Say
 from jaxstyle.version import __version__
 from jaxstyle.weights import Weights
@@ -262,11 +261,11 @@ class _Crew:
             try:
                 task.attendance = task.attendance or Attendance(task.job, task.watcher)
             except Exception as error:  # its folder cannot be made
-                yield Outcome(task.job.member, None, describe(error))
+                yield failed(task.job.member, error)
                 continue
             hand.task, hand.program = task, task.program
             carry_out = hand.actor.carry_out.options(num_returns="streaming")
-            hand.hears = carry_out.remote(task.order, *task.arrays)
+            hand.hears = carry_out.remote(task.order, task.attendance.restore_checkpoint(), *task.arrays)
             return
         self._dismiss(hand)
 
@@ -287,7 +286,7 @@ class _Crew:
         elif len(attendance.losses) == DEATHS:
             yield attendance.fail(JaxstyleError(f"its worker died, {DEATHS} times; the last time: {reason(error)}"))
         else:
-            self._say(f"{task.order.source}: its worker died and it begins again: {reason(error)}")
+            self._say(f"{task.order.source}: its worker died, and another takes it over: {reason(error)}")
             self.waiting.insert(0, task)
 
     def _dismiss(self, hand: _Hand) -> None:

@@ -5,22 +5,19 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jaxstyle.engines.base import Job, Outcome, Watcher
+from jaxstyle.checkpoints import CheckpointError
+from jaxstyle.engines.base import Job, Outcome, Watcher, failed
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.folders import read_manifest
 from jaxstyle.kept import Kept
 from jaxstyle.optimizers import Iteration, Result
-from jaxstyle.record import describe, recording
-from jaxstyle.runs import Begun, Run, begin, conclude, observer, read_inputs
-from jaxstyle.synthesis import optimize_lanes
+from jaxstyle.record import recording
+from jaxstyle.runs import Begun, begin, begin_anew, conclude, keeps, observer, read_inputs, restored
+from jaxstyle.synthesis import Track, optimize_together
 
 
 def carry_out_together(
-    jobs: Sequence[Job],
-    lanes: int,
-    *,
-    kept: Kept,
-    watcher: Watcher,
-    interrupted: Callable[[], bool],
+    jobs: Sequence[Job], lanes: int, *, kept: Kept, watcher: Watcher, interrupted: Callable[[], bool]
 ) -> list[Outcome]:
     """Carries out jobs of the same compiled programs at once; returns their outcomes in the jobs' order.
 
@@ -32,56 +29,71 @@ def carry_out_together(
       interrupted: asked between evaluations; true ends all of them with their best pictures.
     """
     with contextlib.ExitStack() as records:
-        seats = [records.enter_context(contextlib.closing(_Seat(job, watcher))) for job in jobs]
+        seats = [records.enter_context(contextlib.closing(_Seat(job))) for job in jobs]
         try:
-            _carry_out(seats, lanes, kept, interrupted)
+            for seat in seats:
+                seat.attempt(lambda seat=seat: seat.prepare(lanes, kept, watcher))
+            _optimize([seat for seat in seats if seat.error is None], lanes, interrupted)
         except BaseException as error:
             for seat in seats:
-                seat.fail(error)
+                seat.end(error)
             if not isinstance(error, Exception):
                 raise
-    return [Outcome(seat.job.member, seat.run, describe(seat.error) if seat.error else None) for seat in seats]
+    return [seat.outcome() for seat in seats]
+
+
+def _optimize(seats: Sequence["_Seat"], lanes: int, interrupted: Callable[[], bool]) -> None:
+    if not seats:
+        return
+    results = optimize_together([seat.track for seat in seats], lanes=lanes, interrupted=interrupted)
+    for seat, result in zip(seats, results, strict=True):
+        seat.attempt(lambda seat=seat, result=result: seat.conclude(result))
 
 
 class _Seat:
-    """A member's place among those that are carried out together: its record, and how far it has come.
+    """A member's place among those that are carried out together.
 
     Attributes:
       job: the member, and where its record is.
-      begun: what is optimized, once it is prepared.
-      run: what came of it, in the end.
-      error: why it failed, if it did.
+      track: what is optimized, once it is prepared.
+      error: why it has failed, if it has.
     """
 
-    def __init__(self, job: Job, watcher: Watcher):
+    job: Job
+    track: Track
+    error: BaseException | None
+
+    def __init__(self, job: Job):
         self.job = job
-        self.begun: Begun | None = None
-        self.run: Run | None = None
-        self.error: BaseException | None = None
-        self._watcher = watcher
+        self.error = None
+        self._done = False
         self._open = contextlib.ExitStack()
 
-    def prepare(self, lanes: int, kept: Kept) -> None:
-        """Opens the record and prepares what is to be optimized."""
-        experiment = self.job.member.experiment
-        self._watching = self._open.enter_context(self._watcher(self.job.member))
-        notebook = self._open.enter_context(recording(self.job.folder, experiment))
-        notebook.update(title=experiment.title, lanes=lanes, **self.job.facts)
-        say = self._watching.say
-        inputs = read_inputs(experiment, say=say, kept=kept)
-        self.begun = begin(
-            experiment, inputs, notebook, say=say, plan=self._watching.plan, reads=self.job.reads, kept=kept
-        )
-        self._observe = observer(self.begun, self._watching)
+    def prepare(self, lanes: int, kept: Kept, watcher: Watcher) -> None:
+        """Opens the record, and prepares what is to be optimized."""
+        job, experiment = self.job, self.job.member.experiment
+        watching = self._open.enter_context(watcher(job.member))
+        notebook = self._open.enter_context(recording(job.folder, experiment))
+        notebook.update(title=experiment.title, lanes=lanes, **job.facts)
+        inputs = read_inputs(experiment, say=watching.say, kept=kept)
+        begun = begin(experiment, inputs, notebook, say=watching.say, plan=watching.plan, reads=job.reads, kept=kept)
+        try:
+            resume = restored(begun, watching.say)
+        except CheckpointError as error:
+            begin_anew(begun, error)
+            resume = None
+        observe = observer(begun, watching, resume)
 
-    def observe(self, iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> None:
-        """Records iterations."""
-        self.attempt(lambda: self._observe(iterations, best))
+        def guarded(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> None:
+            self.attempt(lambda: observe(iterations, best))
+
+        self._begun: Begun = begun
+        self.track = Track(begun.scales, guarded, resume, keeps(begun))
 
     def conclude(self, result: Result) -> None:
         """Measures and records what was found."""
-        assert self.begun is not None
-        self.run = conclude(self.begun, result)
+        conclude(self._begun, result)
+        self._done = True
 
     def attempt(self, do: Callable[[], None]) -> None:
         """Does something unless the member has failed; whatever goes wrong belongs to this member alone."""
@@ -89,33 +101,23 @@ class _Seat:
             try:
                 do()
             except Exception as error:
-                self.fail(error)
+                self.end(error)
 
-    def fail(self, error: BaseException) -> None:
-        """Takes down why the member has no part in the rest; nothing when it is done already."""
-        if self.error is None and self.run is None:
+    def end(self, error: BaseException) -> None:
+        """Takes down why the member has no part in the rest; nothing where it is done already."""
+        if self.error is None and not self._done:
             self.error = error
 
     def close(self) -> None:
-        """Leaves record and watching."""
+        """Leaves record and watching, which hear of the error."""
         if self.error is None:
             self._open.close()
             return
         with contextlib.suppress(OSError, JaxstyleError):  # the reason itself may be that nothing can be written
             self._open.__exit__(type(self.error), self.error, self.error.__traceback__)
 
-
-def _carry_out(seats: Sequence[_Seat], lanes: int, kept: Kept, interrupted: Callable[[], bool]) -> None:
-    for seat in seats:
-        seat.attempt(lambda seat=seat: seat.prepare(lanes, kept))
-    ready = [(seat, seat.begun) for seat in seats if seat.begun is not None and seat.error is None]
-    if not ready:
-        return
-    results = optimize_lanes(
-        [begun.scales for _, begun in ready],
-        [seat.observe for seat, _ in ready],
-        width=lanes,
-        interrupted=interrupted,
-    )
-    for (seat, _), result in zip(ready, results, strict=True):
-        seat.attempt(lambda seat=seat, result=result: seat.conclude(result))
+    def outcome(self) -> Outcome:
+        """How the member ended."""
+        if self.error is not None:
+            return failed(self.job.member, self.error)
+        return Outcome(self.job.member, read_manifest(self.job.folder))

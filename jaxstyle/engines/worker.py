@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxstyle import compilation_cache
+from jaxstyle.checkpoints import Checkpoint
 from jaxstyle.config import Experiment
 from jaxstyle.estimates import estimate_memory, outlines, refuse_too_large
 from jaxstyle.images import Picture
@@ -20,14 +22,14 @@ from jaxstyle.kept import Kept
 from jaxstyle.optimizers import Iteration
 from jaxstyle.preparation import Pictures
 from jaxstyle.record import describe, environment
-from jaxstyle.runs import Inputs, Run, carry_out
+from jaxstyle.runs import Inputs, carry_out
 from jaxstyle.scales import Scale
 from jaxstyle.sharing import Reads
 from jaxstyle.version import __version__
 from jaxstyle.weights import Weights
 
 FINISHED, FAILED = "finished", "failed"
-"""The last message of a member: with its `Run`, or with the reason as text."""
+"""The last message of a member; with a failure, the reason as text."""
 
 
 class Message(NamedTuple):
@@ -65,9 +67,10 @@ class Order(NamedTuple):
 class Teller:
     """The `Recorder` and the `Watching` of a member that is carried out here: turns every call into a message."""
 
-    def __init__(self, folder: Path, messages: "queue.SimpleQueue[Message]"):
-        """Tells of a run whose record is in `folder`, somewhere."""
+    def __init__(self, folder: Path, checkpoint: Checkpoint | None, messages: "queue.SimpleQueue[Message]"):
+        """Tells of a run whose record is in `folder`, somewhere, with the checkpoint that it goes on from."""
         self.folder = folder
+        self._checkpoint = checkpoint
         self._messages = messages
 
     def tell(self, name: str, *arguments: Any, **options: Any) -> None:
@@ -81,6 +84,23 @@ class Teller:
     def add(self, iterations: Sequence[Mapping[str, Any]]) -> None:
         """Appends a line of metrics for each iteration."""
         self.tell("add", iterations)
+
+    def rewind(self, iterations: Sequence[Mapping[str, Any]]) -> None:
+        """Makes these lines all there is of the metrics."""
+        self.tell("rewind", iterations)
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keeps what a later process needs to go on."""
+        # Copied: on the CPU the arrays are views of buffers that the next evaluation would take.
+        self.tell("save_checkpoint", Checkpoint(jax.tree.map(np.array, checkpoint.arrays), checkpoint.facts))
+
+    def restore_checkpoint(self) -> Checkpoint | None:
+        """Returns what came with the order."""
+        return self._checkpoint
+
+    def delete_checkpoint(self) -> None:
+        """Keeps nothing any longer."""
+        self.tell("delete_checkpoint")
 
     def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> None:
         """Writes a picture into the folder."""
@@ -122,12 +142,13 @@ class Worker:
         self._asked_to_stop.set()
 
     def carry_out(
-        self, order: Order, weights: Weights, roles: Sequence[str], *pictures: Picture
+        self, order: Order, checkpoint: Checkpoint | None, weights: Weights, roles: Sequence[str], *pictures: Picture
     ) -> Iterator[list[Message]]:
         """Carries out a member.
 
         Args:
           order: what to do.
+          checkpoint: where an earlier attempt stood.
           weights: the network.
           roles: what each picture is for, as `Pictures.by_role` has it.
           *pictures: the experiment's.
@@ -137,7 +158,8 @@ class Worker:
         """
         inputs = Inputs(_assemble(dict(zip(roles, pictures, strict=True))), weights)
         messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        threading.Thread(target=self._work, args=(order, inputs, Teller(order.folder, messages)), daemon=True).start()
+        teller = Teller(order.folder, checkpoint, messages)
+        threading.Thread(target=self._work, args=(order, inputs, teller), daemon=True).start()
         ended = False
         while not ended:
             batch = [messages.get(), *(messages.get() for _ in range(messages.qsize()))]
@@ -146,18 +168,19 @@ class Worker:
 
     def _work(self, order: Order, inputs: Inputs, teller: Teller) -> None:
         try:
-            teller.tell(FINISHED, self._carry_out(order, inputs, teller))
+            self._carry_out(order, inputs, teller)
+            teller.tell(FINISHED)
         except BaseException as error:  # whoever waits for messages must hear of it, whatever it is
             teller.tell(FAILED, describe(error))
 
-    def _carry_out(self, order: Order, inputs: Inputs, teller: Teller) -> Run:
+    def _carry_out(self, order: Order, inputs: Inputs, teller: Teller) -> None:
         teller.update(**environment())
         began = time.perf_counter()
         if order.remedy is not None:
             teller.say("compiling")
             for planned in outlines(order.experiment, *inputs, reads=order.reads):
                 refuse_too_large(planned, estimate_memory(planned), source=order.source, remedy=order.remedy)
-        return carry_out(
+        carry_out(
             order.experiment,
             inputs,
             teller,

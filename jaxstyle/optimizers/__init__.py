@@ -12,16 +12,18 @@ from jaxtyping import Float
 
 from jaxstyle import memory
 from jaxstyle.objective import LossFunction, evaluate
-from jaxstyle.optimizers.base import Iteration, Observer, Result, Settings, Status
+from jaxstyle.optimizers.base import Iteration, Keep, Observer, Result, Saved, Settings, Status
 from jaxstyle.optimizers.device import compile_on_device, minimize_on_device
 from jaxstyle.optimizers.host import minimize_with_scipy, workspace_bytes
 from jaxstyle.optimizers.lanes import Lane, compile_lanes, minimize_lanes
 
 __all__ = [
     "Iteration",
+    "Keep",
     "Lane",
     "Observer",
     "Result",
+    "Saved",
     "Settings",
     "Status",
     "expected_evaluations",
@@ -43,6 +45,8 @@ def minimize(
     *,
     observe: Observer = lambda iterations, best: None,
     interrupted: Callable[[], bool] = lambda: False,
+    resume: Saved | None = None,
+    keep: Keep = lambda saved, ends: None,
 ) -> Result:
     """Minimizes the objective over the picture.
 
@@ -53,13 +57,18 @@ def minimize(
       settings: the optimizer and its options.
       observe: called now and then with what is new.
       interrupted: asked between evaluations; true ends the run with the best picture so far.
+      resume: where an earlier call stood, with the same objective, problem and settings; `image` is then not looked at.
+      keep: shown where the optimization stands. SciPy keeps its state to itself: it shows nothing, and begins anew.
 
     Returns:
-      The best iterate, with the status and the history.
+      The best iterate, with the status and the history, which are those of a call that was never interrupted.
+
+    Raises:
+      CheckpointError: `resume` is not a state of this optimizer for a picture of this size.
     """
     if settings.method == "scipy-lbfgsb":
         return minimize_with_scipy(objective, image, problem, settings, observe, interrupted)
-    return minimize_on_device(objective, image, problem, settings, observe, interrupted)
+    return minimize_on_device(objective, image, problem, settings, observe, interrupted, resume, keep)
 
 
 def has_lanes(settings: Settings) -> bool:

@@ -108,6 +108,29 @@ The function holds during the call only: its buffer is given to the next evaluat
 """
 
 
+class Saved(NamedTuple):
+    """Where an optimization stands: all that is needed to go on as though it had never stopped.
+
+    Attributes:
+      arrays: the optimizer's whole state, by name.
+      history: every accepted iterate so far.
+      compile_seconds: as in `Result`.
+      run_seconds: as in `Result`.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    history: tuple[Iteration, ...]
+    compile_seconds: float
+    run_seconds: float
+
+
+Keep = Callable[[Callable[[], Saved], bool], None]
+"""Called between evaluations with a function that fetches where the optimization stands, and whether it ends there.
+
+The function holds during the call only: its buffers are given to the next evaluation.
+"""
+
+
 def most_evaluations(iterations: Any) -> Any:
     """The evaluations of loss and gradient that a budget of iterations allows."""
     return 2 * iterations + 20

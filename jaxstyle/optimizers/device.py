@@ -7,7 +7,7 @@ loop within it. The program therefore contains the loss once, and lanes under `v
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -16,8 +16,19 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxstyle.checkpoints import CheckpointError
 from jaxstyle.objective import LossFunction, Problem, Terms
-from jaxstyle.optimizers.base import WINDOW, Iteration, Observer, Result, Settings, Status, most_evaluations
+from jaxstyle.optimizers.base import (
+    WINDOW,
+    Iteration,
+    Keep,
+    Observer,
+    Result,
+    Saved,
+    Settings,
+    Status,
+    most_evaluations,
+)
 from jaxstyle.optimizers.lbfgs import LBFGS
 
 CHUNK = 64
@@ -25,8 +36,6 @@ CHUNK = 64
 CHUNK_SECONDS = 0.7
 """About how long one call may take, so that progress is seen and an interruption is answered."""
 
-PICTURE_AXES = 3
-"""Height, width, colour; a stack of pictures has one axis more."""
 LANES = Problem(parameters=None, targets=cast(Any, 0), coefficients=cast(Any, 0))
 """What of a problem each lane has for itself; parameters are shared."""
 
@@ -117,15 +126,11 @@ class DeviceMethod:
 
 @functools.partial(jax.jit, static_argnames=("objective", "method"))
 def start_state(objective: LossFunction, method: DeviceMethod, image: Array) -> LoopState:
-    """The loop's state before the first evaluation; of one picture, or of a stack of them, one for each lane."""
-
-    def start(image: Array) -> LoopState:
-        infinite = jnp.asarray(jnp.inf, image.dtype)
-        zero = jnp.zeros((), jnp.int32)
-        running = jnp.asarray(_CODES[Status.RUNNING], jnp.int32)
-        return LoopState(image, method.init(objective, image), image, infinite, infinite, zero, zero, running)
-
-    state = start(image) if image.ndim == PICTURE_AXES else jax.vmap(start)(image)
+    """The loop's state before the first evaluation."""
+    infinite = jnp.asarray(jnp.inf, image.dtype)
+    zero = jnp.zeros((), jnp.int32)
+    running = jnp.asarray(_CODES[Status.RUNNING], jnp.int32)
+    state = LoopState(image, method.init(objective, image), image, infinite, infinite, zero, zero, running)
     return jax.tree.map(jnp.copy, state)  # its buffers are donated, so none may occur twice
 
 
@@ -240,6 +245,8 @@ def minimize_on_device(
     settings: Settings,
     observe: Observer,
     interrupted: Callable[[], bool],
+    resume: Saved | None = None,
+    keep: Keep = lambda saved, ends: None,
     *,
     chunked: bool | None = None,
 ) -> Result:
@@ -253,18 +260,19 @@ def minimize_on_device(
     program = advance_chunk if chunked else advance_once
     method, limits = DeviceMethod(settings.method, settings.history_size), limits_of(settings)
     state = start_state(objective, method, jnp.asarray(image, jnp.float32))
+    before = resume or Saved({}, (), 0.0, 0.0)
+    if resume is not None:
+        state = restored_state(state, before.arrays)
     compiled(objective, method, state, problem, limits, chunked)
-    compile_seconds = time.perf_counter() - began
+    compile_seconds = before.compile_seconds + time.perf_counter() - began
 
-    began = time.perf_counter()
-    history: list[Iteration] = []
+    seconds = before.run_seconds
+    began = time.perf_counter() - seconds
+    history = list(before.history)
     size = max(image.shape[:2])
-    seconds, evaluations, steps = 0.0, 0, 1
-    status = Status.RUNNING
-    while status is Status.RUNNING:
-        if interrupted():
-            status = Status.INTERRUPTED
-            break
+    evaluations, steps = int(state.evaluations), 1
+    status = STATUSES[int(state.status)]
+    while status is Status.RUNNING and not interrupted():
         count = (jnp.asarray(steps),) if chunked else ()
         state, trace = program(objective, method, state, problem, limits, *count)
         status = STATUSES[int(state.status)]
@@ -277,7 +285,11 @@ def minimize_on_device(
         seconds, evaluations = now, evaluations + done
         current = state.best_image
         observe(added, lambda current=current: np.asarray(current))
+        keep(functools.partial(saved, state, history, compile_seconds, seconds), False)
         steps = next_steps(steps, each)
+    if status is Status.RUNNING:
+        status = Status.INTERRUPTED
+        keep(functools.partial(saved, state, history, compile_seconds, seconds), True)
     return Result(
         image=np.asarray(state.best_image),
         loss=float(state.best_loss),
@@ -287,6 +299,44 @@ def minimize_on_device(
         compile_seconds=compile_seconds,
         run_seconds=time.perf_counter() - began,
     )
+
+
+def saved(state: LoopState, history: list[Iteration], compile_seconds: float, run_seconds: float) -> Saved:
+    """What `restored_state` can go on from.
+
+    On the CPU the arrays are views: a buffer that one is held of is not given away, and the next evaluation takes
+    another.
+    """
+    arrays = dict(zip(_names(state), jax.device_get(jax.tree.leaves(state)), strict=True))
+    return Saved(arrays, tuple(history), compile_seconds, run_seconds)
+
+
+def restored_state(like: LoopState, arrays: Mapping[str, np.ndarray]) -> LoopState:
+    """The state that was saved as `arrays`, placed as `like`, the start of the same optimization.
+
+    Raises:
+      CheckpointError: other names, shapes or types.
+    """
+    names, (leaves, structure) = _names(like), jax.tree.flatten(like)
+    wanted = {name: (leaf.shape, leaf.dtype) for name, leaf in zip(names, leaves, strict=True)}
+    found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+    if wanted != found:
+        odd = sorted(name for name in {**wanted, **found} if wanted.get(name) != found.get(name))
+        raise CheckpointError(f"the checkpoint is not one of this optimization: {', '.join(odd)}")
+    placed = [jax.device_put(arrays[name], leaf.sharding) for name, leaf in zip(names, leaves, strict=True)]
+    return _own_buffers(jax.tree.unflatten(structure, placed))
+
+
+@jax.jit
+def _own_buffers(state: LoopState) -> LoopState:
+    """Copies, so that no buffer that will be donated is memory of the host's arrays."""
+    return jax.tree.map(jnp.copy, state)
+
+
+def _names(state: LoopState) -> list[str]:
+    """What the leaves are called: `image`, `method/s_history`."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(state)
+    return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths]
 
 
 def is_chunked(wanted: bool | None) -> bool:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from jaxstyle.objective import LossFunction, Problem
 from jaxstyle.optimizers import device
-from jaxstyle.optimizers.base import Iteration, Observer, Result, Settings, Status
+from jaxstyle.optimizers.base import Keep, Observer, Result, Saved, Settings, Status
 
 
 class Lane(NamedTuple):
@@ -27,12 +27,16 @@ class Lane(NamedTuple):
       problem: its own; the parameters are the same in every lane.
       settings: its own; the method and its history are the same in every lane.
       observe: called now and then with what is new of this lane.
+      resume: where an earlier optimization of the same stood, alone or in a lane.
+      keep: shown now and then where the lane stands.
     """
 
     image: Float[np.ndarray, "height width 3"]
     problem: Problem
     settings: Settings
     observe: Observer = lambda iterations, best: None
+    resume: Saved | None = None
+    keep: Keep = lambda saved, ends: None
 
 
 def minimize_lanes(
@@ -55,55 +59,35 @@ def minimize_lanes(
 
     Returns:
       Each lane's result, as if it had been alone up to rounding; `run_seconds` are those until it ended.
+
+    Raises:
+      CheckpointError: where a lane is to go on is of another optimization.
     """
     began = time.perf_counter()
     chunked = device.is_chunked(chunked)
     program = device.advance_chunk if chunked else device.advance_once
     width = len(lanes) if width is None else width
     method, problem, limits = _common(lanes, width)
-    state = device.start_state(
-        objective, method, _stack([jnp.asarray(lane.image, jnp.float32) for lane in lanes], width)
-    )
-    state = _leave_idle(state, len(lanes))
+    state = _leave_idle(_stack([_start(objective, method, lane) for lane in lanes], width), len(lanes))
     device.compiled(objective, method, state, problem, limits, chunked)
     compile_seconds = time.perf_counter() - began
 
     began = time.perf_counter()
-    stories = [_Story() for _ in lanes]
-    size = max(lanes[0].image.shape[:2])
+    stories = [_Story(lane, index, state, compile_seconds) for index, lane in enumerate(lanes)]
     seconds, steps = 0.0, 1
-    while any(story.status is Status.RUNNING for story in stories):
-        if interrupted():
-            break
+    while any(story.status is Status.RUNNING for story in stories) and not interrupted():
         count = (jnp.asarray(steps),) if chunked else ()
         state, trace = program(objective, method, state, problem, limits, *count)
         statuses, evaluations, trace = jax.device_get((state.status, state.evaluations, trace))
         columns = jax.tree.map(lambda column: column.reshape(-1, width), trace)
-        done = max(int(evaluations[lane]) - story.evaluations for lane, story in enumerate(stories))
         now = time.perf_counter() - began
-        each = (now - seconds) / done
-        for index, (lane, story) in enumerate(zip(lanes, stories, strict=True)):
-            if story.status is not Status.RUNNING:
-                continue
-            own = jax.tree.map(lambda column, index=index: column[:, index], columns)
-            own = own._replace(terms=lane.settings.told(own.terms))
-            added = device.accepted(own, int(evaluations[index]) - story.evaluations, seconds, each, size)
-            story.go_on(device.STATUSES[int(statuses[index])], int(evaluations[index]), added, now)
-            lane.observe(added, functools.partial(_picture, state.best_image, index))
+        each = (now - seconds) / max(int(evaluations[story.index]) - story.evaluations for story in stories)
+        for story in stories:
+            if story.status is Status.RUNNING:
+                story.go_on(state, columns, int(statuses[story.index]), int(evaluations[story.index]), each)
         seconds = now
         steps = device.next_steps(steps, each)
-    return [
-        Result(
-            image=_picture(state.best_image, index),
-            loss=float(state.best_loss[index]),
-            status=Status.INTERRUPTED if story.status is Status.RUNNING else story.status,
-            history=tuple(story.history),
-            evaluations=story.evaluations,
-            compile_seconds=compile_seconds,
-            run_seconds=story.seconds,
-        )
-        for index, story in enumerate(stories)
-    ]
+    return [story.end(state) for story in stories]
 
 
 def compile_lanes(
@@ -115,7 +99,7 @@ def compile_lanes(
         return jax.ShapeDtypeStruct((lanes, *array.shape), array.dtype)
 
     method = device.DeviceMethod(settings.method, settings.history_size)
-    state = jax.eval_shape(functools.partial(device.start_state, objective, method), wide(image))
+    state = jax.tree.map(wide, jax.eval_shape(functools.partial(device.start_state, objective, method), image))
     problem = problem._replace(
         targets=jax.tree.map(wide, problem.targets), coefficients=jax.tree.map(wide, problem.coefficients)
     )
@@ -124,17 +108,59 @@ def compile_lanes(
 
 
 class _Story:
-    """What is known of a lane while it goes on."""
+    """What is known of a lane while it goes on.
 
-    def __init__(self) -> None:
-        self.status = Status.RUNNING
-        self.evaluations = 0
-        self.seconds = 0.0
-        self.history: list[Iteration] = []
+    Attributes:
+      index: its place among the lanes.
+      status: how it stands.
+      evaluations: so far.
+    """
 
-    def go_on(self, status: Status, evaluations: int, added: Sequence[Iteration], seconds: float) -> None:
-        self.status, self.evaluations, self.seconds = status, evaluations, seconds
-        self.history += added
+    def __init__(self, lane: Lane, index: int, state: device.LoopState, compile_seconds: float):
+        before = lane.resume or Saved({}, (), 0.0, 0.0)
+        self.index = index
+        self.status = device.STATUSES[int(state.status[index])]
+        self.evaluations = int(state.evaluations[index])
+        self._lane = lane
+        self._history = list(before.history)
+        self._compile_seconds = before.compile_seconds + compile_seconds
+        self._seconds = before.run_seconds
+
+    def go_on(self, state: device.LoopState, columns: device.Step, code: int, evaluations: int, each: float) -> None:
+        """Takes down and tells what a call has found, whose evaluations took `each` seconds."""
+        done, lane = evaluations - self.evaluations, self._lane
+        own = jax.tree.map(lambda column: column[:, self.index], columns)
+        own = own._replace(terms=lane.settings.told(own.terms))
+        added = device.accepted(own, done, self._seconds, each, max(lane.image.shape[:2]))
+        self.status, self.evaluations = device.STATUSES[code], evaluations
+        self._seconds += done * each
+        self._history += added
+        lane.observe(added, lambda: np.asarray(state.best_image[self.index]))
+        lane.keep(lambda: self._saved(state), False)
+
+    def end(self, state: device.LoopState) -> Result:
+        """The lane's result; one that still runs is interrupted."""
+        if self.status is Status.RUNNING:
+            self.status = Status.INTERRUPTED
+            self._lane.keep(lambda: self._saved(state), True)
+        return Result(
+            image=np.asarray(state.best_image[self.index]),
+            loss=float(state.best_loss[self.index]),
+            status=self.status,
+            history=tuple(self._history),
+            evaluations=self.evaluations,
+            compile_seconds=self._compile_seconds,
+            run_seconds=self._seconds,
+        )
+
+    def _saved(self, state: device.LoopState) -> Saved:
+        own = jax.tree.map(lambda array: array[self.index], state)
+        return device.saved(own, self._history, self._compile_seconds, self._seconds)
+
+
+def _start(objective: LossFunction, method: device.DeviceMethod, lane: Lane) -> device.LoopState:
+    state = device.start_state(objective, method, jnp.asarray(lane.image, jnp.float32))
+    return state if lane.resume is None else device.restored_state(state, lane.resume.arrays)
 
 
 def _common(lanes: Sequence[Lane], width: int) -> tuple[device.DeviceMethod, Problem, device.Limits]:
@@ -159,7 +185,3 @@ def _leave_idle(state: device.LoopState, count: int) -> device.LoopState:
     """The state with only the first `count` lanes running."""
     ended = device.STATUSES.index(Status.BUDGET_SPENT)
     return state._replace(status=state.status.at[count:].set(ended))
-
-
-def _picture(images: jax.Array, index: int) -> np.ndarray:
-    return np.asarray(images[index])
