@@ -236,6 +236,27 @@ def test_a_sweep_says_how_its_members_ended(jaxstyle_command: Run, folder: Path)
         assert pictures[0] == pictures[1]
 
 
+def test_a_sweeps_members_go_side_by_side(jaxstyle_command: Run, folder: Path):
+    sweep = ("--set", 'sweep.loss.style_layers=[["conv1_1"], ["conv2_1"], ["conv1_2"]]', "--out")
+    result = jaxstyle_command("run", "small.toml", "--lanes", "2", *sweep, "together")
+    assert result.exit_code == 0
+    assert re.search(r"^3 members, 1 compiled program$", result.stdout, re.M)
+    assert "3 members at 32×24, 2 side by side" in result.stdout
+    assert re.search(r"^3/3 ended: style layers .*  iteration \d  loss ", result.stdout, re.M)
+    result = jaxstyle_command("run", "small.toml", *sweep, "alone")  # too little work to be worth measuring
+    assert "side by side" not in result.stdout
+    manifests = [read_manifest(folder / name / "members/1") for name in ("together", "alone")]
+    assert ["lanes" in manifest for manifest in manifests] == [True, False]
+    assert manifests[0]["loss"] == pytest.approx(manifests[1]["loss"], rel=1e-3)  # rounding, through three steps
+
+
+def test_an_impossible_number_of_lanes(jaxstyle_command: Run, folder: Path):
+    result = jaxstyle_command("run", "small.toml", "--lanes", "none", "--out", "sweep")
+    assert result.exit_code == 2
+    assert "--lanes: found 'none'; allowed: auto, or a whole number, at least 1" in result.stderr
+    assert not (folder / "sweep").exists()
+
+
 def test_a_member_that_fails_is_named_and_the_status_says_so(jaxstyle_command: Run, folder: Path):
     sweep = 'sweep.image.style=["style.png", "styel.png", "content.png"]'
     result = jaxstyle_command("run", "small.toml", "--set", sweep, "--out", "sweep")
