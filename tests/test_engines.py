@@ -233,6 +233,26 @@ def test_what_is_abandoned_says_that_it_was_interrupted(tmp_path: Path):
     assert read_manifest(tmp_path / "run")["status"] == "interrupted"
 
 
+def test_what_members_share_goes_into_the_object_store_once(tmp_path: Path, tiny: Weights):
+    class Library:
+        def __init__(self) -> None:
+            self.put_in: list[Any] = []
+
+        def put(self, value: Any) -> int:
+            self.put_in.append(value)
+            return len(self.put_in)
+
+    library = Library()
+    store = engines.ray._Store(library, lambda message: None)
+    experiment = make(tmp_path, "sweep.start.seed=[1, 2, 3]")
+    tasks = [
+        store.task(job, Order(job.member.experiment, job.folder, "", None), silent)
+        for job in (Job(member, tmp_path / str(member.index), {}) for member in expand(experiment))
+    ]
+    assert [Path(value.path).name for value in library.put_in] == ["content.png", "style.png", "tiny"]
+    assert len({str(task.arrays) for task in tasks}) == len({task.program for task in tasks}) == 1
+
+
 # A real cluster
 
 

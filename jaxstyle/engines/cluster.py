@@ -1,12 +1,13 @@
 """Finding a Ray cluster, or starting one on this machine, and leaving it; mistakes answered instead of waited for."""
 
 import contextlib
-import importlib
 import os
+import shutil
 import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,20 +65,29 @@ def reason(error: BaseException) -> str:
 
 def _library() -> Any:
     try:
-        return importlib.import_module("ray")
+        import ray  # pyright: ignore[reportMissingImports]  (an extra)
     except ModuleNotFoundError:
         raise JaxstyleError("--engine ray: the library ray is not installed; pip install 'jaxstyle[ray]'") from None
+    return ray
 
 
 def _own_cluster(stack: contextlib.ExitStack) -> dict[str, Any]:
     """The options of a cluster of this machine alone, whose files are deleted with the stack."""
-    place = SHORT if SHORT.is_dir() else None
-    folder = tempfile.TemporaryDirectory(prefix="jaxstyle-", dir=place, ignore_cleanup_errors=True)
+    folder = tempfile.mkdtemp(prefix="jaxstyle-", dir=SHORT if SHORT.is_dir() else None)
+    stack.callback(_delete, Path(folder))
     return {
-        "_temp_dir": stack.enter_context(folder),
+        "_temp_dir": folder,
         "include_dashboard": False,
         "num_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
+
+
+def _delete(folder: Path) -> None:
+    """Deletes a folder into which Ray's processes write on for a moment after they have been told to end."""
+    end = time.monotonic() + ANSWER
+    while folder.exists() and time.monotonic() < end:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.1)
 
 
 def _probe(address: str) -> None:

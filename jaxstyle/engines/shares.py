@@ -4,7 +4,7 @@ from collections.abc import Hashable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 CORES = 4
-"""Cores for each member on the CPU, unless told: more make a member only a little faster."""
+"""Cores for each member on the CPU, unless told: between one member with many threads and many with one."""
 ACCELERATORS = ("GPU", "TPU")
 
 Resources = Mapping[str, float]
