@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxstyle import memory
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.objective import Objective, Problem, measure
+from jaxstyle.objective import Coefficients, Objective, Problem, measure
 from jaxstyle.optimizers import Settings, expected_evaluations, needed_bytes
 from jaxstyle.preparation import (
     Pictures,
@@ -23,9 +23,11 @@ from jaxstyle.preparation import (
     read_pictures,
     result_shape,
     settings_of,
+    spread_over,
     style_shapes,
 )
 from jaxstyle.scales import Scale
+from jaxstyle.sharding import Devices, replicate, shapes
 from jaxstyle.sweep import Member
 from jaxstyle.synthesis import optimize
 from jaxstyle.weights import Weights
@@ -86,26 +88,27 @@ class Program(NamedTuple):
     evaluations: int
 
 
-def outlines(experiment: Experiment, pictures: Pictures, weights: Weights) -> list[Outline]:
+def outlines(
+    experiment: Experiment, pictures: Pictures, weights: Weights, *, devices: Devices = 1
+) -> list[Outline]:
     """Says what an experiment will compute at each scale; nothing is measured or compiled.
 
     Raises:
-      JaxstyleError: a picture is too small for the deepest layer.
+      JaxstyleError: a picture is too small for the deepest layer, or there are not so many devices.
     """
     in_use = memory.in_use()
     scales = plan(experiment, pictures)
-    objective, parameters = _shapes(experiment, weights)
+    objective, parameters = _shapes(experiment, weights, devices)
     weighed = coefficients(experiment, objective)
     found = []
     for scale in scales:
         size = result_shape(pictures, scale.size)
-        targets = jax.eval_shape(functools.partial(measure, objective), _picture(size), parameters)
-        problem = Problem(parameters, targets, weighed)
+        own = spread_over(objective, devices, size[0])
         found.append(
             Outline(
                 scale=scale,
-                objective=objective,
-                problem=jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), problem),
+                objective=own,
+                problem=_problem(own, size, parameters, weighed),
                 size=size,
                 style_sizes=style_shapes(experiment, pictures, scale.size),
                 settings=settings_of(experiment, scale),
@@ -115,12 +118,29 @@ def outlines(experiment: Experiment, pictures: Pictures, weights: Weights) -> li
     return found
 
 
-def _shapes(experiment: Experiment, weights: Weights) -> tuple[Objective, Any]:
+def on_devices(planned: Outline, devices: Devices) -> Outline:
+    """The same with its picture spread over so many devices."""
+    objective = spread_over(planned.objective, devices, planned.size[0])
+    problem = _problem(objective, planned.size, planned.problem.parameters, planned.problem.coefficients)
+    return planned._replace(objective=objective, problem=problem)
+
+
+def _problem(objective: Objective, size: Size, parameters: Any, weighed: Coefficients) -> Problem:
+    """By shapes, what is traced about the loss."""
+    targets = jax.eval_shape(functools.partial(measure, objective), _picture(size), parameters)
+    return Problem(
+        parameters=replicate(objective.bands, shapes(None, parameters)),
+        targets=shapes(objective.bands, targets),
+        coefficients=shapes(objective.bands, weighed),
+    )
+
+
+def _shapes(experiment: Experiment, weights: Weights, devices: Devices) -> tuple[Objective, Any]:
     """The objective, and the shapes of its parameters: no kernel is transformed or copied."""
     built: list[Objective] = []
 
     def build() -> Any:
-        objective, parameters = build_objective(experiment, weights)
+        objective, parameters = build_objective(experiment, weights, devices)
         built.append(objective)
         return parameters
 
@@ -129,7 +149,11 @@ def _shapes(experiment: Experiment, weights: Weights) -> tuple[Objective, Any]:
 
 
 def programs(
-    members: Sequence[Member], load_weights: Callable[[str], Weights], *, leave_out: bool = False
+    members: Sequence[Member],
+    load_weights: Callable[[str], Weights],
+    *,
+    leave_out: bool = False,
+    devices: Devices = 1,
 ) -> list[Program]:
     """The optimizer's programs that the members need, in the order of their first members.
 
@@ -137,6 +161,7 @@ def programs(
       members: of a sweep, or one experiment.
       load_weights: called once for every set of weights.
       leave_out: whether a member whose pictures or weights cannot be had is left out, to fail by itself later.
+      devices: over how many a picture is spread.
 
     Raises:
       JaxstyleError: there is such a member, and it is not left out.
@@ -145,9 +170,8 @@ def programs(
     found: dict[Any, Program] = {}
     for member in members:
         try:
-            planned = outlines(
-                member.experiment, read_pictures(member.experiment), load(member.experiment.network.weights)
-            )
+            pictures, weights = read_pictures(member.experiment), load(member.experiment.network.weights)
+            planned = outlines(member.experiment, pictures, weights, devices=devices)
         except JaxstyleError:
             if leave_out:
                 continue
@@ -167,7 +191,7 @@ def _largest_style(planned: Outline) -> int:
 
 
 def estimate_memory(planned: Outline) -> int:
-    """The most memory that the process, or the accelerator's allocator, will hold, in bytes.
+    """The most memory that the process, or each accelerator's allocator, will hold, in bytes.
 
     Compiles the programs that the run will use, which then finds them compiled: what they hold is exact, what the
     process has and keeps besides is not. Pictures are measured one after another, before and after optimizing.
@@ -177,7 +201,9 @@ def estimate_memory(planned: Outline) -> int:
         for size in sorted({planned.size, *planned.style_sizes})
     ]
     optimized = needed_bytes(planned.objective, _picture(planned.size), planned.problem, planned.settings)
-    return planned.in_use + _left_behind() + max(optimized, *measured)
+    bands = planned.objective.bands
+    sharing = bands.count if bands is not None and memory.is_shared() else 1
+    return planned.in_use + _left_behind() + sharing * max(optimized, *measured)
 
 
 def _left_behind() -> int:

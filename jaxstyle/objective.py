@@ -1,7 +1,7 @@
 """Targets, and the one function that is optimized: picture → total loss, its terms, its gradient.
 
 What is static (decides the compiled program): the network's structure, which layers are read, the convention, whether
-a total variation is added, and the picture's size. What is traced (varies freely without a new compilation): the
+a total variation is added, the picture's size, and the devices that it is spread over. What is traced (varies freely without a new compilation): the
 network's parameters, the targets, and every weight. All traced arrays travel in one `Problem`; none is captured in a
 closure.
 """
@@ -15,6 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxstyle.losses import FORMULAS, total_variation
+from jaxstyle.sharding import Bands, spread, store, unstore
 from jaxstyle.statistics import mean_gram_matrix
 from jaxstyle.vgg import VGG19, deepest
 
@@ -65,6 +66,11 @@ class LossFunction(Protocol):
         """The names of the loss's terms."""
         ...
 
+    @property
+    def bands(self) -> Bands | None:
+        """Where the picture lies, if on several devices."""
+        ...
+
     def value_and_grad(self, image: Array, problem: Any) -> tuple[tuple[Array, Terms], Array]:
         """Returns ((loss, terms), gradient with respect to the picture)."""
         ...
@@ -80,6 +86,8 @@ class Objective:
       style_layers: layers of the style term; may be empty.
       convention: a key of `losses.FORMULAS`.
       with_tv: whether the total variation is part of the program.
+      bands: where the picture lies, if on several devices; pictures and content targets are then as `sharding` stores
+        them, but for those that are measured.
     """
 
     network: nnx.GraphDef[VGG19]
@@ -87,6 +95,7 @@ class Objective:
     style_layers: tuple[str, ...]
     convention: str
     with_tv: bool = False
+    bands: Bands | None = None
 
     def loss(self, image: Float[Array, "height width 3"], problem: Problem) -> tuple[Float[Array, ""], Terms]:
         """Computes α L_content + β L_style (Eq. 7) and the terms it is the sum of.
@@ -96,11 +105,14 @@ class Objective:
           problem: parameters, targets and coefficients.
         """
         formula = FORMULAS[self.convention]
+        if self.bands is not None:
+            image = unstore(self.bands, image, self.bands.height)
         features = self.features(image, problem.parameters)
         targets, coefficients = problem.targets, problem.coefficients
         terms: Terms = {}
         for layer in self.content_layers:
-            term = formula.content(features[layer], targets.content[layer])
+            target = unstore(self.bands, targets.content[layer], features[layer].shape[0])
+            term = formula.content(features[layer], target)
             terms[f"content/{layer}"] = coefficients.content[layer] * term
         for layer in self.style_layers:
             term = formula.style(features[layer], targets.style[layer])
@@ -140,11 +152,12 @@ class Objective:
 @jax.jit(static_argnames="objective")
 def measure(objective: Objective, image: Float[Array, "height width 3"], parameters: Any) -> Targets:
     """Computes one picture's content and style statistics, the targets that it would give."""
-    features = objective.features(image, parameters)
-    return Targets(
-        content={layer: features[layer] for layer in objective.content_layers},
+    features = objective.features(spread(objective.bands, image), parameters)
+    targets = Targets(
+        content={layer: store(objective.bands, features[layer]) for layer in objective.content_layers},
         style={layer: mean_gram_matrix(features[layer]) for layer in objective.style_layers},
     )
+    return spread(objective.bands, targets)
 
 
 @jax.jit(static_argnames="objective")

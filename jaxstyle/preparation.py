@@ -19,6 +19,7 @@ from jaxstyle.images import Picture, fit_shape, fit_style, long_side_shape, read
 from jaxstyle.objective import Coefficients, Objective, Problem, Targets, measure
 from jaxstyle.optimizers import Settings
 from jaxstyle.scales import Scale, ladder, share
+from jaxstyle.sharding import Bands, Devices, mesh_over, replicate
 from jaxstyle.statistics import blend
 from jaxstyle.units import GREY_LEVEL
 from jaxstyle.vgg import VGG19, check_size, deepest
@@ -46,7 +47,7 @@ class Prepared:
 
     Attributes:
       scale: the long side and the steps.
-      objective: what is static about the loss; the same at every scale.
+      objective: what is static about the loss; on one device the same at every scale.
       problem: what is traced about it.
       start: the picture to start from at this scale, sRGB in [0, 1].
       settings: the optimizer and its options.
@@ -113,7 +114,12 @@ def plan(experiment: Experiment, pictures: Pictures) -> tuple[Scale, ...]:
 
 
 def prepare(
-    experiment: Experiment, pictures: Pictures, weights: Weights, *, scales: Sequence[Scale] | None = None
+    experiment: Experiment,
+    pictures: Pictures,
+    weights: Weights,
+    *,
+    scales: Sequence[Scale] | None = None,
+    devices: Devices = 1,
 ) -> tuple[Prepared, ...]:
     """Computes targets, coefficients and start of every scale, the result's own last.
 
@@ -124,13 +130,21 @@ def prepare(
       pictures: its pictures.
       weights: its network's parameters.
       scales: those wanted; by default all that `plan` gives.
+      devices: over how many to spread the picture, by its rows.
 
     Raises:
-      JaxstyleError: a picture is too small for the deepest layer.
+      JaxstyleError: a picture is too small for the deepest layer, or there are not so many devices.
     """
-    objective, parameters = build_objective(experiment, weights)
+    objective, parameters = build_objective(experiment, weights, devices)
     return tuple(
-        _prepare_scale(experiment, pictures, objective, parameters, weights.preprocessing, scale)
+        _prepare_scale(
+            experiment,
+            pictures,
+            spread_over(objective, devices, result_shape(pictures, scale.size)[0]),
+            parameters,
+            weights.preprocessing,
+            scale,
+        )
         for scale in scales or plan(experiment, pictures)
     )
 
@@ -192,6 +206,7 @@ def _prepare_scale(
     scale: Scale,
 ) -> Prepared:
     image = experiment.image
+    parameters = replicate(objective.bands, parameters)
     height, width = result_shape(pictures, scale.size)
     content = resize_to(pictures.content.pixels, height, width) if pictures.content else None
     styles = [
@@ -204,7 +219,7 @@ def _prepare_scale(
         problem=Problem(
             parameters=parameters,
             targets=_targets(objective, parameters, content, styles, [style.weight for style in image.style]),
-            coefficients=coefficients(experiment, objective),
+            coefficients=replicate(objective.bands, coefficients(experiment, objective)),
         ),
         start=_start(experiment, pictures, (height, width), preprocessing),
         settings=settings_of(experiment, scale, [*([content] if content is not None else []), *styles]),
@@ -235,8 +250,12 @@ def _is_large_enough(experiment: Experiment, pictures: Pictures, size: int) -> b
     return True
 
 
-def build_objective(experiment: Experiment, weights: Weights) -> tuple[Objective, Any]:
-    """The objective, and the parameters of the network as deep as the experiment reads it."""
+def build_objective(experiment: Experiment, weights: Weights, devices: Devices = 1) -> tuple[Objective, Any]:
+    """The objective, and the parameters of the network as deep as the experiment reads it.
+
+    For several devices its convolutions are XLA's own, of which devices exchange a few rows: the tiles of Winograd's
+    algorithm do not end where the bands do, so that whole feature maps would be gathered.
+    """
     loss, image = experiment.loss, experiment.image
     content_layers = tuple(loss.content_layers) if image.content else ()
     style_layers = tuple(loss.style_layers) if image.style else ()
@@ -247,6 +266,7 @@ def build_objective(experiment: Experiment, weights: Weights) -> tuple[Objective
         layers=layers,
         pooling=str(experiment.network.pooling),
         precision=str(experiment.network.precision),
+        convolution=None if mesh_over(devices) is None else "direct",
     )
     structure, parameters = nnx.split(network)
     return (
@@ -259,6 +279,12 @@ def build_objective(experiment: Experiment, weights: Weights) -> tuple[Objective
         ),
         parameters,
     )
+
+
+def spread_over(objective: Objective, devices: Devices, height: int) -> Objective:
+    """The objective of a picture of that height, spread over so many devices."""
+    mesh = mesh_over(devices)
+    return objective if mesh is None else dataclasses.replace(objective, bands=Bands(mesh, height))
 
 
 def _targets(

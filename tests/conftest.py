@@ -13,6 +13,7 @@ CHECKED = (
     "optimizers",
     "preparation",
     "scales",
+    "sharding",
     "statistics",
     "synthesis",
     "vgg",

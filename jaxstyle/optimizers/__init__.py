@@ -15,6 +15,7 @@ from jaxstyle.objective import LossFunction, evaluate
 from jaxstyle.optimizers.base import Iteration, Observer, Result, Settings, Status
 from jaxstyle.optimizers.device import compile_on_device, minimize_on_device
 from jaxstyle.optimizers.host import minimize_with_scipy, workspace_bytes
+from jaxstyle.sharding import stored_shape
 
 __all__ = ["Iteration", "Observer", "Result", "Settings", "Status", "expected_evaluations", "minimize", "needed_bytes"]
 
@@ -50,13 +51,14 @@ def minimize(
 
 
 def needed_bytes(objective: LossFunction, image: Any, problem: Any, settings: Settings) -> int:
-    """The memory that `minimize` holds at most, its arguments included.
+    """The memory that `minimize` holds at most on a device, its arguments included.
 
     Compiles the program that `minimize` will run; nothing is evaluated, so of arrays shapes are enough. On the
     device: `jax.stages.Compiled.memory_analysis`; for SciPy also what the host holds.
     """
     if settings.method == "scipy-lbfgsb":
-        return memory.of_program(evaluate.lower(objective, image, problem).compile()) + workspace_bytes(image, settings)
+        stored = stored_shape(objective.bands, image)
+        return memory.of_program(evaluate.lower(objective, stored, problem).compile()) + workspace_bytes(image, settings)
     return memory.of_program(compile_on_device(objective, image, problem, settings))
 
 

@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxstyle.objective import LossFunction, Terms
 from jaxstyle.optimizers.base import WINDOW, Iteration, Observer, Result, Settings, Status, most_evaluations
 from jaxstyle.optimizers.lbfgs import LBFGS
+from jaxstyle.sharding import fetch, place, shapes, spread, stored_shape
 
 CHUNK = 64
 """The most evaluations in one call of the compiled loop; how many are made is a traced argument."""
@@ -107,7 +108,13 @@ class DeviceMethod:
         return image, (moments, iteration + 1), step, state.image, ~finite, finite
 
     def _lbfgs(self, objective: LossFunction) -> LBFGS:
-        return LBFGS(objective.value_and_grad, value_and_grad=True, has_aux=True, history_size=self.history_size)
+        return LBFGS(
+            objective.value_and_grad,
+            value_and_grad=True,
+            has_aux=True,
+            history_size=self.history_size,
+            filled=objective.bands.filled if objective.bands else 1.0,
+        )
 
 
 @functools.partial(jax.jit, static_argnames=("objective", "method"))
@@ -117,7 +124,7 @@ def start_state(objective: LossFunction, method: DeviceMethod, image: Array) -> 
     zero = jnp.zeros((), jnp.int32)
     running = jnp.asarray(_CODES[Status.RUNNING], jnp.int32)
     state = LoopState(image, method.init(objective, image), image, infinite, infinite, zero, zero, running)
-    return jax.tree.map(jnp.copy, state)  # its buffers are donated, so none may occur twice
+    return spread(objective.bands, jax.tree.map(jnp.copy, state))  # its buffers are donated, so none may occur twice
 
 
 @functools.partial(jax.jit, static_argnames=("objective", "method"), donate_argnames="state")
@@ -187,19 +194,17 @@ def _evaluate_once(
     for holds, name in statuses:
         status = jnp.where(holds, _CODES[name], status)
     new_window = window_over | (step.accepted & (step.iteration == 0))
-    return (
-        LoopState(
-            image=image,
-            method=own,
-            best_image=jnp.where(better, point, state.best_image),
-            best_loss=best_loss,
-            window_loss=jnp.where(new_window, best_loss, state.window_loss),
-            window_start=jnp.where(new_window, step.iteration, state.window_start),
-            evaluations=step.evaluations,
-            status=status,
-        ),
-        step,
+    after = LoopState(
+        image=image,
+        method=own,
+        best_image=jnp.where(better, point, state.best_image),
+        best_loss=best_loss,
+        window_loss=jnp.where(new_window, best_loss, state.window_loss),
+        window_start=jnp.where(new_window, step.iteration, state.window_start),
+        evaluations=step.evaluations,
+        status=status,
     )
+    return spread(objective.bands, after), step  # where `state` lies: the next call is given what this one returns
 
 
 def compile_on_device(
@@ -207,7 +212,8 @@ def compile_on_device(
 ) -> jax.stages.Compiled:
     """Compiles what `minimize_on_device` will run, which then finds it compiled; of arrays, shapes are enough."""
     method = DeviceMethod(settings.method, settings.history_size)
-    state = jax.eval_shape(functools.partial(start_state, objective, method), image)
+    stored = stored_shape(objective.bands, image)
+    state = shapes(objective.bands, jax.eval_shape(functools.partial(start_state, objective, method), stored))
     return _compiled(objective, method, state, problem, _limits(settings), _chunked(chunked))
 
 
@@ -230,7 +236,7 @@ def minimize_on_device(
     chunked = _chunked(chunked)
     program = advance_chunk if chunked else advance_once
     method, limits = DeviceMethod(settings.method, settings.history_size), _limits(settings)
-    state = start_state(objective, method, jnp.asarray(image, jnp.float32))
+    state = start_state(objective, method, place(objective.bands, image))
     _compiled(objective, method, state, problem, limits, chunked)
     compile_seconds = time.perf_counter() - began
 
@@ -253,10 +259,10 @@ def minimize_on_device(
         history += added
         seconds, evaluations = now, evaluations + done
         current = state.best_image
-        observe(added, lambda current=current: np.asarray(current))
+        observe(added, lambda current=current: fetch(objective.bands, current))
         steps = max(1, min(CHUNK, 2 * steps, round(CHUNK_SECONDS / each)))
     return Result(
-        image=np.asarray(state.best_image),
+        image=fetch(objective.bands, state.best_image),
         loss=float(state.best_loss),
         status=status,
         history=tuple(history),
