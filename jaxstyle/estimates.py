@@ -88,9 +88,7 @@ class Program(NamedTuple):
     evaluations: int
 
 
-def outlines(
-    experiment: Experiment, pictures: Pictures, weights: Weights, *, devices: Devices = 1
-) -> list[Outline]:
+def outlines(experiment: Experiment, pictures: Pictures, weights: Weights, *, devices: Devices = 1) -> list[Outline]:
     """Says what an experiment will compute at each scale; nothing is measured or compiled.
 
     Raises:
@@ -208,6 +206,12 @@ def estimate_memory(planned: Outline) -> int:
 
 def _left_behind() -> int:
     return LEFT_BEHIND if jax.default_backend() == "cpu" else 0
+
+
+def share_of_memory(peak_bytes: int) -> float:
+    """How much of the memory that can be had a run takes; 0 where the system does not say."""
+    available = memory.available()
+    return 0.0 if available is None else peak_bytes / (memory.in_use() + available)
 
 
 def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: str) -> None:

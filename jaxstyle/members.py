@@ -12,6 +12,7 @@ from jaxstyle.optimizers import Iteration
 from jaxstyle.record import EXPERIMENT, csv_text, describe, flatten, make_folder, write_json
 from jaxstyle.runs import Run, run
 from jaxstyle.scales import Scale
+from jaxstyle.sharding import Devices
 from jaxstyle.sweep import Member
 
 MEMBERS, TABLE = "members", "table.csv"
@@ -55,6 +56,7 @@ def run_members(
     *,
     watcher: Watcher,
     interrupted: Callable[[], bool] = lambda: False,
+    devices: Devices = 1,
 ) -> list[Outcome]:
     """Runs the members of a sweep into `folder/members/<n>`, and keeps `folder/table.csv` up to date.
 
@@ -64,6 +66,7 @@ def run_members(
       folder: the sweep's folder; made, and must not hold a sweep yet.
       watcher: whom to tell of each member.
       interrupted: asked between evaluations; true ends the sweep after saving the current member's best picture.
+      devices: over how many each picture is spread.
 
     Returns:
       The outcomes of the members that were begun.
@@ -86,6 +89,7 @@ def run_members(
                     plan=watching.plan,
                     watch=watching,
                     interrupted=interrupted,
+                    devices=devices,
                     member={
                         "index": member.index,
                         "label": member.label,

@@ -1,9 +1,9 @@
 """Targets, and the one function that is optimized: picture → total loss, its terms, its gradient.
 
 What is static (decides the compiled program): the network's structure, which layers are read, the convention, whether
-a total variation is added, the picture's size, and the devices that it is spread over. What is traced (varies freely without a new compilation): the
-network's parameters, the targets, and every weight. All traced arrays travel in one `Problem`; none is captured in a
-closure.
+a total variation is added, the picture's size, and the devices that it is spread over. What is traced (varies freely
+without a new compilation): the network's parameters, the targets, and every weight. All traced arrays travel in one
+`Problem`; none is captured in a closure.
 """
 
 import dataclasses

@@ -17,6 +17,7 @@ from jaxstyle.optimizers import Iteration, Result
 from jaxstyle.preparation import Pictures, Prepared, prepare, read_pictures
 from jaxstyle.record import Record, recording
 from jaxstyle.scales import Scale
+from jaxstyle.sharding import Devices, count_devices
 from jaxstyle.synthesis import optimize
 from jaxstyle.weights import Weights
 from jaxstyle.weights import load as load_weights
@@ -74,6 +75,7 @@ def run(
     watch: Watch = lambda iterations: None,
     interrupted: Callable[[], bool] = lambda: False,
     compiled_ahead: float = 0.0,
+    devices: Devices = 1,
     **facts: Any,
 ) -> Run:
     """Runs one experiment and records it.
@@ -87,6 +89,7 @@ def run(
       watch: told of iterations as they come.
       interrupted: asked between evaluations; true ends the run, and the best picture so far is saved.
       compiled_ahead: seconds that compiling this run's programs has taken before.
+      devices: over how many the picture is spread.
       **facts: what else the manifest should hold.
 
     Raises:
@@ -99,9 +102,9 @@ def run(
         pictures, weights = inputs or read_inputs(experiment, say=say)
         notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
         say("computing targets")
-        scales = prepare(experiment, pictures, weights)
+        scales = prepare(experiment, pictures, weights, devices=devices)
         planned = [prepared.scale for prepared in scales]
-        notebook.update(scales=[scale._asdict() for scale in planned])
+        notebook.update(scales=[scale._asdict() for scale in planned], devices=count_devices(devices))
         plan(planned)
         metadata = _metadata(experiment, weights, pictures)
         result = _optimize(experiment, scales, notebook, metadata, say, watch, interrupted)

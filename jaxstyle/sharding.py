@@ -63,18 +63,30 @@ class Bands:
         return NamedSharding(self.mesh, spec)
 
 
+def count_devices(devices: int | str) -> int:
+    """How many devices that is, of this process's own.
+
+    Raises:
+      JaxstyleError: there are not so many.
+    """
+    present = jax.local_device_count()
+    count = present if devices == ALL else devices
+    if not isinstance(count, int) or not 1 <= count <= present:
+        allowed = f"1 to {present}" if present > 1 else "1, for there is no other"
+        raise JaxstyleError(f"devices: found {devices}; allowed: {allowed}, or {ALL}")
+    return count
+
+
 def mesh_over(devices: Devices) -> Mesh | None:
     """The first so many of this process's devices; None for one.
 
     Raises:
       JaxstyleError: there are not so many.
     """
-    present = jax.local_devices()
-    count = len(present) if devices == ALL else devices
-    if not 1 <= count <= len(present):
-        allowed = "1, for there is no other" if len(present) == 1 else f"1 to {len(present)}, or {ALL}"
-        raise JaxstyleError(f"devices: found {devices}; allowed: {allowed}")
-    return None if count == 1 else jax.make_mesh((count,), (AXIS,), (AxisType.Auto,), devices=present[:count])
+    count = count_devices(devices)
+    return (
+        None if count == 1 else jax.make_mesh((count,), (AXIS,), (AxisType.Auto,), devices=jax.local_devices()[:count])
+    )
 
 
 def place(bands: Bands | None, picture: Float[np.ndarray, "height width channels"]) -> Float[Array, "h width channels"]:

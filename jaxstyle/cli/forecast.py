@@ -2,28 +2,42 @@
 
 from collections.abc import Sequence
 
-from jaxstyle import compilation_cache, runs
+from jaxstyle import compilation_cache, memory, runs
 from jaxstyle.cli.show import duration, tell
 from jaxstyle.estimates import (
     Outline,
     Program,
     estimate_memory,
     gigabytes,
+    on_devices,
     programs,
     refuse_too_large,
+    share_of_memory,
     time_evaluation,
 )
 from jaxstyle.preparation import prepare
+from jaxstyle.sharding import ALL, Devices, count_devices
 from jaxstyle.sweep import Member
 from jaxstyle.weights import Weights
 
 REMEDY = "To run it all the same: --ignore-memory"
+LARGE = 0.5
+"""Of the memory that can be had, what a picture takes that is worth spreading over several devices."""
 
 
 def keep_programs() -> None:
     """Switches the compilation cache on; where it cannot be, a note says so and every program is compiled."""
     if note := compilation_cache.switch_on():
         tell(f"note: {note}")
+
+
+def devices_of(text: str) -> Devices:
+    """What `--devices` says: `all`, or a number.
+
+    Raises:
+      JaxstyleError: it says something else, or there are not so many devices.
+    """
+    return count_devices(int(text) if text.isdecimal() else text)
 
 
 def load_weights(name: str) -> Weights:
@@ -38,46 +52,68 @@ def ensure_it_fits(planned: Outline, *, source: str) -> int:
       JaxstyleError: more than can be had.
     """
     peak_bytes = estimate_memory(planned)
-    refuse_too_large(planned, peak_bytes, source=source, remedy=REMEDY)
+    advice = _advice(planned) if share_of_memory(peak_bytes) > 1 else ""
+    remedy = f"{advice[0].upper()}{advice[1:]}. {REMEDY}" if advice else REMEDY
+    refuse_too_large(planned, peak_bytes, source=source, remedy=remedy)
     return peak_bytes
 
 
-def ensure_all_fit(members: Sequence[Member], *, source: str) -> None:
+def _advice(planned: Outline) -> str:
+    """What a picture would take of each device if it were spread over all; nothing where that is no help."""
+    count = count_devices(ALL)
+    if count == 1 or planned.objective.bands is not None or memory.is_shared():
+        return ""
+    each = gigabytes(estimate_memory(on_devices(planned, ALL)))
+    return f"over {count} devices it would take about {each} on each: --devices {ALL}"
+
+
+def ensure_all_fit(members: Sequence[Member], *, source: str, devices: Devices = 1) -> None:
     """As `ensure_it_fits`, for every program of a sweep; a member that cannot be had fails by itself, and says why.
 
     Raises:
       JaxstyleError: a member needs more than can be had.
     """
-    for program in programs(members, load_weights, leave_out=True):
+    for program in programs(members, load_weights, leave_out=True, devices=devices):
         ensure_it_fits(program.outline, source=_first_of(program, source, members))
 
 
-def tell_estimates(members: Sequence[Member], *, source: str) -> None:
+def tell_estimates(members: Sequence[Member], *, source: str, devices: Devices = 1) -> None:
     """Says how much memory and how much time the members will take; compiles their programs and times each.
 
     Raises:
       JaxstyleError: a member needs more than can be had.
     """
-    planned = programs(members, load_weights)
+    planned = programs(members, load_weights, devices=devices)
     peaks, seconds = [], []
     for program in planned:
         peaks.append(ensure_it_fits(program.outline, source=_first_of(program, source, members)))
         height, width = program.outline.size
         tell(f"  timing a few evaluations at {width}×{height}")
-        each = _time(program)
+        each = _time(program, devices)
         seconds.append(each * program.evaluations)
         work = f"{each:.2g} s an evaluation, {_extent(program)}"
-        tell(f"  about {gigabytes(peaks[-1])}, about {duration(seconds[-1])} ({work})")
+        tell(f"  about {gigabytes(peaks[-1])}{_places(program.outline)}, about {duration(seconds[-1])} ({work})")
+        if share_of_memory(peaks[-1]) > LARGE and (advice := _advice(program.outline)):
+            tell(f"  {advice}")
     if len(members) > 1 or len(planned) > 1:
         together = f"{len(members)} members, " if len(members) > 1 else ""
         compiled = "1 compiled program" if len(planned) == 1 else f"{len(planned)} compiled programs"
         tell(f"  {together}{compiled}: about {gigabytes(max(peaks))}, about {duration(sum(seconds))}")
 
 
-def _time(program: Program) -> float:
+def _time(program: Program, devices: Devices) -> float:
     experiment = program.members[0].experiment
-    (prepared,) = prepare(experiment, *runs.read_inputs(experiment, say=tell), scales=[program.outline.scale])
+    inputs = runs.read_inputs(experiment, say=tell)
+    (prepared,) = prepare(experiment, *inputs, scales=[program.outline.scale], devices=devices)
     return time_evaluation(prepared)
+
+
+def _places(planned: Outline) -> str:
+    """Returns ` on each of 4 devices`, ` on 4 devices together`, or nothing."""
+    bands = planned.objective.bands
+    if bands is None:
+        return ""
+    return f" on {bands.count} devices together" if memory.is_shared() else f" on each of {bands.count} devices"
 
 
 def _extent(program: Program) -> str:

@@ -56,6 +56,12 @@ Folder = Annotated[
 IgnoreMemory = Annotated[
     bool, typer.Option("--ignore-memory", help="Run even what is estimated to need more memory than can be had.")
 ]
+Devices = Annotated[
+    str,
+    typer.Option(
+        "--devices", metavar="N|all", help="Spread each picture over so many devices, if it is too large for one."
+    ),
+]
 
 
 def main() -> None:
@@ -86,6 +92,7 @@ def run(
     overrides: Overrides = None,
     out: Folder = None,
     ignore_memory: IgnoreMemory = False,
+    devices: Devices = "1",
 ) -> None:
     """Run an experiment file and record it.
 
@@ -96,7 +103,9 @@ def run(
 
     experiment = load_experiment(file, overrides or ())
     name = file.parent.name if file.name == "experiment.json" else file.stem
-    status = run_experiment(experiment, source=str(file), name=name, folder=out, ignore_memory=ignore_memory)
+    status = run_experiment(
+        experiment, source=str(file), name=name, folder=out, ignore_memory=ignore_memory, devices=devices
+    )
     raise typer.Exit(status)
 
 
@@ -119,6 +128,7 @@ def transfer(
     out: Folder = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.png if it exists.")] = False,
     ignore_memory: IgnoreMemory = False,
+    devices: Devices = "1",
 ) -> None:
     """Give one picture the style of another.
 
@@ -155,6 +165,7 @@ def transfer(
         copy_to=output,
         force=force,
         ignore_memory=ignore_memory,
+        devices=devices,
     )
     raise typer.Exit(status)
 
@@ -166,6 +177,7 @@ def check(
     estimate: Annotated[
         bool, typer.Option("--estimate/--no-estimate", help="Say how much memory and time the run will take.")
     ] = True,
+    devices: Devices = "1",
 ) -> None:
     """Check an experiment file and its pictures without running it; show every setting, and what the run will take.
 
@@ -174,7 +186,8 @@ def check(
     from jaxstyle.cli.work import check_experiment
     from jaxstyle.config import load_experiment
 
-    check_experiment(load_experiment(file, overrides or ()), source=str(file), estimate=estimate)
+    experiment = load_experiment(file, overrides or ())
+    check_experiment(experiment, source=str(file), estimate=estimate, devices=devices)
 
 
 @app.command()

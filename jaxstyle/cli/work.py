@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from jaxstyle import compilation_cache, gallery, record, weights
-from jaxstyle.cli.forecast import ensure_all_fit, ensure_it_fits, keep_programs, tell_estimates
+from jaxstyle.cli.forecast import devices_of, ensure_all_fit, ensure_it_fits, keep_programs, tell_estimates
 from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Watching, complain, tell
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError, did_you_mean
@@ -17,6 +17,7 @@ from jaxstyle.members import TABLE, run_members
 from jaxstyle.optimizers import Result, Status
 from jaxstyle.preparation import plan, read_pictures, result_shape
 from jaxstyle.runs import read_inputs, run
+from jaxstyle.sharding import Devices
 from jaxstyle.sweep import Member, expand
 from jaxstyle.version import __version__
 
@@ -33,6 +34,7 @@ def run_experiment(
     copy_to: Path | None = None,
     force: bool = False,
     ignore_memory: bool = False,
+    devices: str = "1",
 ) -> int:
     """Runs an experiment, or every member of its sweep, and says where the pictures are; returns the exit status."""
     if copy_to is not None:
@@ -42,17 +44,18 @@ def run_experiment(
         if experiment.sweep is not None:
             raise JaxstyleError(f"{copy_to}: one picture, but a sweep gives several; for a sweep: jaxstyle run FILE")
     members = expand(experiment, source=source)
+    spread = devices_of(devices)
     folder = folder or record.new_folder(RUNS, name)
     keep_programs()
     if experiment.sweep is not None:
-        return _run_sweep(experiment, members, folder, source=source, ignore_memory=ignore_memory)
+        return _run_sweep(experiment, members, folder, source=source, ignore_memory=ignore_memory, devices=spread)
     # Before the folder is made: a picture that is missing, or a size that does not fit, leaves nothing behind.
     inputs = read_inputs(experiment, say=tell)
     plan(experiment, inputs.pictures)
     began = time.perf_counter()
     if not ignore_memory:
         tell("compiling")
-        for planned in outlines(experiment, *inputs):
+        for planned in outlines(experiment, *inputs, devices=spread):
             ensure_it_fits(planned, source=source)
     compiled_ahead = time.perf_counter() - began
     with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
@@ -65,6 +68,7 @@ def run_experiment(
             watch=watching,
             interrupted=interrupted,
             compiled_ahead=compiled_ahead,
+            devices=spread,
         )
     for note in finished.notes:
         tell(f"note: {note}")
@@ -76,16 +80,24 @@ def run_experiment(
     return INTERRUPTED if finished.result.status is Status.INTERRUPTED else DONE
 
 
-def _run_sweep(experiment: Experiment, members: list[Member], folder: Path, *, source: str, ignore_memory: bool) -> int:
+def _run_sweep(
+    experiment: Experiment,
+    members: list[Member],
+    folder: Path,
+    *,
+    source: str,
+    ignore_memory: bool,
+    devices: Devices,
+) -> int:
     tell(f"{len(members)} members")
     if not ignore_memory:
-        ensure_all_fit(members, source=source)
+        ensure_all_fit(members, source=source, devices=devices)
 
     def watcher(member: Member) -> Watching:
         return Watching(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
 
     with interruptible() as interrupted:
-        outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted)
+        outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted, devices=devices)
     for outcome in outcomes:
         label = f"{outcome.member.index}: {outcome.member.label}"
         if outcome.run is not None:
@@ -105,13 +117,14 @@ def _summary(result: Result) -> str:
     return f"{result.status}: {work}, loss {result.loss:.5g}{best}"
 
 
-def check_experiment(experiment: Experiment, *, source: str, estimate: bool = True) -> None:
+def check_experiment(experiment: Experiment, *, source: str, estimate: bool = True, devices: str = "1") -> None:
     """Shows what an experiment file says, proves that its pictures can be read, and says what the run will take.
 
     Raises:
       JaxstyleError: something would stop the run.
     """
     members = expand(experiment, source=source)
+    spread = devices_of(devices)
     tell(f"{source}: {experiment.title or 'no title'}")
     pictures = sorted({name for member in members for name in _picture_names(member.experiment)})
     for name in pictures:
@@ -138,7 +151,7 @@ def check_experiment(experiment: Experiment, *, source: str, estimate: bool = Tr
         tell(f"  no estimate without the weights: jaxstyle weights fetch {absent[0]}")
     elif estimate:
         keep_programs()
-        tell_estimates(members, source=source)
+        tell_estimates(members, source=source, devices=spread)
     tell("ok")
 
 

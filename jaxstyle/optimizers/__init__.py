@@ -58,7 +58,9 @@ def needed_bytes(objective: LossFunction, image: Any, problem: Any, settings: Se
     """
     if settings.method == "scipy-lbfgsb":
         stored = stored_shape(objective.bands, image)
-        return memory.of_program(evaluate.lower(objective, stored, problem).compile()) + workspace_bytes(image, settings)
+        return memory.of_program(evaluate.lower(objective, stored, problem).compile()) + workspace_bytes(
+            image, settings
+        )
     return memory.of_program(compile_on_device(objective, image, problem, settings))
 
 
