@@ -1,9 +1,11 @@
 """What the benchmarks share: pictures that every checkout has, taking turns, and the machine in a line."""
 
 import dataclasses
+import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +21,9 @@ from jaxstyle.vgg import VGG19
 from jaxstyle.weights import Weights
 
 ROOT = Path(__file__).resolve().parents[1]
+QUICKSTART = ROOT / "experiments/quickstart.toml"
+COMMAND = str(Path(sys.executable).with_name("jaxstyle"))
+"""The command line of this Python."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +95,37 @@ def with_network(given: Loaded, **options: str) -> Prepared:
         objective=dataclasses.replace(objective, network=structure),
         problem=ready.problem._replace(parameters=parameters),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Figures of a long table, kept as lines of JSON, so that an interrupted one goes on where it was.
+
+    Attributes:
+      path: the file; None keeps nothing.
+    """
+
+    path: Path | None
+
+    def find(self, asked: Mapping[str, Any], measure: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """The row that answers `asked`: the one in the file, else what `measure` finds, which is added to it."""
+        for row in self._read():
+            if asked.items() <= row.items():
+                return row
+        row = {**asked, **measure()}
+        if self.path:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        return row
+
+    def _read(self) -> list[dict[str, Any]]:
+        """The rows of the file; its end is cut back to the last whole line."""
+        if not (self.path and self.path.exists()):
+            return []
+        whole, _, cut = self.path.read_text(encoding="utf-8").rpartition("\n")
+        if cut:
+            self.path.write_text(whole + "\n" if whole else "", encoding="utf-8")
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 def in_turns(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:

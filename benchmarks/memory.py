@@ -1,9 +1,10 @@
 """What `jaxstyle check` estimates before a run against what the run then takes: memory and seconds per evaluation.
 
-python benchmarks/memory.py --sizes 256 512 1024
+python benchmarks/memory.py --sizes 256 512 1024 2048x1536
 
 Every figure is a process of its own: one estimates as `jaxstyle check` does, another runs a few iterations and its
-record says what they took. The pictures are the quick start's, of which the content is three by two.
+record says what they took. The pictures are the quick start's, of which the content is three by two; a size such as
+2048x1536 is its content brought to that shape.
 """
 
 import argparse
@@ -16,19 +17,16 @@ from pathlib import Path
 
 import common
 
-from jaxstyle import compilation_cache, runs
+from jaxstyle import compilation_cache, images, runs
 from jaxstyle.config import load_experiment
 from jaxstyle.estimates import estimate_memory, outlines, time_evaluation
-from jaxstyle.preparation import prepare
-
-COMMAND = str(Path(sys.executable).with_name("jaxstyle"))
-EXPERIMENT = common.ROOT / "experiments/quickstart.toml"
+from jaxstyle.preparation import prepare, read_pictures
 
 
 def estimate(settings: list[str]) -> None:
     """Prints an estimate, in a process of its own."""
     compilation_cache.switch_on()
-    experiment = load_experiment(EXPERIMENT, settings)
+    experiment = load_experiment(common.QUICKSTART, settings)
     inputs = runs.read_inputs(experiment)
     planned = outlines(experiment, *inputs)[-1]
     peak = estimate_memory(planned)
@@ -40,7 +38,7 @@ def measured(settings: list[str], folder: Path, cache: Path) -> dict[str, float]
     """What the record of a run says: its peak memory, and the mean of its evaluations' seconds but for the first."""
     changes = [f"--set={setting}" for setting in settings]
     environment = {**os.environ, compilation_cache.ENVIRONMENT: str(cache)}
-    arguments = [COMMAND, "run", str(EXPERIMENT), "--out", str(folder), "--ignore-memory", *changes]
+    arguments = [common.COMMAND, "run", str(common.QUICKSTART), "--out", str(folder), "--ignore-memory", *changes]
     subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, env=environment)
     manifest = json.loads((folder / "manifest.json").read_text())
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -55,9 +53,21 @@ def estimated(settings: list[str], cache: Path) -> dict[str, float]:
     return json.loads(subprocess.run(arguments, check=True, capture_output=True, text=True, env=environment).stdout)
 
 
+def of_size(size: str, folder: Path) -> list[str]:
+    """The settings for a size, `1024` or `2048x1536`; the latter writes the content to a folder."""
+    if "x" not in size:
+        return [f"image.size={size}"]
+    width, height = map(int, size.split("x"))
+    content = read_pictures(load_experiment(common.QUICKSTART)).content
+    assert content is not None
+    path = folder / "content.png"
+    images.write_picture(path, images.resize_to(content.pixels, height, width))
+    return [f"image.size={max(width, height)}", f'image.content="{path}"']
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024], help="long sides in pixels")
+    parser.add_argument("--sizes", nargs="+", default=["256", "512", "1024"], help="long sides, or WIDTHxHEIGHT")
     parser.add_argument("--iterations", type=int, default=5)
     parser.add_argument("--set", action="append", default=[], dest="settings", help="another key of the experiment")
     parser.add_argument("--estimate", action="store_true", help="only estimate, and print JSON")
@@ -70,8 +80,9 @@ def main() -> None:
     print("| size | GB estimated | measured | ratio | s/evaluation estimated | measured | ratio |")
     print("|---|---|---|---|---|---|---|")
     for size in options.sizes:
-        settings = [f"image.size={size}", f"optimizer.iterations={options.iterations}", *options.settings]
         with tempfile.TemporaryDirectory() as scratch:
+            iterations = f"optimizer.iterations={options.iterations}"
+            settings = [*of_size(size, Path(scratch)), iterations, *options.settings]
             cache = Path(scratch) / "cache"
             before = estimated(settings, cache)
             after = measured(settings, Path(scratch) / "run", cache)

@@ -1,34 +1,45 @@
 """Loss reached against evaluations of loss and gradient, and against seconds: ours and the peers.
 
-python benchmarks/optimizers.py --size 128 --evaluations 200
+python benchmarks/optimizers.py --sizes 128 --evaluations 25 50 100 200 500 --content-weight 1e-4 1e-3 1e-2 1e-1
 
-`torch-lbfgs`, PyTorch's L-BFGS with steps of 1 on the same network and losses, takes part where PyTorch is installed
-(pip install 'jaxstyle[peers]').
+The peers are SciPy's L-BFGS-B, with as many correction pairs, and `torch-lbfgs`, PyTorch's L-BFGS with steps of 1 on
+the same network and losses, which takes part where PyTorch is installed (pip install 'jaxstyle[peers]'). With `--json`
+every row is kept as a line of JSON as soon as it is measured, and a row that is there already is not measured again: a
+long table can be interrupted, or put together from several calls.
 """
 
 import argparse
 import dataclasses
+import functools
 import importlib.util
+import itertools
 import statistics
-from typing import NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import common
 import numpy as np
 from common import Loaded
 
+from jaxstyle.optimizers import Iteration
 from jaxstyle.synthesis import optimize
 
 METHODS = ("lbfgs", "scipy-lbfgsb", "torch-lbfgs", "adam")
-MARKS = (25, 50, 100, 200, 500)
+SETTLED = 10
+"""The iterations before evaluations per iteration are counted: those in which a line search still finds its measure."""
 
 
 class Story(NamedTuple):
-    """How one method fared: at each evaluation that was accepted, how many until then, its loss, and when."""
+    """How one method fared: at each evaluation that was accepted, how many until then, its loss, and when.
+
+    `per_iteration` is evaluations per iteration after the first ten, None if there were no more.
+    """
 
     evaluations: np.ndarray
     losses: np.ndarray
     seconds: np.ndarray
-    per_iteration: float
+    per_iteration: float | None
 
     def best_within(self, evaluations: int) -> float:
         """The lowest loss among the first so many evaluations."""
@@ -47,41 +58,70 @@ def story(loaded: Loaded, method: str, evaluations: int) -> Story:
 
         found = torch_peer.lbfgs(loaded, evaluations, torch_peer.layouts()["channels-last"])
         counts, losses, seconds = (np.array(column) for column in zip(*found, strict=True))
-        return Story(counts, losses, seconds, 1.0)
+        return Story(counts, losses, seconds, 1.0 if evaluations > SETTLED else None)
     ready = loaded.prepared
     settings = dataclasses.replace(ready.settings, method=method, iterations=evaluations)
     history = optimize([dataclasses.replace(ready, settings=settings)]).history
-    late = [iteration for iteration in history if iteration.iteration >= 10]
-    per_iteration = (late[-1].evaluations - late[0].evaluations) / (late[-1].iteration - late[0].iteration)
     columns = [(iteration.evaluations, iteration.loss, iteration.seconds) for iteration in history]
     counts, losses, seconds = (np.array(column) for column in zip(*columns, strict=True))
-    return Story(counts, losses, seconds, per_iteration)
+    return Story(counts, losses, seconds, evaluations_per_iteration(history))
+
+
+def evaluations_per_iteration(history: Sequence[Iteration]) -> float | None:
+    """Evaluations per iteration after the first ten, None if there were no more."""
+    first, last = next((each for each in history if each.iteration >= SETTLED), history[-1]), history[-1]
+    if last.iteration == first.iteration:
+        return None
+    return (last.evaluations - first.evaluations) / (last.iteration - first.iteration)
+
+
+def measure(size: int, start: str, alpha: float, method: str, marks: Sequence[int]) -> dict[str, Any]:
+    """What the table's row says besides what was asked for."""
+    told = story(problem(size, start, alpha), method, max(marks))
+    losses = {mark: told.best_within(mark) for mark in marks}
+    return {
+        "losses": [losses[mark] for mark in marks],
+        "evaluations_per_iteration": told.per_iteration,
+        "seconds_per_evaluation": statistics.median(np.diff(told.seconds) / np.diff(told.evaluations)),
+        "seconds_to_last": told.seconds_to(losses[max(marks)]),
+        "machine": common.machine(),
+    }
+
+
+@functools.lru_cache(maxsize=1)
+def problem(size: int, start: str, alpha: float) -> Loaded:
+    """The problem that all methods are given in turn."""
+    return common.loaded(size, start=start, content_weight=alpha)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=128, help="long side in pixels")
-    parser.add_argument("--evaluations", type=int, default=200)
-    parser.add_argument("--content-weight", type=float, nargs="+", default=[1e-3, 1e-2], help="α, with β = 1")
-    parser.add_argument("--start", nargs="+", default=["noise", "content"])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[128], help="long sides in pixels")
+    parser.add_argument("--evaluations", type=int, nargs="+", default=[25, 50, 100, 200], help="the table's columns")
+    parser.add_argument(
+        "--content-weight", type=float, nargs="+", default=[1e-4, 1e-3, 1e-2, 1e-1], help="α, with β = 1"
+    )
+    parser.add_argument("--start", nargs="+", choices=["noise", "content"], default=["noise", "content"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--json", type=Path, help="keep every row here, and measure none that is there already")
     options = parser.parse_args()
-    marks = [mark for mark in MARKS if mark <= options.evaluations]
+    marks, rows = sorted(options.evaluations), common.Rows(options.json)
     methods = [name for name in options.methods if name != "torch-lbfgs" or importlib.util.find_spec("torch")]
     print(common.machine())
-    print(f"{options.size} pixels; the lowest loss within so many evaluations, and the seconds to it for the last\n")
-    print("| start | α/β | method | " + " | ".join(map(str, marks)) + " | evaluations/iteration | s/evaluation | s |")
-    print("|---" * (len(marks) + 6) + "|")
-    for start in options.start:
-        for alpha in options.content_weight:
-            loaded = common.loaded(options.size, start=start, content_weight=alpha)
-            for method in methods:
-                told = story(loaded, method, options.evaluations)
-                losses = [told.best_within(mark) for mark in marks]
-                each = statistics.median(np.diff(told.seconds) / np.diff(told.evaluations))
-                columns = [f"{loss:.5f}" for loss in losses]
-                columns += [f"{told.per_iteration:.3f}", f"{each:.3f}", f"{told.seconds_to(losses[-1]):.1f}"]
-                print(f"| {start} | {alpha:g} | {method} | {' | '.join(columns)} |", flush=True)
+    print(
+        "The lowest loss within so many evaluations; evaluations per iteration after the first ten; the seconds to the"
+    )
+    print("last loss\n")
+    print(f"| size | start | α/β | method | {' | '.join(map(str, marks))} | evaluations/iteration | s/evaluation | s |")
+    print("|---" * (len(marks) + 7) + "|")
+    for size, start, alpha, method in itertools.product(options.sizes, options.start, options.content_weight, methods):
+        asked = {"size": size, "start": start, "content_weight": alpha, "method": method, "evaluations": marks}
+        row = rows.find(asked, functools.partial(measure, size, start, alpha, method, marks))
+        per_iteration = row["evaluations_per_iteration"]
+        cells = [str(size), start, f"{alpha:g}", method, *(f"{loss:.5f}" for loss in row["losses"])]
+        cells += ["" if per_iteration is None else f"{per_iteration:.3f}"]
+        cells += [f"{row['seconds_per_evaluation']:.3f}", f"{row['seconds_to_last']:.1f}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,7 +19,6 @@ from typing import NamedTuple
 
 import common
 
-COMMAND = str(Path(sys.executable).with_name("jaxstyle"))
 POLL = 0.005
 """Seconds between looks at the record."""
 
@@ -37,7 +35,7 @@ class Start(NamedTuple):
 
 def seconds_of_help() -> float:
     began = time.perf_counter()
-    subprocess.run([COMMAND, "--help"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([common.COMMAND, "--help"], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 
@@ -48,7 +46,7 @@ def start_of_run(size: int, cache: Path, folder: Path, settings: list[str]) -> S
     metrics = folder / "metrics.jsonl"
     began = time.perf_counter()
     with subprocess.Popen(
-        [COMMAND, "run", "experiments/quickstart.toml", "--out", str(folder), *changes],
+        [common.COMMAND, "run", str(common.QUICKSTART), "--out", str(folder), *changes],
         cwd=common.ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,
