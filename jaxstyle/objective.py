@@ -15,7 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxstyle.losses import FORMULAS, total_variation
-from jaxstyle.sharding import Bands, spread, store, unstore
+from jaxstyle.sharding import Bands, even, spread, store, unstore
 from jaxstyle.statistics import mean_gram_matrix
 from jaxstyle.vgg import VGG19, deepest
 
@@ -115,7 +115,7 @@ class Objective:
             term = formula.content(features[layer], target)
             terms[f"content/{layer}"] = coefficients.content[layer] * term
         for layer in self.style_layers:
-            term = formula.style(features[layer], targets.style[layer])
+            term = formula.style(even(self.bands, features[layer]), targets.style[layer])
             terms[f"style/{layer}"] = coefficients.style[layer] * term
         if self.with_tv:
             terms["tv"] = coefficients.tv * total_variation(image)
@@ -155,7 +155,7 @@ def measure(objective: Objective, image: Float[Array, "height width 3"], paramet
     features = objective.features(spread(objective.bands, image), parameters)
     targets = Targets(
         content={layer: store(objective.bands, features[layer]) for layer in objective.content_layers},
-        style={layer: mean_gram_matrix(features[layer]) for layer in objective.style_layers},
+        style={layer: mean_gram_matrix(even(objective.bands, features[layer])) for layer in objective.style_layers},
     )
     return spread(objective.bands, targets)
 

@@ -12,6 +12,7 @@ Everywhere `None` in the place of `Bands` means one device, and nothing is done.
 """
 
 import dataclasses
+import math
 from typing import Any, Literal, TypeAlias
 
 import jax
@@ -116,6 +117,18 @@ def unstore(
 ) -> Float[Array, "height width channels"]:
     """Within a program: what is stored, at its own height."""
     return array if bands is None else spread(bands, array[:height])
+
+
+def even(bands: Bands | None, features: Float[Array, "height width channels"]) -> Float[Array, "rows width channels"]:
+    """Within a program: features in equal bands with the same mean Gram matrix.
+
+    That makes one axis of rows and columns, and of rows that do not divide XLA gathers all features to do so. Rows of
+    zeros add no products; what they add to the number of positions is made up for.
+    """
+    if bands is None or features.shape[0] % bands.count == 0:
+        return features
+    stored = store(bands, features)
+    return stored * math.sqrt(stored.shape[0] / features.shape[0])
 
 
 def spread(bands: Bands | None, tree: Any) -> Any:

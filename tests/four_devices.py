@@ -235,7 +235,7 @@ def command(*arguments: str):
 
 
 def test_a_run_on_all_devices_is_recorded(folder: Path):
-    done = command("run", "small.toml", "--out", "spread", "--devices", "all", "--set", "image.scales=[16, 32]")
+    done = command("run", "small.toml", "--out", "spread", "--devices", "all")
     assert done.exit_code == 0, done.output
     manifest = read_manifest(folder / "spread")
     assert (manifest["devices"], manifest["status"]) == (COUNT, "budget spent")
@@ -255,11 +255,21 @@ def test_a_wrong_number_is_refused_before_anything_else(folder: Path, name: str)
     assert not (folder / "runs").exists()
 
 
-def test_transfer_in_python(folder: Path):
-    options = {"image": {"size": 32}, "optimizer": {"iterations": 2}}
-    options["loss"] = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1"]}
-    spread, alone = (jaxstyle.transfer("content.png", "style.png", devices=n, **options) for n in ("all", 1))
-    np.testing.assert_allclose(losses(spread), losses(alone), rtol=1e-4)
+def test_transfer_in_python_spreads_every_scale(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    prepared: list[Prepared] = []
+
+    def stop(scales: tuple[Prepared, ...], **_: object) -> Result:
+        prepared.extend(scales)
+        raise InterruptedError
+
+    monkeypatch.setattr(synthesis, "optimize", stop)
+    options = {"image": {"size": 32, "scales": [16, 32]}, "loss": {"content_layers": [], "style_layers": ["conv1_1"]}}
+    with pytest.raises(InterruptedError):
+        jaxstyle.transfer("content.png", "style.png", devices="all", **options)
+    bands = [scale.objective.bands for scale in prepared]
+    assert [(it.count, it.height) for it in bands if it] == [(COUNT, 12), (COUNT, 24)]
+    with pytest.raises(JaxstyleError, match="devices: found 5"):
+        jaxstyle.transfer("content.png", "style.png", devices=5, **options)
 
 
 @pytest.mark.usefixtures("vgg19_normalized")  # nothing is estimated without the weights
