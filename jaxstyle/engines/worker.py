@@ -61,7 +61,7 @@ class Order(NamedTuple):
     folder: Path
     source: str
     remedy: str | None
-    reads: Reads | None
+    reads: Reads | None = None
 
 
 class Teller:
