@@ -12,13 +12,15 @@ import jax.numpy as jnp
 from jaxstyle import memory
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.kept import Kept
 from jaxstyle.objective import Coefficients, Objective, Problem, measure
-from jaxstyle.optimizers import Settings, expected_evaluations, needed_bytes
+from jaxstyle.optimizers import Iteration, Settings, expected_evaluations, needed_bytes
 from jaxstyle.preparation import (
     Pictures,
     Prepared,
     build_objective,
     coefficients,
+    fitting,
     plan,
     read_pictures,
     result_shape,
@@ -27,9 +29,10 @@ from jaxstyle.preparation import (
     style_shapes,
 )
 from jaxstyle.scales import Scale
-from jaxstyle.sharding import Devices, replicate, shapes
+from jaxstyle.sharding import Devices, count_devices, replicate, shapes
+from jaxstyle.sharing import Reads, share
 from jaxstyle.sweep import Member
-from jaxstyle.synthesis import optimize
+from jaxstyle.synthesis import Track, optimize, optimize_together
 from jaxstyle.weights import Weights
 
 LEFT_BEHIND = 220_000_000
@@ -69,6 +72,11 @@ class Outline(NamedTuple):
     in_use: int
 
     @property
+    def reads(self) -> Reads:
+        """What it reads, the layers of other members included."""
+        return Reads(self.objective.content_layers, self.objective.style_layers, self.objective.with_tv)
+
+    @property
     def program(self) -> tuple[Objective, Size, str, int]:
         """What decides the optimizer's compiled program: equal for experiments that share one."""
         return self.objective, self.size, self.settings.method, self.settings.history_size
@@ -88,15 +96,37 @@ class Program(NamedTuple):
     evaluations: int
 
 
-def outlines(experiment: Experiment, pictures: Pictures, weights: Weights, *, devices: Devices = 1) -> list[Outline]:
+def outlines(
+    experiment: Experiment,
+    pictures: Pictures,
+    weights: Weights,
+    *,
+    reads: Reads | None = None,
+    kept: Kept | None = None,
+    devices: Devices = 1,
+) -> list[Outline]:
     """Says what an experiment will compute at each scale; nothing is measured or compiled.
+
+    Args:
+      experiment: what will be optimized.
+      pictures: its pictures.
+      weights: its network's parameters.
+      reads: as for `prepare`.
+      kept: what other experiments have outlined.
+      devices: over how many the picture is spread.
 
     Raises:
       JaxstyleError: a picture is too small for the deepest layer, or there are not so many devices.
     """
+    kept = kept or Kept()
     in_use = memory.in_use()
     scales = plan(experiment, pictures)
-    objective, parameters = _shapes(experiment, weights, devices)
+    reads = fitting(experiment, pictures, scales, reads)
+    objective, parameters = kept(
+        "outline",
+        (experiment.network, experiment.loss.convention, weights.sha256, reads, count_devices(devices)),
+        lambda: _shapes(experiment, weights, reads, devices),
+    )
     weighed = coefficients(experiment, objective)
     found = []
     for scale in scales:
@@ -125,20 +155,21 @@ def on_devices(planned: Outline, devices: Devices) -> Outline:
 
 def _problem(objective: Objective, size: Size, parameters: Any, weighed: Coefficients) -> Problem:
     """By shapes, what is traced about the loss."""
+    bands = objective.bands
     targets = jax.eval_shape(functools.partial(measure, objective), _picture(size), parameters)
     return Problem(
-        parameters=replicate(objective.bands, shapes(None, parameters)),
-        targets=shapes(objective.bands, targets),
-        coefficients=shapes(objective.bands, weighed),
+        parameters=replicate(bands and bands.mesh, shapes(None, parameters)),
+        targets=shapes(bands, targets),
+        coefficients=shapes(bands, weighed),
     )
 
 
-def _shapes(experiment: Experiment, weights: Weights, devices: Devices) -> tuple[Objective, Any]:
+def _shapes(experiment: Experiment, weights: Weights, reads: Reads, devices: Devices) -> tuple[Objective, Any]:
     """The objective, and the shapes of its parameters: no kernel is transformed or copied."""
     built: list[Objective] = []
 
     def build() -> Any:
-        objective, parameters = build_objective(experiment, weights, devices)
+        objective, parameters = build_objective(experiment, weights, reads, devices)
         built.append(objective)
         return parameters
 
@@ -146,14 +177,26 @@ def _shapes(experiment: Experiment, weights: Weights, devices: Devices) -> tuple
     return built[0], parameters
 
 
-def programs(
+class Planned(NamedTuple):
+    """A member of a sweep, and what it will compute.
+
+    Attributes:
+      member: which.
+      outlines: at each scale.
+    """
+
+    member: Member
+    outlines: list[Outline]
+
+
+def outline_members(
     members: Sequence[Member],
     load_weights: Callable[[str], Weights],
     *,
     leave_out: bool = False,
     devices: Devices = 1,
-) -> list[Program]:
-    """The optimizer's programs that the members need, in the order of their first members.
+) -> list[Planned]:
+    """Says what the members of a sweep will compute, reading together what they can.
 
     Args:
       members: of a sweep, or one experiment.
@@ -164,17 +207,25 @@ def programs(
     Raises:
       JaxstyleError: there is such a member, and it is not left out.
     """
-    load = functools.cache(load_weights)
-    found: dict[Any, Program] = {}
-    for member in members:
+    load, kept = functools.cache(load_weights), Kept()
+    found = []
+    for member, reads in zip(members, share([member.experiment for member in members]), strict=True):
+        experiment = member.experiment
         try:
-            pictures, weights = read_pictures(member.experiment), load(member.experiment.network.weights)
-            planned = outlines(member.experiment, pictures, weights, devices=devices)
+            pictures, weights = read_pictures(experiment, kept=kept), load(experiment.network.weights)
+            planned = outlines(experiment, pictures, weights, reads=reads, kept=kept, devices=devices)
+            found.append(Planned(member, planned))
         except JaxstyleError:
-            if leave_out:
-                continue
-            raise
-        for outline in planned:
+            if not leave_out:
+                raise
+    return found
+
+
+def programs(planned: Sequence[Planned]) -> list[Program]:
+    """The optimizer's programs that the members need, in the order of their first members."""
+    found: dict[Any, Program] = {}
+    for member, of_scales in planned:
+        for outline in of_scales:
             before = found.get(outline.program, Program(outline, (), 0))
             found[outline.program] = Program(
                 outline=max(before.outline, outline, key=_largest_style),
@@ -188,17 +239,21 @@ def _largest_style(planned: Outline) -> int:
     return max(map(math.prod, planned.style_sizes), default=0)
 
 
-def estimate_memory(planned: Outline) -> int:
+def estimate_memory(planned: Outline, *, lanes: int = 1) -> int:
     """The most memory that the process, or each accelerator's allocator, will hold, in bytes.
 
     Compiles the programs that the run will use, which then finds them compiled: what they hold is exact, what the
     process has and keeps besides is not. Pictures are measured one after another, before and after optimizing.
+
+    Args:
+      planned: what will be computed.
+      lanes: how many such runs go side by side.
     """
     measured = [
         memory.of_program(measure.lower(planned.objective, _picture(size), planned.problem.parameters).compile())
         for size in sorted({planned.size, *planned.style_sizes})
     ]
-    optimized = needed_bytes(planned.objective, _picture(planned.size), planned.problem, planned.settings)
+    optimized = needed_bytes(planned.objective, _picture(planned.size), planned.problem, planned.settings, lanes=lanes)
     bands = planned.objective.bands
     sharing = bands.count if bands is not None and memory.is_shared() else 1
     return planned.in_use + _left_behind() + sharing * max(optimized, *measured)
@@ -243,17 +298,30 @@ def _largest(size: int, share: float) -> int:
     return int(size * math.sqrt(max(share, 0.0))) // ROUND_SIZE * ROUND_SIZE
 
 
-def time_evaluation(prepared: Prepared) -> float:
-    """Seconds of one evaluation of loss and gradient, from a few iterations of the real optimization."""
+def time_evaluation(prepared: Prepared, *, lanes: int = 1) -> float:
+    """Seconds of one evaluation of loss and gradient, from a few iterations of the real optimization.
+
+    Args:
+      prepared: what is optimized.
+      lanes: how many of it side by side; the seconds are those of one evaluation in each lane.
+    """
     stamps: list[float] = []
-    trial = optimize(
-        [dataclasses.replace(prepared, settings=dataclasses.replace(prepared.settings, iterations=TRIALS))],
-        observe=lambda iterations, best: stamps.extend(iteration.seconds for iteration in iterations),
-        interrupted=lambda: len(stamps) > 1 and stamps[-1] > PATIENCE,
-    )
-    if len(trial.history) < 2:
-        return trial.run_seconds / trial.evaluations
-    first, last = trial.history[0], trial.history[-1]
+    trial = [dataclasses.replace(prepared, settings=dataclasses.replace(prepared.settings, iterations=TRIALS))]
+
+    def observe(iterations: Sequence[Iteration], best: Any) -> None:
+        stamps.extend(iteration.seconds for iteration in iterations)
+
+    def interrupted() -> bool:
+        return len(stamps) > 1 and stamps[-1] > PATIENCE
+
+    if lanes == 1:
+        result = optimize(trial, observe=observe, interrupted=interrupted)
+    else:
+        others = [Track(trial)] * (lanes - 1)
+        result = optimize_together([Track(trial, observe), *others], interrupted=interrupted)[0]
+    if len(result.history) < 2:
+        return result.run_seconds / result.evaluations
+    first, last = result.history[0], result.history[-1]
     return (last.seconds - first.seconds) / (last.evaluations - first.evaluations)
 
 

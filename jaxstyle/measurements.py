@@ -1,5 +1,6 @@
 """What is measured on every finished picture, whatever was optimized, so that pictures of all conventions compare."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -28,9 +29,11 @@ def measure_result(prepared: Prepared, image: Float[np.ndarray, "height width 3"
     targets = prepared.problem.targets
     formula = FORMULAS[REFERENCE]
     terms, distances = {}, {}
-    for layer, target in targets.content.items():
+    for layer in _asked(prepared, "content", targets.content):
+        target = targets.content[layer]
         terms[f"content/{layer}"] = float(formula.content(found.content[layer], target))
-    for layer, target in targets.style.items():
+    for layer in _asked(prepared, "style", targets.style):
+        target = targets.style[layer]
         error = np.asarray(jax.device_get(found.style[layer] - target), np.float64)
         filters = target.shape[0]
         terms[f"style/{layer}"] = float(np.sum(error**2) * formula.style_scale(filters))
@@ -42,3 +45,9 @@ def measure_result(prepared: Prepared, image: Float[np.ndarray, "height width 3"
             "psnr": psnr(image, prepared.content),
         }
     return {**against_content, "paper_terms": terms, "gram_distance": distances}
+
+
+def _asked(prepared: Prepared, kind: str, layers: Iterable[str]) -> list[str]:
+    """The layers whose terms the experiment asks for; the objective may read others for other members of a sweep."""
+    asked = prepared.objective.terms if prepared.settings.terms is None else prepared.settings.terms
+    return [layer for layer in layers if f"{kind}/{layer}" in asked]

@@ -1,52 +1,26 @@
-"""A sweep's members one after another, each with its own record; one that fails does not stop the others."""
+"""A sweep's members, each with its own record, and the table of all; one that fails does not stop the others."""
 
-import contextlib
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from jaxstyle.config import Experiment
+from jaxstyle.engines import Engine, Job, Local, Outcome, Watcher
 from jaxstyle.files import write_beside
-from jaxstyle.optimizers import Iteration
-from jaxstyle.record import EXPERIMENT, csv_text, describe, flatten, make_folder, write_json
-from jaxstyle.runs import Run, run
-from jaxstyle.scales import Scale
-from jaxstyle.sharding import Devices
+from jaxstyle.folders import EXPERIMENT, FAILED, MEMBERS, is_finished, locked, make_folder, read_manifest
+from jaxstyle.record import csv_text, flatten, write_json
+from jaxstyle.sharing import share
 from jaxstyle.sweep import Member
 
-MEMBERS, TABLE = "members", "table.csv"
+TABLE = "table.csv"
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How one member ended: with a run, or with the reason why it failed."""
-
-    member: Member
-    run: Run | None
-    error: str | None
-
-    @property
-    def status(self) -> str:
-        """The run's status, or `failed`."""
-        return str(self.run.result.status) if self.run else "failed"
-
-
-class Watching(Protocol):
-    """Somebody who is told what is done and shown a member's iterations."""
-
-    def say(self, message: str) -> None:
-        """Hears what is being done."""
-
-    def plan(self, scales: Sequence[Scale]) -> None:
-        """Hears the scales that the member will go through."""
-
-    def __call__(self, iterations: Sequence[Iteration]) -> None:
-        """Sees the iterations that are new."""
-
-
-Watcher = Callable[[Member], contextlib.AbstractContextManager[Watching]]
-"""Gives each member's watching, entered before the member begins and left when it has ended."""
+def finished_members(members: Sequence[Member], folder: Path) -> list[Outcome]:
+    """Returns how those members ended that have nothing left to do in a sweep's folder."""
+    places = {member.index: _folder_of(member, folder) for member in members}
+    return [
+        Outcome(member, read_manifest(places[member.index])) for member in members if is_finished(places[member.index])
+    ]
 
 
 def run_members(
@@ -56,52 +30,59 @@ def run_members(
     *,
     watcher: Watcher,
     interrupted: Callable[[], bool] = lambda: False,
-    devices: Devices = 1,
+    engine: Engine = Local(),  # noqa: B008  (it has no state)
 ) -> list[Outcome]:
     """Runs the members of a sweep into `folder/members/<n>`, and keeps `folder/table.csv` up to date.
+
+    Members that an earlier process has finished are not run again, and those that it left half done go on.
 
     Args:
       experiment: the sweep, recorded as it is.
       members: what it expands to.
-      folder: the sweep's folder; made, and must not hold a sweep yet.
+      folder: the sweep's folder; made, or that of the same sweep.
       watcher: whom to tell of each member.
-      interrupted: asked between evaluations; true ends the sweep after saving the current member's best picture.
-      devices: over how many each picture is spread.
+      interrupted: asked between evaluations; true ends the sweep after saving the current members' best pictures.
+      engine: where they are carried out.
 
     Returns:
-      The outcomes of the members that were begun.
+      The outcomes of the members that were begun, now or before, in the sweep's order.
 
     Raises:
-      JaxstyleError: the folder already holds a sweep or a run, or cannot be made.
+      JaxstyleError: the folder holds another sweep or a run, or cannot be made, or another process is at work there.
     """
-    make_folder(folder)
-    write_json(folder / EXPERIMENT, experiment.to_json())
-    outcomes: list[Outcome] = []
-    for member in members:
-        if interrupted():
-            break
-        try:
-            with watcher(member) as watching:
-                finished = run(
-                    member.experiment,
-                    folder / MEMBERS / str(member.index),
-                    say=watching.say,
-                    plan=watching.plan,
-                    watch=watching,
-                    interrupted=interrupted,
-                    devices=devices,
-                    member={
-                        "index": member.index,
-                        "label": member.label,
-                        "values": dict(member.values),
-                        "place": dict(member.place),
-                    },
-                )
-            outcomes.append(Outcome(member, finished, None))
-        except Exception as error:  # whatever it is belongs to this member alone
-            outcomes.append(Outcome(member, None, describe(error)))
-        write_table(folder / TABLE, outcomes)
-    return outcomes
+    make_folder(folder, experiment)
+    with locked(folder):
+        write_json(folder / EXPERIMENT, experiment.to_json())
+        outcomes = {outcome.member.index: outcome for outcome in finished_members(members, folder)}
+        write_table(folder / TABLE, _in_order(outcomes))
+        reads = share([member.experiment for member in members])  # finished ones too: the programs stay the same
+        jobs = [
+            Job(member, _folder_of(member, folder), {"member": _facts(member)}, read_together)
+            for member, read_together in zip(members, reads, strict=True)
+            if member.index not in outcomes
+        ]
+        for outcome in engine.carry_out(jobs, watcher=watcher, interrupted=interrupted):
+            outcomes[outcome.member.index] = outcome
+            write_table(folder / TABLE, _in_order(outcomes))
+    return _in_order(outcomes)
+
+
+def _folder_of(member: Member, folder: Path) -> Path:
+    return folder / MEMBERS / str(member.index)
+
+
+def _in_order(outcomes: Mapping[int, Outcome]) -> list[Outcome]:
+    return [outcomes[index] for index in sorted(outcomes)]
+
+
+def _facts(member: Member) -> dict[str, Any]:
+    """What a member's manifest says of its place in the sweep."""
+    return {
+        "index": member.index,
+        "label": member.label,
+        "values": dict(member.values),
+        "place": dict(member.place),
+    }
 
 
 def write_table(path: Path, outcomes: Sequence[Outcome]) -> None:
@@ -110,12 +91,11 @@ def write_table(path: Path, outcomes: Sequence[Outcome]) -> None:
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
-    row: dict[str, Any] = {"member": outcome.member.index, "label": outcome.member.label, **outcome.member.values}
-    row["status"] = outcome.status
-    if outcome.run is not None:
-        result = outcome.run.result
-        row |= {"loss": result.loss, "evaluations": result.evaluations, "run_seconds": round(result.run_seconds, 3)}
-        row |= flatten(outcome.run.metrics)
+    member, manifest = outcome.member, outcome.manifest
+    row: dict[str, Any] = {"member": member.index, "label": member.label, **member.values, "status": outcome.status}
+    if outcome.status != FAILED:
+        row |= {"loss": manifest["loss"], "evaluations": manifest["evaluations"]}
+        row |= {"run_seconds": round(manifest["run_seconds"], 3), **flatten(manifest["metrics"])}
     if outcome.error:
         row["error"] = outcome.error
     return row

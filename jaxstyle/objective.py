@@ -7,6 +7,8 @@ without a new compilation): the network's parameters, the targets, and every wei
 """
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax
@@ -112,13 +114,13 @@ class Objective:
         terms: Terms = {}
         for layer in self.content_layers:
             target = unstore(self.bands, targets.content[layer], features[layer].shape[0])
-            term = formula.content(features[layer], target)
-            terms[f"content/{layer}"] = coefficients.content[layer] * term
+            term = functools.partial(formula.content, target=target)
+            terms[f"content/{layer}"] = _weighed(term, features[layer], coefficients.content[layer])
         for layer in self.style_layers:
-            term = formula.style(even(self.bands, features[layer]), targets.style[layer])
-            terms[f"style/{layer}"] = coefficients.style[layer] * term
+            term = functools.partial(formula.style, target=targets.style[layer])
+            terms[f"style/{layer}"] = _weighed(term, even(self.bands, features[layer]), coefficients.style[layer])
         if self.with_tv:
-            terms["tv"] = coefficients.tv * total_variation(image)
+            terms["tv"] = _weighed(total_variation, image, coefficients.tv)
         return jnp.sum(jnp.stack(list(terms.values()))), terms
 
     def value_and_grad(
@@ -147,6 +149,13 @@ class Objective:
     def deepest_layer(self) -> str:
         """The layer that decides how much of the network is computed."""
         return deepest((*self.content_layers, *self.style_layers))
+
+
+def _weighed(term: Callable[[Array], Array], features: Array, weight: Float[Array, ""]) -> Float[Array, ""]:
+    """A term times its weight; where that is 0, neither value nor gradient depends on the term, not even as 0 · ∞."""
+    counts = weight != 0
+    value = term(jnp.where(counts, features, jax.lax.stop_gradient(features)))  # the same: it gates the gradient
+    return jnp.where(counts, weight * value, 0.0)
 
 
 @jax.jit(static_argnames="objective")

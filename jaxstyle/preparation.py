@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,17 +13,22 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxstyle import gallery
-from jaxstyle.config import Experiment, ScaleRule, StartMethod
+from jaxstyle.config import Experiment, ScaleRule, StartMethod, StyleSize
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import Picture, fit_shape, fit_style, long_side_shape, read_picture, resize_to
+from jaxstyle.kept import Kept
 from jaxstyle.objective import Coefficients, Objective, Problem, Targets, measure
 from jaxstyle.optimizers import Settings
 from jaxstyle.scales import Scale, ladder, share
-from jaxstyle.sharding import Bands, Devices, mesh_over, replicate
+from jaxstyle.sharding import Bands, Devices, count_devices, mesh_over, replicate
+from jaxstyle.sharing import Reads, reads_of
 from jaxstyle.statistics import blend
 from jaxstyle.units import GREY_LEVEL
 from jaxstyle.vgg import VGG19, check_size, deepest
 from jaxstyle.weights import Preprocessing, Weights
+
+MOST_PICTURES = 8
+"""How many pictures, and what was measured on how many, are kept for the next member of a sweep."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +44,13 @@ class Pictures:
         style = {"style" if index == 0 else f"style {index + 1}": it for index, it in enumerate(self.style)}
         roles = {"content": self.content, **style, "start": self.start}
         return {role: picture for role, picture in roles.items() if picture is not None}
+
+
+class _Seen(NamedTuple):
+    """A picture at one size, and what was measured on it."""
+
+    pixels: Float[np.ndarray, "height width 3"]
+    targets: Targets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,22 +74,28 @@ class Prepared:
     content: Float[np.ndarray, "height width 3"] | None
 
 
-def read_pictures(experiment: Experiment, given: Mapping[str, Picture] | None = None) -> Pictures:
+def read_pictures(
+    experiment: Experiment, given: Mapping[str, Picture] | None = None, *, kept: Kept | None = None
+) -> Pictures:
     """Reads the pictures that an experiment names.
 
     Args:
       experiment: names files, pictures of the registry, or keys of `given`.
       given: pictures that are there already.
+      kept: what other experiments have read.
 
     Raises:
       JaxstyleError: a picture is missing or cannot be read.
     """
 
+    kept = kept or Kept()
+
     def read(name: str) -> Picture:
         if given and name in given:
             return given[name]
         path = gallery.resolve(name, relative_to=Path.cwd())
-        picture, note = read_picture(path), gallery.scan_note(name, path)
+        picture = kept("picture", path, lambda: read_picture(path), most=MOST_PICTURES)
+        note = gallery.scan_note(name, path)
         return dataclasses.replace(picture, notes=(*picture.notes, note)) if note else picture
 
     image, start = experiment.image, experiment.start.method
@@ -119,34 +137,57 @@ def prepare(
     weights: Weights,
     *,
     scales: Sequence[Scale] | None = None,
+    reads: Reads | None = None,
+    kept: Kept | None = None,
     devices: Devices = 1,
 ) -> tuple[Prepared, ...]:
     """Computes targets, coefficients and start of every scale, the result's own last.
 
-    The pictures of each scale are resized from the originals; the network is read only as deep as the experiment asks.
+    The pictures of each scale are resized from the originals; the network is read only as deep as is asked for.
 
     Args:
       experiment: what to optimize.
       pictures: its pictures.
       weights: its network's parameters.
       scales: those wanted; by default all that `plan` gives.
+      reads: what to read besides with weight 0, as other members of a sweep do; by default only what it asks for.
+      kept: what other experiments have built and measured.
       devices: over how many to spread the picture, by its rows.
 
     Raises:
       JaxstyleError: a picture is too small for the deepest layer, or there are not so many devices.
     """
-    objective, parameters = build_objective(experiment, weights, devices)
-    return tuple(
-        _prepare_scale(
-            experiment,
-            pictures,
-            spread_over(objective, devices, result_shape(pictures, scale.size)[0]),
-            parameters,
-            weights.preprocessing,
-            scale,
-        )
-        for scale in scales or plan(experiment, pictures)
+    kept = kept or Kept()
+    planned = plan(experiment, pictures)
+    reads = fitting(experiment, pictures, planned, reads)
+    objective, parameters = kept(
+        "network",
+        (experiment.network, experiment.loss.convention, weights.sha256, reads, count_devices(devices)),
+        lambda: _on_devices(devices, *build_objective(experiment, weights, reads, devices)),
     )
+
+    def prepare_at(scale: Scale) -> Prepared:
+        own = spread_over(objective, devices, result_shape(pictures, scale.size)[0])
+        return _prepare_scale(experiment, pictures, own, parameters, weights, kept, scale)
+
+    return tuple(prepare_at(scale) for scale in scales or planned)
+
+
+def _on_devices(devices: Devices, objective: Objective, parameters: Any) -> tuple[Objective, Any]:
+    return objective, replicate(mesh_over(devices), parameters)
+
+
+def spread_over(objective: Objective, devices: Devices, height: int) -> Objective:
+    """The objective of a picture of that height, spread over so many devices."""
+    mesh = mesh_over(devices)
+    return objective if mesh is None else dataclasses.replace(objective, bands=Bands(mesh, height))
+
+
+def fitting(experiment: Experiment, pictures: Pictures, scales: Sequence[Scale], reads: Reads | None) -> Reads:
+    """What is read: what is shared where the pictures are large enough for it, else what the experiment asks for."""
+    if reads and all(_is_large_enough(experiment, pictures, scale.size, reads) for scale in scales):
+        return reads
+    return reads_of(experiment)
 
 
 def result_shape(pictures: Pictures, size: int) -> tuple[int, int]:
@@ -202,68 +243,81 @@ def _prepare_scale(
     pictures: Pictures,
     objective: Objective,
     parameters: Any,
-    preprocessing: Preprocessing,
+    weights: Weights,
+    kept: Kept,
     scale: Scale,
 ) -> Prepared:
     image = experiment.image
-    parameters = replicate(objective.bands, parameters)
     height, width = result_shape(pictures, scale.size)
-    content = resize_to(pictures.content.pixels, height, width) if pictures.content else None
-    styles = [
-        fit_style(picture.pixels, height=height, width=width, rule=image.style_size, reduction=scale.size / image.size)
-        for picture in pictures.style
-    ]
+
+    def seen(picture: Picture, objective: Objective, **size: Any) -> _Seen:
+        key = (picture.sha256, *size.values(), objective, experiment.network, weights.sha256)
+        return kept("statistics", key, lambda: _see(picture, objective, parameters, **size), most=MOST_PICTURES)
+
+    size = {"height": height, "width": width, "rule": str(StyleSize.CONTENT)}
+    content = seen(pictures.content, objective.content_alone(), **size) if pictures.content else None
+    size |= {"rule": str(image.style_size), "reduction": scale.size / image.size}
+    styles = [seen(picture, objective, **size) for picture in pictures.style]
+    sources = [source.pixels for source in (content, *styles) if source is not None]
     return Prepared(
         scale=scale,
         objective=objective,
         problem=Problem(
             parameters=parameters,
-            targets=_targets(objective, parameters, content, styles, [style.weight for style in image.style]),
-            coefficients=replicate(objective.bands, coefficients(experiment, objective)),
+            targets=Targets(
+                content=content.targets.content if content else {},
+                style=_style_targets(
+                    [style.targets.style for style in styles], [style.weight for style in image.style]
+                ),
+            ),
+            coefficients=replicate(objective.bands and objective.bands.mesh, coefficients(experiment, objective)),
         ),
-        start=_start(experiment, pictures, (height, width), preprocessing),
-        settings=settings_of(experiment, scale, [*([content] if content is not None else []), *styles]),
-        content=content,
+        start=_start(experiment, pictures, (height, width), weights.preprocessing),
+        settings=settings_of(experiment, scale, sources),
+        content=content.pixels if content else None,
     )
 
 
-def _check_sizes(experiment: Experiment, pictures: Pictures, size: int) -> None:
+def _see(picture: Picture, objective: Objective, parameters: Any, **size: Any) -> "_Seen":
+    pixels = fit_style(picture.pixels, **size)
+    return _Seen(pixels, measure(objective, jnp.asarray(pixels), parameters))
+
+
+def _check_sizes(experiment: Experiment, pictures: Pictures, size: int, reads: Reads | None = None) -> None:
     """Checks that every picture has something left at the deepest layer that reads it, if the long side is `size`."""
-    loss, image = experiment.loss, experiment.image
+    reads = reads or reads_of(experiment)
     height, width = result_shape(pictures, size)
-    layers = (*(loss.content_layers if image.content else ()), *(loss.style_layers if image.style else ()))
-    check_size(height, width, deepest(layers))
-    if not loss.style_layers:
+    check_size(height, width, deepest(reads.layers))
+    if not reads.style:
         return
     for picture, shape in zip(pictures.style, style_shapes(experiment, pictures, size), strict=True):
         try:
-            check_size(*shape, deepest(loss.style_layers))
+            check_size(*shape, deepest(reads.style))
         except JaxstyleError as error:
             raise JaxstyleError(f"{picture.path}: {error}") from None
 
 
-def _is_large_enough(experiment: Experiment, pictures: Pictures, size: int) -> bool:
+def _is_large_enough(experiment: Experiment, pictures: Pictures, size: int, reads: Reads | None = None) -> bool:
     try:
-        _check_sizes(experiment, pictures, size)
+        _check_sizes(experiment, pictures, size, reads)
     except JaxstyleError:
         return False
     return True
 
 
-def build_objective(experiment: Experiment, weights: Weights, devices: Devices = 1) -> tuple[Objective, Any]:
-    """The objective, and the parameters of the network as deep as the experiment reads it.
+def build_objective(
+    experiment: Experiment, weights: Weights, reads: Reads | None = None, devices: Devices = 1
+) -> tuple[Objective, Any]:
+    """The objective, and the parameters of the network as deep as is read: by default, as the experiment asks.
 
     For several devices its convolutions are XLA's own, of which devices exchange a few rows: the tiles of Winograd's
     algorithm do not end where the bands do, so that whole feature maps would be gathered.
     """
-    loss, image = experiment.loss, experiment.image
-    content_layers = tuple(loss.content_layers) if image.content else ()
-    style_layers = tuple(loss.style_layers) if image.style else ()
-    layers = (*content_layers, *style_layers)
+    content_layers, style_layers, with_tv = reads or reads_of(experiment)
     network = VGG19(
         weights.parameters,
         weights.preprocessing,
-        layers=layers,
+        layers=(*content_layers, *style_layers),
         pooling=str(experiment.network.pooling),
         precision=str(experiment.network.precision),
         convolution=None if mesh_over(devices) is None else "direct",
@@ -274,29 +328,17 @@ def build_objective(experiment: Experiment, weights: Weights, devices: Devices =
             network=structure,
             content_layers=content_layers,
             style_layers=style_layers,
-            convention=str(loss.convention),
-            with_tv=loss.tv_weight > 0,
+            convention=str(experiment.loss.convention),
+            with_tv=with_tv,
         ),
         parameters,
     )
 
 
-def spread_over(objective: Objective, devices: Devices, height: int) -> Objective:
-    """The objective of a picture of that height, spread over so many devices."""
-    mesh = mesh_over(devices)
-    return objective if mesh is None else dataclasses.replace(objective, bands=Bands(mesh, height))
-
-
-def _targets(
-    objective: Objective, parameters: Any, content: np.ndarray | None, styles: list[np.ndarray], weights: list[float]
-) -> Targets:
-    content_targets = {}
-    if content is not None:
-        content_targets = measure(objective.content_alone(), jnp.asarray(content), parameters).content
-    measured = [measure(objective, jnp.asarray(style), parameters).style for style in styles]
+def _style_targets(measured: list[dict[str, Array]], weights: list[float]) -> dict[str, Array]:
     if len(measured) > 1:
-        return Targets(content_targets, _blended(measured, np.asarray(weights, np.float32)))
-    return Targets(content_targets, measured[0] if measured else {})
+        return _blended(measured, np.asarray(weights, np.float32))
+    return measured[0] if measured else {}
 
 
 @jax.jit
@@ -305,10 +347,10 @@ def _blended(measured: list[dict[str, Array]], weights: Float[Array, " pictures"
 
 
 def coefficients(experiment: Experiment, objective: Objective) -> Coefficients:
-    """The weights of the experiment's terms."""
+    """The weights of the objective's terms; 0 for a layer that the experiment does not ask for."""
     loss = experiment.loss
-    content = {layer: loss.content_weight * loss.content_layers[layer] for layer in objective.content_layers}
-    style = {layer: loss.style_weight * loss.style_layers[layer] for layer in objective.style_layers}
+    content = {layer: loss.content_weight * loss.content_layers.get(layer, 0.0) for layer in objective.content_layers}
+    style = {layer: loss.style_weight * loss.style_layers.get(layer, 0.0) for layer in objective.style_layers}
     return Coefficients(*jax.device_put(jax.tree.map(np.float32, (content, style, loss.tv_weight))))
 
 
@@ -338,6 +380,7 @@ def settings_of(experiment: Experiment, scale: Scale, sources: Sequence[np.ndarr
         learning_rate=chosen.learning_rate,
         tolerance=chosen.tolerance,
         bounds=_range_of_channels(sources) if chosen.bounds and sources else None,
+        terms=reads_of(experiment).terms,
     )
 
 

@@ -2,49 +2,112 @@
 
 import contextlib
 import csv
-import datetime
 import importlib.metadata
 import io
 import json
 import math
 import os
 import platform
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import jax
 import numpy as np
 
+from jaxstyle import checkpoints
+from jaxstyle.checkpoints import Checkpoint
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.files import write_beside
+from jaxstyle.folders import (
+    EXPERIMENT,
+    FAILED,
+    FINISHED,
+    MANIFEST,
+    METRICS,
+    holds_run,
+    locked,
+    make_folder,
+    now,
+    read_manifest,
+)
 from jaxstyle.images import write_picture
 from jaxstyle.version import __version__
 
-EXPERIMENT, MANIFEST, METRICS, RESULT = "experiment.json", "manifest.json", "metrics.jsonl", "result.png"
+CHECKPOINT, PICTURES = "checkpoint", "pictures"
+"""The folders, in a run's, of what is kept to go on, and of the pictures on the way."""
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "jaxopt", "scipy", "numpy", "pillow")
+
+
+class Recorder(Protocol):
+    """Somebody who is told what a record holds: the `Record` itself, or who passes it on from another machine.
+
+    Attributes:
+      folder: the run's, on the machine that keeps the record.
+    """
+
+    folder: Path
+
+    def update(self, **facts: Any) -> None:
+        """Adds facts to the manifest."""
+
+    def add(self, iterations: Sequence[Mapping[str, Any]]) -> None:
+        """Appends a line of metrics for each iteration."""
+
+    def rewind(self, iterations: Sequence[Mapping[str, Any]]) -> None:
+        """Makes these lines all there is of the metrics, and takes back the pictures that were saved after them."""
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keeps what a later process needs to go on, in place of what was kept before.
+
+        Raises:
+          CheckpointError: it cannot be written.
+        """
+
+    def restore_checkpoint(self) -> Checkpoint | None:
+        """Returns what an earlier process has kept, if it has.
+
+        Raises:
+          CheckpointError: it is damaged.
+        """
+
+    def delete_checkpoint(self) -> None:
+        """Keeps nothing any longer."""
+
+    def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> object:
+        """Writes a picture into the folder."""
+
+    def close(self, status: str, **facts: Any) -> None:
+        """Ends the record."""
 
 
 class Record:
     """One run's folder, written as the run goes on.
 
     The experiment and the manifest are there from the start, a line of metrics after every iteration, and every file
-    except the growing metrics is written beside its name and then renamed.
+    except the growing metrics is written beside its name and then renamed. What an earlier process has left of the same
+    run is kept: its checkpoint, its metrics until `rewind`, when it started.
     """
 
-    def __init__(self, folder: Path, experiment: Experiment):
-        """Makes the folder.
+    def __init__(self, folder: Path, experiment: Experiment, *, elsewhere: bool = False):
+        """Makes the folder, or opens that of an unfinished run.
+
+        Args:
+          folder: the run's own.
+          experiment: without a sweep.
+          elsewhere: whether another process carries the run out, which will tell of its own versions and device.
 
         Raises:
-          JaxstyleError: it already holds a run that has begun, or cannot be made.
+          JaxstyleError: it holds a finished run or another experiment, or cannot be made.
         """
         self.folder = folder
-        make_folder(folder)
-        self.manifest: dict[str, Any] = {"status": "running", "started": now(), **environment()}
+        make_folder(folder, experiment)
+        earlier = read_manifest(folder) if holds_run(folder) else {}
+        since = {"started": now()} if "started" not in earlier else {"started": earlier["started"], "resumed": now()}
+        self.manifest: dict[str, Any] = {"status": "running", **since, **({} if elsewhere else environment())}
         write_json(folder / EXPERIMENT, experiment.to_json())
-        self._metrics: IO[str] = open(folder / METRICS, "w", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
+        self._metrics: IO[str] = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
         self.update()
 
     def update(self, **facts: Any) -> None:
@@ -52,11 +115,22 @@ class Record:
         self.manifest |= facts
         write_json(self.folder / MANIFEST, self.manifest)
 
+    def rewind(self, iterations: Sequence[Mapping[str, Any]]) -> None:
+        """Makes these lines all there is of the metrics, and takes back the pictures that were saved after them."""
+        self._metrics.close()
+        path = self.folder / METRICS
+        write_beside(path, "".join(map(_line, iterations)).encode())
+        self._metrics = open(path, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
+        reached = iterations[-1]["iteration"] if iterations else -1
+        for picture in (self.folder / PICTURES).glob("*.png"):
+            if picture.stem.isdecimal() and int(picture.stem) > reached:
+                picture.unlink()
+
     def add(self, iterations: Sequence[Mapping[str, Any]]) -> None:
         """Appends a line of metrics for each iteration."""
         try:
             for iteration in iterations:
-                self._metrics.write(json.dumps(finite(iteration)) + "\n")
+                self._metrics.write(_line(iteration))
             self._metrics.flush()
         except OSError as error:
             raise JaxstyleError(f"{self._metrics.name}: cannot be written: {error.strerror or error}") from None
@@ -68,24 +142,62 @@ class Record:
         write_picture(path, pixels, bits=bits, metadata=metadata)
         return path
 
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keeps what a later process needs to go on, in place of what was kept before.
+
+        Raises:
+          CheckpointError: it cannot be written.
+        """
+        checkpoints.save(self.folder / CHECKPOINT, checkpoint)
+
+    def restore_checkpoint(self) -> Checkpoint | None:
+        """Returns what an earlier process has kept, if it has.
+
+        Raises:
+          CheckpointError: it is damaged.
+        """
+        return checkpoints.restore(self.folder / CHECKPOINT)
+
+    def delete_checkpoint(self) -> None:
+        """Keeps nothing any longer."""
+        checkpoints.delete(self.folder / CHECKPOINT)
+
+    def lose(self, reasons: Sequence[str]) -> None:
+        """Takes back that an attempt has ended, because it was lost; the next one goes on from the checkpoint."""
+        if self._metrics.closed:
+            self._metrics = open(self.folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
+        self.update(status="running", lost_attempts=list(reasons))
+
     def close(self, status: str, **facts: Any) -> None:
-        """Ends the record."""
+        """Ends the record; of a finished run no checkpoint remains."""
         self._metrics.close()
         self.update(status=status, ended=now(), **facts)
+        if status in FINISHED:
+            self.delete_checkpoint()
 
 
 @contextlib.contextmanager
-def recording(folder: Path, experiment: Experiment) -> Iterator[Record]:
-    """A record that says `failed`, and why, if the block raises; `interrupted` after a second Ctrl-C."""
-    record = Record(folder, experiment)
-    try:
-        yield record
-    except KeyboardInterrupt:
-        record.close("interrupted")
-        raise
-    except BaseException as error:
-        record.close("failed", error=describe(error))
-        raise
+def recording(folder: Path, experiment: Experiment, *, elsewhere: bool = False) -> Iterator[Record]:
+    """A record that says `failed`, and why, if the block raises; `interrupted` after a second Ctrl-C.
+
+    Raises:
+      JaxstyleError: another process is at work in the folder, or the folder is not this experiment's.
+    """
+    make_folder(folder, experiment)
+    with locked(folder):  # the record looks again: until now another process may have been at work there
+        record = Record(folder, experiment, elsewhere=elsewhere)
+        try:
+            yield record
+        except KeyboardInterrupt:
+            record.close("interrupted")
+            raise
+        except BaseException as error:
+            record.close(FAILED, error=describe(error))
+            raise
+
+
+def _line(iteration: Mapping[str, Any]) -> str:
+    return json.dumps(finite(iteration)) + "\n"
 
 
 def describe(error: BaseException) -> str:
@@ -93,40 +205,6 @@ def describe(error: BaseException) -> str:
     if isinstance(error, JaxstyleError):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def make_folder(folder: Path) -> None:
-    """Makes the folder of a run or of a sweep.
-
-    Raises:
-      JaxstyleError: it already holds one, or cannot be made.
-    """
-    try:
-        holds_run = (folder / EXPERIMENT).exists() or (folder / MANIFEST).exists()
-        if holds_run and not _failed_before_it_began(folder):
-            raise JaxstyleError(f"{folder}: already holds a run; name another folder, or delete this one")
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise JaxstyleError(f"{folder}: the run's folder cannot be made ({error.strerror})") from None
-
-
-def _failed_before_it_began(folder: Path) -> bool:
-    """Whether a run there has failed without a single iteration, so that there is nothing to lose."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return (
-            isinstance(manifest, dict) and manifest.get("status") == "failed" and (folder / METRICS).stat().st_size == 0
-        )
-    except (OSError, ValueError):
-        return False
-
-
-def new_folder(root: Path, name: str) -> Path:
-    """Returns `root/name/<id>` that does not exist yet; the id is the time, so that names sort by it."""
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
-    candidates = (root / safe / (stamp if attempt == 0 else f"{stamp}-{attempt}") for attempt in range(1000))
-    return next(folder for folder in candidates if not folder.exists())
 
 
 def environment() -> dict[str, Any]:
@@ -169,11 +247,6 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _field(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping | list | tuple) else value
-
-
-def now() -> str:
-    """The time in UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def finite(value: Any) -> Any:

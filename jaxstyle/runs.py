@@ -1,23 +1,30 @@
 """An experiment and its record: what `jaxstyle run` and `jaxstyle transfer` do for one picture."""
 
 import dataclasses
+import functools
 import json
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxstyle import memory, record
+from jaxstyle.checkpoints import CheckpointError
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.folders import RESULT
 from jaxstyle.images import Picture
+from jaxstyle.kept import Kept
 from jaxstyle.measurements import measure_result
-from jaxstyle.optimizers import Iteration, Result
+from jaxstyle.optimizers import Iteration, Observer, Result
 from jaxstyle.preparation import Pictures, Prepared, prepare, read_pictures
-from jaxstyle.record import Record, recording
+from jaxstyle.record import PICTURES, Recorder, recording
 from jaxstyle.scales import Scale
 from jaxstyle.sharding import Devices, count_devices
+from jaxstyle.sharing import Reads
+from jaxstyle.standing import KeepStanding, Standing, keeper, pack, unpack
 from jaxstyle.synthesis import optimize
 from jaxstyle.weights import Weights
 from jaxstyle.weights import load as load_weights
@@ -42,7 +49,6 @@ class Run:
     Attributes:
       result: what the optimization found.
       folder: the record.
-      picture: the picture in it.
       metadata: what travels in the picture.
       metrics: what was measured on it.
       notes: what was done to the pictures on the way in.
@@ -50,19 +56,24 @@ class Run:
 
     result: Result
     folder: Path
-    picture: Path
     metadata: dict[str, str]
     metrics: dict[str, Any]
     notes: tuple[str, ...]
 
+    @property
+    def picture(self) -> Path:
+        """The picture in the record."""
+        return self.folder / RESULT
 
-def read_inputs(experiment: Experiment, *, say: Say = lambda message: None) -> Inputs:
+
+def read_inputs(experiment: Experiment, *, say: Say = lambda message: None, kept: Kept | None = None) -> Inputs:
     """Reads the pictures and the weights that an experiment names.
 
     Raises:
       JaxstyleError: some are missing, or not what they should be.
     """
-    return Inputs(read_pictures(experiment), load_weights(experiment.network.weights, progress=say))
+    kept, name = kept or Kept(), experiment.network.weights
+    return Inputs(read_pictures(experiment, kept=kept), kept("weights", name, lambda: load_weights(name, progress=say)))
 
 
 def run(
@@ -70,6 +81,8 @@ def run(
     folder: Path,
     *,
     inputs: Inputs | None = None,
+    reads: Reads | None = None,
+    kept: Kept | None = None,
     say: Say = lambda message: None,
     plan: Callable[[Sequence[Scale]], None] = lambda scales: None,
     watch: Watch = lambda iterations: None,
@@ -78,12 +91,14 @@ def run(
     devices: Devices = 1,
     **facts: Any,
 ) -> Run:
-    """Runs one experiment and records it.
+    """Runs one experiment and records it; goes on where an earlier process was stopped in the same folder.
 
     Args:
       experiment: without a sweep.
-      folder: the run's own folder; made, and must not hold a run yet.
+      folder: the run's own folder; made, or that of an unfinished run of the same experiment.
       inputs: the experiment's, if they have been read already.
+      reads: what to read besides with weight 0, so that members of a sweep share a program.
+      kept: what members before have read, built and measured.
       say: told what is being done.
       plan: told the scales that the run will go through.
       watch: told of iterations as they come.
@@ -93,47 +108,116 @@ def run(
       **facts: what else the manifest should hold.
 
     Raises:
-      JaxstyleError: a picture, the weights or the folder are not what they should be; the record says `failed`.
+      JaxstyleError: a picture, the weights or the folder are not what they should be; the record says `failed`. Or the
+        folder holds a finished run or another experiment, or another process is at work there; it is left alone.
     """
     if experiment.sweep is not None:
         raise JaxstyleError("an experiment with a sweep is several runs; expand it first")
     with recording(folder, experiment) as notebook:
         notebook.update(title=experiment.title, **facts)
-        pictures, weights = inputs or read_inputs(experiment, say=say)
-        notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
-        say("computing targets")
-        scales = prepare(experiment, pictures, weights, devices=devices)
-        planned = [prepared.scale for prepared in scales]
-        notebook.update(scales=[scale._asdict() for scale in planned], devices=count_devices(devices))
-        plan(planned)
-        metadata = _metadata(experiment, weights, pictures)
-        result = _optimize(experiment, scales, notebook, metadata, say, watch, interrupted)
-        metadata["jaxstyle:status"] = str(result.status)
-        picture = notebook.save_picture(record.RESULT, result.image, bits=experiment.output.bits, metadata=metadata)
-        metrics = measure_result(scales[-1], result.image)
-        notebook.close(
-            str(result.status),
-            evaluations=result.evaluations,
-            iterations=result.history[-1].iteration if result.history else 0,
-            loss=result.loss,
-            compile_seconds=compiled_ahead + result.compile_seconds,
-            run_seconds=result.run_seconds,
-            peak_memory_bytes=memory.peak(),
-            metrics=metrics,
+        return carry_out(
+            experiment,
+            inputs or read_inputs(experiment, say=say, kept=kept),
+            notebook,
+            reads=reads,
+            kept=kept,
+            say=say,
+            plan=plan,
+            watch=watch,
+            interrupted=interrupted,
+            compiled_ahead=compiled_ahead,
+            devices=devices,
         )
-    return Run(result, folder, picture, metadata, metrics, _notes(pictures))
 
 
-def _optimize(
+def carry_out(
     experiment: Experiment,
-    scales: Sequence[Prepared],
-    notebook: Record,
-    metadata: dict[str, str],
-    say: Callable[[str], None],
+    inputs: Inputs,
+    notebook: Recorder,
+    *,
+    say: Say,
+    plan: Callable[[Sequence[Scale]], None],
     watch: Watch,
     interrupted: Callable[[], bool],
-) -> Result:
-    every, saved = experiment.output.save_every, 0
+    reads: Reads | None = None,
+    kept: Kept | None = None,
+    compiled_ahead: float = 0.0,
+    devices: Devices = 1,
+) -> Run:
+    """Optimizes and measures, and tells a recorder; touches no file itself. The arguments are those of `run`."""
+    begun = begin(experiment, inputs, notebook, say=say, plan=plan, reads=reads, kept=kept, devices=devices)
+    result = _optimize(begun, say, watch, interrupted)
+    return conclude(begun, result, compiled_ahead=compiled_ahead)
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """A run whose optimization is ready to begin.
+
+    Attributes:
+      experiment: which.
+      inputs: its pictures and weights.
+      notebook: told of all that happens.
+      scales: what is to be optimized.
+      metadata: what travels in its pictures.
+    """
+
+    experiment: Experiment
+    inputs: Inputs
+    notebook: Recorder
+    scales: tuple[Prepared, ...]
+    metadata: dict[str, str]
+
+
+def begin(
+    experiment: Experiment,
+    inputs: Inputs,
+    notebook: Recorder,
+    *,
+    say: Say,
+    plan: Callable[[Sequence[Scale]], None],
+    reads: Reads | None = None,
+    kept: Kept | None = None,
+    devices: Devices = 1,
+) -> Begun:
+    """Prepares what is to be optimized, and tells a recorder. The arguments are those of `run`."""
+    pictures, weights = inputs
+    notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
+    say("computing targets")
+    scales = prepare(experiment, pictures, weights, reads=reads, kept=kept, devices=devices)
+    planned = [prepared.scale for prepared in scales]
+    notebook.update(scales=[scale._asdict() for scale in planned], devices=count_devices(devices))
+    plan(planned)
+    return Begun(experiment, inputs, notebook, scales, _metadata(experiment, weights, pictures))
+
+
+def conclude(begun: Begun, result: Result, *, compiled_ahead: float = 0.0) -> Run:
+    """Measures and records what an optimization has found."""
+    metadata = begun.metadata | {"jaxstyle:status": str(result.status)}
+    bits = begun.experiment.output.bits
+    begun.notebook.save_picture(RESULT, result.image, bits=bits, metadata=metadata)
+    metrics = measure_result(begun.scales[-1], result.image)
+    begun.notebook.close(
+        str(result.status),
+        evaluations=result.evaluations,
+        iterations=result.history[-1].iteration if result.history else 0,
+        loss=result.loss,
+        compile_seconds=compiled_ahead + result.compile_seconds,
+        run_seconds=result.run_seconds,
+        peak_memory_bytes=memory.peak(),
+        metrics=metrics,
+    )
+    return Run(result, begun.notebook.folder, metadata, metrics, _notes(begun.inputs.pictures))
+
+
+def observer(begun: Begun, watch: Watch, resume: Standing | None) -> Observer:
+    """Takes the record back to where the run goes on; from there on records iterations, and the pictures on the way."""
+    notebook, output = begun.notebook, begun.experiment.output
+    history = resume.history if resume else ()
+    every = output.save_every
+    saved = history[-1].iteration // every if every and history else 0
+    notebook.rewind([iteration._asdict() for iteration in history])
+    watch(history)
 
     def observe(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> None:
         nonlocal saved
@@ -142,9 +226,65 @@ def _optimize(
         reached = iterations[-1].iteration if iterations else 0
         if every and reached // every > saved:
             saved = reached // every
-            notebook.save_picture(f"pictures/{reached:06d}.png", best(), bits=experiment.output.bits, metadata=metadata)
+            name = f"{PICTURES}/{reached:06d}.png"
+            notebook.save_picture(name, best(), bits=output.bits, metadata=begun.metadata)
 
-    return optimize(scales, say=say, observe=observe, interrupted=interrupted)
+    return observe
+
+
+def restored(begun: Begun, say: Say) -> Standing | None:
+    """Where an earlier process has left the run, if it has.
+
+    Raises:
+      CheckpointError: that is damaged, or was made with something else.
+    """
+    checkpoint = begun.notebook.restore_checkpoint()
+    standing = unpack(checkpoint, _ingredients(begun.inputs)) if checkpoint else None
+    if standing and standing.history:
+        say(f"going on after iteration {standing.history[-1].iteration}")
+    return standing
+
+
+def begin_anew(begun: Begun, error: CheckpointError) -> None:
+    """Gives up what an earlier process has left, with a warning."""
+    warnings.warn(f"{begun.notebook.folder}: begins anew: {error}", stacklevel=2)
+    begun.notebook.delete_checkpoint()
+
+
+def keeps(begun: Begun) -> KeepStanding:
+    """Keeps checkpoints in the record."""
+    ingredients = _ingredients(begun.inputs)
+    return keeper(functools.partial(_keep, begun.notebook, ingredients), begun.experiment.output.checkpoint_seconds)
+
+
+def _optimize(begun: Begun, say: Say, watch: Watch, interrupted: Callable[[], bool]) -> Result:
+    def attempt(resume: Standing | None) -> Result:
+        observe = observer(begun, watch, resume)
+        return optimize(begun.scales, say=say, observe=observe, interrupted=interrupted, resume=resume, keep=keep)
+
+    keep = keeps(begun)
+    try:
+        return attempt(restored(begun, say))
+    except CheckpointError as error:
+        begin_anew(begun, error)
+        return attempt(None)
+
+
+def _keep(notebook: Recorder, ingredients: Mapping[str, Any], standing: Standing) -> None:
+    try:
+        notebook.save_checkpoint(pack(standing, ingredients))
+    except CheckpointError as error:  # the run itself is well
+        warnings.warn(f"{error}; the run goes on, and could not be gone on with from here", stacklevel=2)
+
+
+def _ingredients(inputs: Inputs) -> dict[str, str]:
+    """What an optimizer's state depends on besides the experiment: libraries, weights, pictures."""
+    versions = record.environment()["versions"]
+    return {
+        **{package: versions[package] for package in ("jaxstyle", "jax", "jaxlib", "jaxopt", "optax")},
+        "weights": inputs.weights.sha256,
+        **{role: picture.sha256 for role, picture in inputs.pictures.by_role().items()},
+    }
 
 
 def _metadata(experiment: Experiment, weights: Weights, pictures: Pictures) -> dict[str, str]:

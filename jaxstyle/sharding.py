@@ -94,13 +94,21 @@ def place(bands: Bands | None, picture: Float[np.ndarray, "height width channels
     """Stores a picture on its devices."""
     if bands is None:
         return jnp.asarray(picture, jnp.float32)
-    padding = _padding(bands, picture)
-    return jax.device_put(np.pad(np.asarray(picture, np.float32), padding), bands.sharding(picture))
+    return jax.device_put(padded(bands, np.asarray(picture, np.float32)), bands.sharding(picture))
 
 
-def fetch(bands: Bands | None, stored: Float[Array, "h width channels"]) -> Float[np.ndarray, "height width channels"]:
-    """The picture that is stored."""
-    return np.asarray(stored) if bands is None else np.asarray(stored)[: bands.height]
+def fetch(bands: Bands | None, stored: Any) -> Any:
+    """What is stored, or a tree of it, on the host and at the picture's own height."""
+
+    def own(array: np.ndarray) -> np.ndarray:
+        return array if bands is None or array.ndim < 3 else array[..., : bands.height, :, :]
+
+    return jax.tree.map(own, jax.device_get(stored))
+
+
+def padded(bands: Bands | None, array: np.ndarray) -> np.ndarray:
+    """An array of the host as it is stored: [..., height, width, channels] has rows of zeros below it."""
+    return array if bands is None or array.ndim < 3 else np.pad(array, _padding(bands, array))
 
 
 def store(
@@ -136,11 +144,11 @@ def spread(bands: Bands | None, tree: Any) -> Any:
     return tree if bands is None else jax.lax.with_sharding_constraint(tree, jax.tree.map(bands.sharding, tree))
 
 
-def replicate(bands: Bands | None, tree: Any) -> Any:
+def replicate(mesh: Mesh | None, tree: Any) -> Any:
     """Arrays that every device holds whole, such as kernels; of arrays, shapes are enough."""
-    if bands is None:
+    if mesh is None:
         return tree
-    whole = NamedSharding(bands.mesh, PartitionSpec())
+    whole = NamedSharding(mesh, PartitionSpec())
     return jax.tree.map(lambda leaf: _shape(leaf, whole) if _is_shape(leaf) else jax.device_put(leaf, whole), tree)
 
 
@@ -157,7 +165,8 @@ def stored_shape(bands: Bands | None, picture: Any) -> jax.ShapeDtypeStruct:
 
 
 def _padding(bands: Bands, array: Any) -> tuple[tuple[int, int], ...]:
-    return ((0, bands.stored(array.shape[0]) - array.shape[0]), (0, 0), (0, 0))
+    height = array.shape[-3]
+    return (*((0, 0),) * (array.ndim - 3), (0, bands.stored(height) - height), (0, 0), (0, 0))
 
 
 def _is_shape(leaf: Any) -> bool:

@@ -5,7 +5,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,10 +14,14 @@ from jaxstyle import optimizers
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.images import Picture, carry_to
 from jaxstyle.interrupt import interruptible
-from jaxstyle.optimizers import Iteration, Observer, Result, Status
+from jaxstyle.optimizers import Iteration, Keep, Lane, Observer, Result, Saved, Status
 from jaxstyle.preparation import Prepared, picture_of_array, prepare, read_pictures
 from jaxstyle.sharding import Devices
+from jaxstyle.standing import KeepStanding, Standing, counted_on
 from jaxstyle.weights import load as load_weights
+
+_LAST = (Status.INTERRUPTED, Status.NOT_FINITE)
+"""What ends a run at whatever scale."""
 
 
 def transfer(
@@ -78,6 +82,8 @@ def optimize(
     say: Callable[[str], None] = lambda message: None,
     observe: Observer = lambda iterations, best: None,
     interrupted: Callable[[], bool] = lambda: False,
+    resume: Standing | None = None,
+    keep: KeepStanding = lambda standing, interrupted: None,
 ) -> Result:
     """Optimizes at each scale in turn, each from the best picture of the one before.
 
@@ -89,19 +95,86 @@ def optimize(
       observe: called now and then with what is new; its pictures have the size of their scale.
       interrupted: asked between evaluations; true ends the run with the best picture of the scale that it is at,
         brought to the result's size.
+      resume: where an earlier call with the same scales stood.
+      keep: shown now and then where the run stands.
 
     Returns:
       The result. `history` tells of all scales, its iterations, evaluations and seconds counted on; `loss` and `status`
       are the last scale's. Losses at different sizes are different functions and do not compare.
+
+    Raises:
+      CheckpointError: `resume` is of other scales; nothing has been evaluated.
     """
-    progress = _nothing_yet(scales[0])
-    for prepared in scales:
+    reached, progress, saved = resume or (0, _nothing_yet(scales[0]), None)
+    for index, prepared in enumerate(scales[reached:], start=reached):
         say("optimizing" if len(scales) == 1 else f"optimizing at {prepared.scale.size} pixels")
-        progress = _advance(progress, prepared, observe, interrupted)
-        if progress.status in (Status.INTERRUPTED, Status.NOT_FINITE):
+        keep_here = functools.partial(_keep_at, index, progress, keep)
+        progress = _advance(progress, prepared, observe, interrupted, saved, keep_here)
+        saved = None
+        if progress.status in _LAST:
             break
-    image = carry_to(progress.image, *scales[-1].start.shape[:2])
-    return dataclasses.replace(progress, image=np.clip(image, 0.0, 1.0))
+    return _finished(progress, scales)
+
+
+class Track(NamedTuple):
+    """One of several experiments that are optimized at once.
+
+    Attributes:
+      scales: as for `optimize`; the objective, the sizes and the method are the same in all.
+      observe: called now and then with what is new of this one.
+      resume: where an earlier call with the same scales stood.
+      keep: shown now and then where it stands.
+    """
+
+    scales: Sequence[Prepared]
+    observe: Observer = lambda iterations, best: None
+    resume: Standing | None = None
+    keep: KeepStanding = lambda standing, ends: None
+
+
+def optimize_together(
+    tracks: Sequence[Track], *, lanes: int | None = None, interrupted: Callable[[], bool] = lambda: False
+) -> list[Result]:
+    """As `optimize`, for several experiments at once, in the lanes of one program at each scale.
+
+    Args:
+      tracks: the experiments.
+      lanes: how many the compiled programs have; by default as many as experiments.
+      interrupted: asked between evaluations; true ends all of them.
+
+    Returns:
+      The results, each as if it had been optimized alone.
+
+    Raises:
+      CheckpointError: `resume` is of other scales; nothing has been evaluated.
+    """
+    lanes = len(tracks) if lanes is None else lanes
+    stands = [track.resume or (0, _nothing_yet(track.scales[0]), None) for track in tracks]
+    for index in range(len(tracks[0].scales)):
+        going = [at for at, (scale, before, _) in enumerate(stands) if scale <= index and before.status not in _LAST]
+        if not going:
+            continue
+        found = optimizers.minimize_lanes(
+            tracks[going[0]].scales[index].objective,
+            [_lane(tracks[at], index, stands[at][1], stands[at][2]) for at in going],
+            width=lanes,
+            interrupted=interrupted,
+        )
+        for at, result in zip(going, found, strict=True):
+            stands[at] = (index + 1, _after_scale(stands[at][1], result), None)
+    return [_finished(progress, track.scales) for (_, progress, _), track in zip(stands, tracks, strict=True)]
+
+
+def _lane(track: Track, index: int, before: Result, saved: Saved | None) -> Lane:
+    prepared = track.scales[index]
+    return Lane(
+        image=carry_to(before.image, *prepared.start.shape[:2]),
+        problem=prepared.problem,
+        settings=prepared.settings,
+        observe=functools.partial(_observe_after, before, track.observe),
+        resume=saved,
+        keep=functools.partial(_keep_at, index, before, track.keep),
+    )
 
 
 def _nothing_yet(prepared: Prepared) -> Result:
@@ -117,7 +190,20 @@ def _nothing_yet(prepared: Prepared) -> Result:
     )
 
 
-def _advance(progress: Result, prepared: Prepared, observe: Observer, interrupted: Callable[[], bool]) -> Result:
+def _finished(progress: Result, scales: Sequence[Prepared]) -> Result:
+    """The run with its picture as it is given away: of the result's size, clipped."""
+    image = carry_to(progress.image, *scales[-1].start.shape[:2])
+    return dataclasses.replace(progress, image=np.clip(image, 0.0, 1.0))
+
+
+def _advance(
+    progress: Result,
+    prepared: Prepared,
+    observe: Observer,
+    interrupted: Callable[[], bool],
+    saved: Saved | None,
+    keep: Keep,
+) -> Result:
     """The run after one more scale. All that goes from scale to scale is the run so far, its picture foremost."""
     found = optimizers.minimize(
         prepared.objective,
@@ -126,7 +212,14 @@ def _advance(progress: Result, prepared: Prepared, observe: Observer, interrupte
         prepared.settings,
         observe=functools.partial(_observe_after, progress, observe),
         interrupted=interrupted,
+        resume=saved,
+        keep=keep,
     )
+    return _after_scale(progress, found)
+
+
+def _after_scale(progress: Result, found: Result) -> Result:
+    """The run so far, and what one more scale has found, as one."""
     spent = {
         "status": found.status,
         "compile_seconds": progress.compile_seconds + found.compile_seconds,
@@ -136,7 +229,7 @@ def _advance(progress: Result, prepared: Prepared, observe: Observer, interrupte
         return dataclasses.replace(progress, **spent)
     return dataclasses.replace(
         found,
-        history=(*progress.history, *_after(progress, found.history)),
+        history=(*progress.history, *counted_on(progress, found.history)),
         evaluations=progress.evaluations + found.evaluations,
         **spent,
     )
@@ -145,17 +238,8 @@ def _advance(progress: Result, prepared: Prepared, observe: Observer, interrupte
 def _observe_after(
     progress: Result, observe: Observer, iterations: Sequence[Iteration], best: Callable[[], np.ndarray]
 ) -> None:
-    observe(_after(progress, iterations), best)
+    observe(counted_on(progress, iterations), best)
 
 
-def _after(progress: Result, iterations: Sequence[Iteration]) -> list[Iteration]:
-    """A scale's iterations, counted on from those before it. Its start is no step: it keeps the number of the last."""
-    reached = progress.history[-1].iteration if progress.history else 0
-    return [
-        iteration._replace(
-            iteration=reached + iteration.iteration,
-            evaluations=progress.evaluations + iteration.evaluations,
-            seconds=progress.run_seconds + iteration.seconds,
-        )
-        for iteration in iterations
-    ]
+def _keep_at(scale: int, progress: Result, keep: KeepStanding, saved: Callable[[], Saved], interrupted: bool) -> None:
+    keep(lambda: Standing(scale, progress, saved()), interrupted)

@@ -4,6 +4,7 @@ from jaxtyping import install_import_hook
 
 CHECKED = (
     "calibration",
+    "checkpoints",
     "estimates",
     "images",
     "losses",
@@ -14,6 +15,7 @@ CHECKED = (
     "preparation",
     "scales",
     "sharding",
+    "standing",
     "statistics",
     "synthesis",
     "vgg",

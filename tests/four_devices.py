@@ -5,6 +5,7 @@ The devices are the CPU's, made by an XLA flag: they prove what is computed and 
 
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -26,6 +27,7 @@ from jaxstyle.optimizers import Result, needed_bytes
 from jaxstyle.optimizers.device import advance_chunk, advance_once, compile_on_device, minimize_on_device
 from jaxstyle.preparation import Prepared, picture_of_array, prepare, read_pictures
 from jaxstyle.sharding import Bands, count_devices, fetch, mesh_over, place
+from jaxstyle.standing import Standing
 from jaxstyle.synthesis import optimize
 from jaxstyle.weights import Weights
 
@@ -181,6 +183,28 @@ def test_many_evaluations_are_one_call_of_one_program(tiny: Weights):
     np.testing.assert_allclose(losses(found), losses(optimize([alone])), rtol=1e-4)
 
 
+@pytest.mark.parametrize("then", [COUNT, 1], ids=["four devices", "one device"])
+def test_it_goes_on_from_where_it_was_stopped(tiny: Weights, then: int):
+    """A checkpoint has the picture's own height; on the same devices every number is as if nothing had happened."""
+    first, second = (on(devices, tiny, (21, 16), "optimizer.iterations=6", **SHALLOW) for devices in (COUNT, then))
+    whole, standings = optimize([first]), []
+
+    def keep(standing: Callable[[], Standing], interrupted: bool) -> None:
+        standings.append(standing())
+
+    stopped = optimize([first], keep=keep, interrupted=lambda: len(standings) > 3)
+    assert (stopped.status, len(stopped.history)) == ("interrupted", 4)
+    assert standings[-1].saved is not None
+    assert standings[-1].saved.arrays["method/s_history"].shape == (20, 21, 16, 3)
+    before = advance_once._cache_size()
+    result = optimize([second], resume=standings[-1])
+    if then == COUNT:
+        assert advance_once._cache_size() == before
+        assert losses(result) == losses(whole)
+        np.testing.assert_array_equal(result.image, whole.image)
+    np.testing.assert_allclose(losses(result), losses(whole), rtol=1e-4)
+
+
 def test_a_finished_picture_is_measured_alike(tiny: Weights):
     alone, spread = (on(devices, tiny, **SHALLOW) for devices in (1, COUNT))
     expected, found = (measure_result(ready, alone.start)["paper_terms"] for ready in (alone, spread))
@@ -247,6 +271,13 @@ def test_a_sweeps_members_are_spread(folder: Path):
     done = command("run", "small.toml", "--out", "s", "--devices=all", "--set", "sweep.start.seed=[1, 2]")
     assert done.exit_code == 0, done.output
     assert [read_manifest(folder / "s/members" / index)["devices"] for index in "01"] == [COUNT] * 2
+
+
+def test_members_are_spread_or_go_side_by_side(folder: Path):
+    refused = command("run", "small.toml", "--devices=2", "--lanes=3")
+    assert (
+        refused.stderr == "error: --lanes: members that are spread over devices go one after another; found --lanes 3\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["run", "check"])

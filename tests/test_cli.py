@@ -1,5 +1,6 @@
 """The command line: what it prints, what it leaves behind, and with which status it ends."""
 
+import csv
 import json
 import os
 import re
@@ -137,6 +138,48 @@ def test_run_leaves_a_record_where_it_says(jaxstyle_command: Run, folder: Path):
     assert len(read_metrics(record)) == 3
 
 
+def test_the_same_command_does_nothing_again(jaxstyle_command: Run, folder: Path):
+    assert jaxstyle_command("run", "small.toml").exit_code == 0
+    (record,) = (folder / "runs/small").iterdir()
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in record.iterdir()}
+    again = jaxstyle_command("run", "small.toml")
+    assert again.exit_code == 0
+    assert again.stdout.splitlines()[0] == f"going on with runs/small/{record.name}; --fresh begins anew"
+    assert re.search("^finished before: budget spent: 3 evaluations", again.stdout, re.M)
+    assert f"picture: runs/small/{record.name}/result.png" in again.stdout
+    named = jaxstyle_command("run", "small.toml", "--out", record)
+    assert named.exit_code == 0
+    assert f"going on with {record}; another --out begins anew" in named.stdout
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in record.iterdir()} == before
+    assert jaxstyle_command("run", "small.toml", "--fresh").exit_code == 0
+    assert jaxstyle_command("run", "small.toml", "--set", "start.seed=1").exit_code == 0
+    write_picture(folder / "style.png", smooth(30, 30, seed=9))
+    assert jaxstyle_command("run", "small.toml").exit_code == 0
+    assert len([*(folder / "runs/small").iterdir()]) == 4
+
+
+def test_a_folder_of_another_experiment_is_refused_with_what_differs(jaxstyle_command: Run, folder: Path):
+    assert jaxstyle_command("run", "small.toml", "--out", "run").exit_code == 0
+    for arguments, said in (
+        (["--set", "start.seed=1"], "of another experiment (start.seed: 0 there, 1 here); name another folder"),
+        (["--fresh"], "already holds a run; --fresh needs a folder without one"),
+    ):
+        result = jaxstyle_command("run", "small.toml", "--out", "run", *arguments)
+        assert result.exit_code == 2
+        assert "error: run: already holds a run" in result.stderr
+        assert said in result.stderr
+
+
+def test_a_finished_sweep_says_so(jaxstyle_command: Run, folder: Path):
+    command = ("run", "small.toml", "--set", "sweep.start.seed=[1, 2]")
+    assert jaxstyle_command(*command).exit_code == 0
+    again = jaxstyle_command(*command)
+    assert again.exit_code == 0
+    assert "2 members, 2 of them finished before" in again.stdout
+    assert "1: seed = 2: budget spent" in again.stdout
+    assert "optimizing" not in again.stdout
+
+
 def test_paths_are_relative_to_the_file_and_overrides_to_the_current_folder(
     jaxstyle_command: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -239,6 +282,17 @@ def test_transfer_replaces_a_picture_only_when_told(jaxstyle_command: Run, folde
     assert read_picture(folder / "out.png").pixels.shape == (24, 32, 3)
 
 
+def test_transfer_writes_a_picture_that_is_finished_without_painting_it_again(jaxstyle_command: Run, folder: Path):
+    command = ("transfer", "content.png", "style.png", "-o", "out.png", *SMALL)
+    assert jaxstyle_command(*command).exit_code == 0
+    before = (folder / "out.png").read_bytes()
+    (folder / "out.png").unlink()
+    again = jaxstyle_command(*command)
+    assert again.exit_code == 0
+    assert "finished before: " in again.stdout
+    assert (folder / "out.png").read_bytes() == before
+
+
 def test_a_picture_that_cannot_be_written_at_last_is_still_in_the_record(jaxstyle_command: Run, folder: Path):
     (folder / "file").write_text("")
     result = jaxstyle_command("transfer", "content.png", "style.png", "-o", "file/out.png", *SMALL)
@@ -273,10 +327,13 @@ MISTAKES = {
     "a narrow picture": (["run", "small.toml", "--set", "image.content=line.png"], "line.png: "),
     "a flat picture": (["run", "small.toml", "--set", "image.content=flat.png"], "both sides must be at least 2"),
     "a folder that is a file": (["run", "small.toml", "--out", "small.toml"], "small.toml: the run's folder cannot be"),
-    "a folder with a run": (["run", "small.toml", "--out", "taken"], "taken: already holds a run; name another"),
+    "a folder with a run": (
+        ["run", "small.toml", "--out", "taken"],
+        "taken: already holds a run of another experiment (taken/experiment.json: no such file",
+    ),
     "a sweep into a run": (
         ["run", "small.toml", "--set", "sweep.start.seed=[1, 2]", "--out", "taken"],
-        "taken: already holds a run; name another",
+        "taken: already holds a run of another experiment (taken/experiment.json: no such file",
     ),
     "an impossible sweep": (
         ["run", "small.toml", "--set", "sweep.image.size=[32, 4]"],
@@ -593,6 +650,66 @@ def test_ctrl_c_ends_a_sweep(process: Callable[..., subprocess.Popen[str]], fold
     assert read_picture(folder / "sweep/members/0/result.png").pixels.shape == (24, 32, 3)
     assert not (folder / "sweep/members/1").exists()
     assert len((folder / "sweep/table.csv").read_text().splitlines()) == 2
+
+
+def wait_for(process: subprocess.Popen[str], there: Callable[[], bool]) -> None:
+    """Waits until something is there."""
+    end = time.monotonic() + PATIENCE
+    while not there():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, f"not within {PATIENCE} s"
+        time.sleep(0.002)
+
+
+def table_numbers(folder: Path) -> list[dict[str, str]]:
+    """A sweep's table without the times."""
+    with open(folder / "table.csv", newline="", encoding="utf-8") as file:
+        return [row | {"run_seconds": ""} for row in csv.DictReader(file)]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends processes otherwise")
+def test_a_sweep_that_is_killed_goes_on_to_the_bit(
+    process: Callable[..., subprocess.Popen[str]], folder: Path, vgg19_normalized: Weights
+):
+    settings = ("sweep.start.seed=[1, 2, 3]", "optimizer.iterations=300", "output.checkpoint_seconds=0.2")
+    command = ("run", "small.toml", *(word for setting in settings for word in ("--set", setting)))
+    whole = process(*command, "--out", "whole")
+    out, err = whole.communicate(timeout=PATIENCE)
+    assert (whole.returncode, err) == (0, "")
+
+    # In the middle of a member, of which there is a checkpoint; a second process is turned away.
+    first = process(*command)
+    wait_for(first, lambda: any(folder.glob("runs/small/*/members/1/checkpoint/[0-9]")))
+    second = CliRunner().invoke(app, command)
+    first.kill()
+    first.communicate(timeout=PATIENCE)
+    (sweep,) = folder.glob("runs/small/*")
+    turned_away = f"error: runs/small/{sweep.name}: process {first.pid} on "
+    assert (second.exit_code, second.stderr[: len(turned_away)]) == (2, turned_away)
+    assert read_manifest(sweep / "members/1")["status"] == "running"
+    half_done = (sweep / "members/0/result.png").stat().st_mtime_ns
+
+    # Between two members.
+    then = process(*command)
+    wait_for(then, lambda: read_manifest(sweep / "members/1")["status"] == "budget spent")
+    then.kill()
+    out, _ = then.communicate(timeout=PATIENCE)
+    assert f"going on with runs/small/{sweep.name}; --fresh begins anew" in out
+    assert "3 members, 1 of them finished before" in out
+    assert re.search(r"2/3 seed = 2: going on after iteration [1-9]", out)
+    assert not (sweep / "members/2/result.png").exists()
+
+    last = process(*command)
+    out, err = last.communicate(timeout=PATIENCE)
+    assert (last.returncode, err) == (0, "")
+    assert "3 members, 2 of them finished before" in out
+    assert (sweep / "members/0/result.png").stat().st_mtime_ns == half_done
+    for index in range(3):
+        pictures = [read_picture(place / f"members/{index}/result.png").pixels for place in (sweep, folder / "whole")]
+        assert pictures[0].tobytes() == pictures[1].tobytes()
+        lines = [read_metrics(place / f"members/{index}") for place in (sweep, folder / "whole")]
+        assert [line["loss"] for line in lines[0]] == [line["loss"] for line in lines[1]]
+    assert table_numbers(sweep) == table_numbers(folder / "whole")
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends processes otherwise")

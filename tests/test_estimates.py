@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -10,7 +11,15 @@ from small_runs import make, smooth, write_pictures
 
 from jaxstyle import estimates, memory, synthesis
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.estimates import Outline, estimate_memory, outlines, programs, refuse_too_large, time_evaluation
+from jaxstyle.estimates import (
+    Outline,
+    Program,
+    estimate_memory,
+    outline_members,
+    outlines,
+    refuse_too_large,
+    time_evaluation,
+)
 from jaxstyle.images import write_picture
 from jaxstyle.optimizers import Iteration, Result, Status, needed_bytes
 from jaxstyle.preparation import Prepared, prepare, read_pictures
@@ -129,6 +138,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def programs(members: list[Member], load: Callable[[str], Weights], **options: bool) -> list[Program]:
+    return estimates.programs(outline_members(members, load, **options))
+
+
 def sweep(folder: Path, axis: str, *overrides: str) -> list[Member]:
     return expand(make(folder, f"sweep.{axis}", *overrides))
 
@@ -142,6 +155,9 @@ def sweep(folder: Path, axis: str, *overrides: str) -> list[Member]:
         ("image.size=[32, 48]", [1, 1]),
         ("network.pooling=['average', 'max']", [1, 1]),
         ("optimizer.method=['lbfgs', 'adam', 'lbfgs']", [2, 1]),
+        ("loss.style_layers=[['conv1_1'], ['conv2_1'], ['conv1_1', 'conv2_2']]", [3]),
+        ("loss.content_layers='cumulative'", [1]),
+        ("loss.tv_weight=[0.0, 1.0]", [2]),
         ("image.style=['style.png', 'content.png', 'none.png']", [2]),
     ],
 )

@@ -13,6 +13,7 @@ import jaxstyle
 from jaxstyle import members, runs
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.folders import locked
 from jaxstyle.images import read_picture
 from jaxstyle.members import Outcome, run_members
 from jaxstyle.optimizers import Iteration, Status
@@ -94,12 +95,12 @@ def test_the_table_holds_what_was_varied_and_what_came_out(tmp_path: Path):
         ("1", "seed = 6", "6", "budget spent"),
     ]
     for row, outcome in zip(rows, outcomes, strict=True):
-        assert outcome.run is not None
-        assert float(row["loss"]) == outcome.run.result.loss
-        assert int(row["evaluations"]) == outcome.run.result.evaluations
-        assert float(row["psnr"]) == outcome.run.metrics["psnr"]
-        assert float(row["paper_terms/style/conv1_1"]) == outcome.run.metrics["paper_terms"]["style/conv1_1"]
-        assert float(row["gram_distance/conv2_1"]) == outcome.run.metrics["gram_distance"]["conv2_1"]
+        assert float(row["loss"]) == outcome.manifest["loss"]
+        assert int(row["evaluations"]) == outcome.manifest["evaluations"]
+        metrics = outcome.manifest["metrics"]
+        assert float(row["psnr"]) == metrics["psnr"]
+        assert float(row["paper_terms/style/conv1_1"]) == metrics["paper_terms"]["style/conv1_1"]
+        assert float(row["gram_distance/conv2_1"]) == metrics["gram_distance"]["conv2_1"]
 
 
 def test_one_that_fails_does_not_stop_the_others(tmp_path: Path):
@@ -166,6 +167,78 @@ def test_a_second_ctrl_c_ends_it_at_once_with_the_table_so_far(tmp_path: Path):
     assert [row["status"] for row in table(tmp_path / "sweep")] == ["budget spent"]
 
 
+THREE = ("sweep.start.seed=[1, 2, 3]", "optimizer.iterations=6")
+
+
+def numbers(folder: Path) -> list[dict[str, str]]:
+    """The table without the times."""
+    return [row | {"run_seconds": ""} for row in table(folder)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a sweep that nothing stopped, in the folder of its pictures."""
+    folder = tmp_path_factory.mktemp("whole")
+    run_all(make(folder, *THREE), folder / "sweep")
+    return folder / "sweep"
+
+
+def test_what_is_finished_is_not_run_again_and_the_rest_goes_on(whole: Path, tmp_path: Path):
+    experiment = make(whole.parent, *THREE)
+    first, second = Watcher(), Watcher()
+    run_all(experiment, tmp_path / "sweep", watcher=first, interrupted=lambda: (1, 2) in first.seen)
+    finished = tmp_path / "sweep/members/0"
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.rglob("*")}
+    outcomes = run_all(experiment, tmp_path / "sweep", watcher=second)
+    assert [(outcome.member.index, outcome.status) for outcome in outcomes] == [
+        (index, "budget spent") for index in (0, 1, 2)
+    ]
+    assert second.left == [1, 2]
+    assert (1, "going on after iteration 2") in second.said
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.rglob("*")} == before
+    assert numbers(tmp_path / "sweep") == numbers(whole)
+    for index in range(3):
+        pictures = [(folder / f"members/{index}/result.png").read_bytes() for folder in (tmp_path / "sweep", whole)]
+        assert pictures[0] == pictures[1]
+    assert not [*(tmp_path / "sweep").rglob(".lock"), *(tmp_path / "sweep").rglob("checkpoint")]
+
+
+def test_a_sweep_that_is_finished_runs_nothing(whole: Path):
+    watcher, before = Watcher(), table(whole)
+    assert [outcome.status for outcome in run_all(make(whole.parent, *THREE), whole, watcher=watcher)] == [
+        "budget spent"
+    ] * 3
+    assert watcher.left == []
+    assert table(whole) == before
+
+
+def test_a_member_that_failed_is_tried_again_with_the_table_kept_whole(tmp_path: Path):
+    experiment = make(tmp_path, sweep={"image.style": ["style.png", "late.png", "content.png"]})
+    run_all(experiment, tmp_path / "sweep")
+    assert [row["status"] for row in table(tmp_path / "sweep")] == ["budget spent", "failed", "budget spent"]
+    (tmp_path / "late.png").write_bytes((tmp_path / "style.png").read_bytes())
+
+    class Looking(Watcher):
+        @contextlib.contextmanager
+        def __call__(self, member: Member) -> Iterator[Watcher.Of]:
+            assert len(table(tmp_path / "sweep")) >= 2  # those that are finished
+            with super().__call__(member) as watching:
+                yield watching
+
+    watcher = Looking()
+    run_all(experiment, tmp_path / "sweep", watcher=watcher)
+    assert watcher.left == [1]
+    rows = table(tmp_path / "sweep")
+    assert [row["status"] for row in rows] == ["budget spent"] * 3
+    assert "error" not in rows[1]
+
+
+def test_a_sweep_has_one_process_at_a_time(tmp_path: Path):
+    experiment = make(tmp_path, "sweep.start.seed=[1]")
+    with locked(tmp_path / "sweep"), pytest.raises(JaxstyleError, match="is at work here"):
+        run_all(experiment, tmp_path / "sweep")
+
+
 @pytest.mark.parametrize("there", ["experiment.json", "manifest.json"])
 def test_a_folder_that_holds_a_sweep_or_a_run_is_left_alone(tmp_path: Path, there: str):
     (tmp_path / "sweep").mkdir()
@@ -178,8 +251,11 @@ def test_a_folder_that_holds_a_sweep_or_a_run_is_left_alone(tmp_path: Path, ther
 def test_columns_are_those_of_all_members(tmp_path: Path):
     experiment = make(tmp_path)
     outcomes = [
-        Outcome(Member(0, 'a, "b"', {"start.seed": 1}, {}, experiment), None, "first"),
-        Outcome(Member(1, "c", {"loss.style_layers": ["conv1_1"]}, {}, experiment), None, "second\nline"),
+        Outcome(Member(0, 'a, "b"', {"start.seed": 1}, {}, experiment), {"status": "failed", "error": "first"}),
+        Outcome(
+            Member(1, "c", {"loss.style_layers": ["conv1_1"]}, {}, experiment),
+            {"status": "failed", "error": "second\nline"},
+        ),
     ]
     members.write_table(tmp_path / "table.csv", outcomes)
     first, second = table(tmp_path)

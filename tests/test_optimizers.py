@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from synthetic import MINIMIZER, START, Synthetic, settings
 
-from jaxstyle.optimizers import Status, minimize
+from jaxstyle.checkpoints import CheckpointError
+from jaxstyle.optimizers import Saved, Status, minimize
 from jaxstyle.optimizers.base import most_evaluations
 from jaxstyle.optimizers.device import advance_chunk, advance_once, minimize_on_device
 
@@ -226,3 +227,97 @@ def test_settings_are_arguments_of_one_program():
     before = advance_once._cache_size(), advance_chunk._cache_size()
     minimize(objective, START + np.float32(0.1), PROBLEM * 0.9, settings(iterations=9, tolerance=1e-3))
     assert (advance_once._cache_size(), advance_chunk._cache_size()) == before
+
+
+def keep_all(kept):
+    return lambda saved, ends: kept.append((saved(), ends))
+
+
+def without_seconds(history):
+    return [iteration._replace(seconds=0.0) for iteration in history]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(("method", "kind"), [("lbfgs", "rosenbrock"), ("lbfgs", "saddle"), ("adam", "quadratic")])
+def test_from_every_moment_it_goes_on_to_the_bit(method, kind, chunked):
+    def go(resume, keep):
+        return minimize_on_device(
+            Synthetic(kind),
+            START if resume is None else np.full_like(START, np.nan),
+            PROBLEM,
+            settings(method, 12),
+            lambda iterations, best: None,
+            lambda: False,
+            resume,
+            keep,
+            chunked=chunked,
+        )
+
+    kept = []
+    whole = go(None, keep_all(kept))
+    assert len(kept) == (whole.evaluations if not chunked else len(kept)) >= 4
+    for saved, ends in kept:
+        assert not ends
+        rest = go(saved, lambda saved, ends: None)
+        np.testing.assert_array_equal(rest.image, whole.image)
+        assert (rest.loss, rest.status, rest.evaluations) == (whole.loss, whole.status, whole.evaluations)
+        assert without_seconds(rest.history) == without_seconds(whole.history)
+        assert rest.history[: len(saved.history)] == saved.history
+        assert rest.run_seconds >= saved.run_seconds > 0
+        assert rest.compile_seconds >= saved.compile_seconds
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "adam"])
+def test_an_interruption_is_gone_on_from(method):
+    whole, kept = run("rosenbrock", method=method, iterations=15), []
+    asked = iter([False] * 5)
+    options = (Synthetic("rosenbrock"), START, PROBLEM, settings(method=method, iterations=15))
+    minimize(*options, interrupted=lambda: next(asked, True), keep=keep_all(kept))
+    assert [ends for _, ends in kept] == [False] * 5 + [True]
+    np.testing.assert_array_equal(minimize(*options, resume=kept[-1][0]).image, whole.image)
+
+
+def test_what_was_saved_stays_while_the_run_goes_on():
+    kept, at_once = [], []
+
+    def keep(saved, ends):
+        kept.append(saved())
+        at_once.append({name: array.tobytes() for name, array in kept[-1].arrays.items()})
+
+    minimize(Synthetic(), START, PROBLEM, settings(iterations=6), keep=keep)
+    assert [{name: array.tobytes() for name, array in saved.arrays.items()} for saved in kept] == at_once
+    assert len({arrays["image"] for arrays in at_once}) > 3
+
+
+def test_a_restored_state_shares_no_memory_with_what_was_saved():
+    kept = []
+    options = (Synthetic(), START, PROBLEM, settings(iterations=6))
+    minimize(*options, keep=keep_all(kept))
+    before = {name: array.copy() for name, array in kept[2][0].arrays.items()}
+    minimize(*options, resume=kept[2][0])
+    for name, array in kept[2][0].arrays.items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_a_state_of_something_else_is_refused():
+    kept = []
+    minimize(Synthetic(), START, PROBLEM, settings(iterations=2), keep=keep_all(kept))
+    saved = kept[0][0]
+    for odd, changed in (
+        ("method/0/count", settings("adam", 2)),
+        ("method/rho_history, method/s_history, method/y_history", settings(iterations=2, history_size=7)),
+    ):
+        with pytest.raises(CheckpointError, match=f"not one of this optimization: .*{odd}"):
+            minimize(Synthetic(), START, PROBLEM, changed, resume=saved)
+    with pytest.raises(CheckpointError, match="best_image, image, "):
+        minimize(Synthetic(), START[:2], PROBLEM[:2], settings(iterations=2), resume=saved)
+
+
+def test_scipy_shows_no_state_and_begins_anew():
+    kept = []
+    options = (Synthetic(), START, PROBLEM, settings("scipy-lbfgsb", 5))
+    whole = minimize(*options, keep=keep_all(kept))
+    assert kept == []
+    again = minimize(*options, resume=Saved({}, whole.history, 1.0, 1.0))
+    np.testing.assert_array_equal(again.image, whole.image)
+    assert without_seconds(again.history) == without_seconds(whole.history)

@@ -15,6 +15,7 @@ from small_runs import make, read_manifest, read_metrics, strict_json
 
 import jaxstyle
 from jaxstyle import record
+from jaxstyle.checkpoints import Checkpoint
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_metadata
 from jaxstyle.record import Record, recording
@@ -66,27 +67,51 @@ def test_a_picture_goes_into_the_folder_with_its_metadata(tmp_path: Path, notebo
     assert read_metadata(path)["key"] == "α"
 
 
-@pytest.mark.parametrize("there", ["experiment.json", "manifest.json"])
-def test_a_folder_that_holds_a_run_or_a_sweep_is_left_alone(tmp_path: Path, there: str):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / there).write_text("{}")
-    with pytest.raises(JaxstyleError, match="already holds a run; name another folder"):
-        Record(tmp_path / "run", make(tmp_path))
-    assert [path.name for path in (tmp_path / "run").iterdir()] == [there]
-    assert (tmp_path / "run" / there).read_text() == "{}"
-
-
-def test_a_folder_that_cannot_be_made_is_an_answer(tmp_path: Path):
-    (tmp_path / "file").write_text("")
-    for folder in (tmp_path / "file", tmp_path / "file" / "run", tmp_path / ("x" * 300)):
-        with pytest.raises(JaxstyleError, match=r"the run's folder cannot be made \(\w+"):
-            Record(folder, make(tmp_path))
-
-
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that nobody can write to")
 def test_a_folder_that_cannot_be_written_to_is_an_answer(tmp_path: Path):
     with pytest.raises(JaxstyleError, match=r"/proc/self/.*cannot be written"):
         Record(Path("/proc/self"), make(tmp_path))
+
+
+def test_a_later_process_keeps_what_an_earlier_one_has_left(tmp_path: Path):
+    checkpoint = Checkpoint({"image": np.zeros((2, 2, 3), np.float32)}, {"scale": 0})
+    first = Record(tmp_path / "run", make(tmp_path))
+    first.add([LINE, LINE | {"iteration": 1}])
+    first.save_checkpoint(checkpoint)
+    first.close("failed", error="no room")
+    started = first.manifest["started"]
+    with recording(tmp_path / "run", make(tmp_path)) as second:
+        manifest = read_manifest(tmp_path / "run")
+        assert (manifest["status"], manifest["started"]) == ("running", started)
+        assert manifest["resumed"] >= started
+        assert "error" not in manifest
+        found = second.restore_checkpoint()
+        assert found is not None
+        assert found.facts == checkpoint.facts
+        second.rewind([LINE])
+        assert read_metrics(tmp_path / "run") == [LINE]
+        second.add([LINE | {"iteration": 1, "loss": 1.0}])
+        second.close("budget spent")
+    assert [line["loss"] for line in read_metrics(tmp_path / "run")] == [1.5, 1.0]
+    assert not (tmp_path / "run/checkpoint").exists()
+
+
+def test_an_interrupted_record_keeps_its_checkpoint(tmp_path: Path):
+    with recording(tmp_path / "run", make(tmp_path)) as notebook:
+        notebook.save_checkpoint(Checkpoint({"image": np.zeros((2, 2, 3), np.float32)}, {}))
+        notebook.close("interrupted")
+    assert (tmp_path / "run/checkpoint").is_dir()
+    assert not (tmp_path / "run/.lock").exists()
+
+
+def test_two_records_of_one_folder(tmp_path: Path, notebook: Record):
+    notebook.add([LINE])
+    with (
+        pytest.raises(JaxstyleError, match=rf"run: process {os.getpid()} on .* is at work here since "),
+        recording(tmp_path / "run", make(tmp_path)),
+    ):
+        pass
+    assert read_metrics(tmp_path / "run") == [LINE]
 
 
 def test_a_second_ctrl_c_is_recorded_as_an_interruption(tmp_path: Path):
@@ -152,20 +177,3 @@ def test_any_content_is_standard_json_with_its_numbers_kept(tmp_path_factory: py
 def test_what_is_not_finite_is_named(tmp_path: Path):
     record.write_json(tmp_path / "a.json", {"loss": math.inf, "terms": [math.nan, -math.inf]})
     assert strict_json((tmp_path / "a.json").read_text()) == {"loss": "inf", "terms": ["nan", "-inf"]}
-
-
-def test_every_new_folder_is_another_and_names_sort_by_time(tmp_path: Path):
-    folders = []
-    for _ in range(3):
-        folders.append(record.new_folder(tmp_path, "a"))
-        folders[-1].mkdir(parents=True)
-    assert len(set(folders)) == 3
-    assert [folder.name for folder in folders] == sorted(folder.name for folder in folders)
-
-
-@pytest.mark.parametrize(
-    ("name", "folder"),
-    [("fig4", "fig4"), ("a b/c:d", "a-b-c-d"), ("../../etc", "etc"), ("…", "run"), ("", "run"), ("Zürich", "Zürich")],
-)
-def test_names_make_safe_folders(tmp_path: Path, name: str, folder: str):
-    assert record.new_folder(tmp_path, name).parent == tmp_path / folder

@@ -19,21 +19,23 @@ PACKAGE = ROOT / "jaxstyle"
 
 ORDER: tuple[set[str], ...] = (
     {"compilation_cache", "errors", "memory", "units", "version"},
-    {"files", "layers"},
+    {"checkpoints", "files", "kept", "layers"},
     {"config", "images", "weights", "winograd"},
     {"gallery", "sharding", "vgg"},
-    {"statistics"},
+    {"sharing", "statistics"},
     {"losses"},
     {"objective"},
     {"optimizers"},
-    {"calibration", "interrupt", "metrics", "scales"},
+    {"calibration", "folders", "interrupt", "metrics", "scales", "standing"},
     {"preparation"},
     {"measurements", "synthesis"},
     {"record"},
     {"runs"},
     {"labels"},
     {"sweep"},
-    {"estimates", "members"},
+    {"estimates"},
+    {"engines", "lanes"},
+    {"members"},
     {"report"},
     {"cli"},
 )
@@ -41,11 +43,14 @@ ORDER: tuple[set[str], ...] = (
 
 ONE_HOME = {
     "jaxopt": "optimizers/lbfgs.py",
+    "orbax": "checkpoints.py",
+    "filelock": "folders.py",
     "PIL": "images/",
     "tifffile": "images/",
     "typer": "cli/",
     "rich": "cli/",
     "matplotlib": "report/",
+    "ray": "engines/",
 }
 """Libraries that one module, or one folder, imports."""
 

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -11,13 +12,15 @@ import pytest
 from small_runs import make, read_manifest, read_metrics, strict_json
 
 import jaxstyle
-from jaxstyle import runs
+from jaxstyle import checkpoints, runs
+from jaxstyle.checkpoints import Checkpoint
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_metadata, read_picture, write_picture
 from jaxstyle.measurements import measure_result
 from jaxstyle.optimizers import Iteration, Status
 from jaxstyle.preparation import prepare, read_pictures
+from jaxstyle.record import Record
 from jaxstyle.runs import Run, run
 from jaxstyle.weights import Weights
 
@@ -264,8 +267,114 @@ def test_an_error_in_the_middle_leaves_the_metrics_so_far(tmp_path: Path):
     manifest = read_manifest(tmp_path / "run")
     assert (manifest["status"], manifest["error"]) == ("failed", "MemoryError: no room")
     assert len(read_metrics(tmp_path / "run")) == 2
-    with pytest.raises(JaxstyleError, match="already holds a run"):
-        run(make(tmp_path), tmp_path / "run")
+    run(make(tmp_path), tmp_path / "run")
+    assert "error" not in read_manifest(tmp_path / "run")
+    assert len(read_metrics(tmp_path / "run")) == 4
+
+
+ELEVEN = ("optimizer.iterations=11", "output.save_every=2")
+
+
+def numbers(folder: Path) -> list[dict]:
+    """The metrics without the times."""
+    return [line | {"seconds": 0} for line in read_metrics(folder)]
+
+
+def stop_after(count: int) -> dict[str, Any]:
+    """Options of a run that is interrupted after so many iterations, counted from where it goes on."""
+    seen = []
+    return {"watch": seen.extend, "interrupted": lambda: len(seen) >= count}
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])
+@pytest.mark.parametrize("scales", ["single", "[16, 24, 32]"])
+def test_an_interrupted_run_goes_on_to_the_bit(tmp_path: Path, method: str, scales: str):
+    experiment = make(tmp_path, *ELEVEN, f"image.scales={scales}", f"optimizer.method={method}")
+    whole = run(experiment, tmp_path / "whole")
+    run(experiment, tmp_path / "run", **stop_after(3))
+    assert (tmp_path / "run/checkpoint").is_dir() == (method != "scipy-lbfgsb")
+    said, seen = [], []
+    if method != "scipy-lbfgsb":
+        run(experiment, tmp_path / "run", **stop_after(3 + 4))
+    rest = run(experiment, tmp_path / "run", say=said.append, watch=seen.extend)
+    assert any(message.startswith("going on after iteration ") for message in said) == (method != "scipy-lbfgsb")
+    np.testing.assert_array_equal(rest.result.image, whole.result.image)
+    assert (tmp_path / "run/result.png").read_bytes() == (tmp_path / "whole/result.png").read_bytes()
+    assert numbers(tmp_path / "run") == numbers(tmp_path / "whole")
+    assert tuple(seen) == rest.result.history
+    ended = [read_manifest(tmp_path / name) for name in ("run", "whole")]
+    for key in ("status", "loss", "iterations", "evaluations", "metrics"):
+        assert ended[0][key] == ended[1][key]
+    pictures = [sorted(path.name for path in (tmp_path / name / "pictures").iterdir()) for name in ("run", "whole")]
+    assert pictures[0] == pictures[1]
+    assert not (tmp_path / "run/checkpoint").exists()
+
+
+def test_lines_after_the_checkpoint_are_cut_off(tmp_path: Path):
+    experiment = make(tmp_path, *ELEVEN)
+    run(experiment, tmp_path / "run", **stop_after(3))
+    with open(tmp_path / "run/metrics.jsonl", "a", encoding="utf-8") as metrics:
+        metrics.write('{"iteration": 99}\n{"itera')  # as a kill leaves it
+    run(experiment, tmp_path / "run")
+    run(experiment, tmp_path / "whole")
+    assert numbers(tmp_path / "run") == numbers(tmp_path / "whole")
+
+
+def test_checkpoints_come_with_time_and_are_gone_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    saved = []
+    monkeypatch.setattr(Record, "save_checkpoint", lambda self, checkpoint: saved.append(checkpoint))
+    run(make(tmp_path, *ELEVEN, "output.checkpoint_seconds=1e-9"), tmp_path / "often")
+    assert saved  # how many, the seconds that they take decide
+    saved.clear()
+    run(make(tmp_path, *ELEVEN), tmp_path / "seldom")
+    assert saved == []
+
+
+def damaged(folder: Path) -> None:
+    for path in (folder / "checkpoint").rglob("metadata"):
+        path.write_text("{")
+
+
+def of_another_version(folder: Path) -> None:
+    arrays, facts = checkpoints.restore(folder / "checkpoint") or pytest.fail("no checkpoint")
+    ingredients = facts["ingredients"] | {"jax": "0.0.1"}
+    checkpoints.save(folder / "checkpoint", Checkpoint(arrays, {**facts, "ingredients": ingredients}))
+
+
+def of_another_optimizer(folder: Path) -> None:
+    arrays, facts = checkpoints.restore(folder / "checkpoint") or pytest.fail("no checkpoint")
+    arrays = {name: array for name, array in arrays.items() if name != "optimizer/method/gamma"}
+    checkpoints.save(folder / "checkpoint", Checkpoint(arrays, facts))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (damaged, "checkpoint: damaged: "),
+        (of_another_version, r"was made with something else \(jax: 0\.0\.1 there, "),
+        (of_another_optimizer, "is not one of this optimization: method/gamma"),
+    ],
+)
+def test_a_checkpoint_that_is_of_no_use_is_said_and_the_run_begins_anew(
+    tmp_path: Path, spoil: Callable[[Path], None], said: str
+):
+    experiment = make(tmp_path, *ELEVEN)
+    run(experiment, tmp_path / "run", **stop_after(3))
+    spoil(tmp_path / "run")
+    with pytest.warns(UserWarning, match=f"run: begins anew: .*{said}"):
+        rest = run(experiment, tmp_path / "run")
+    whole = run(experiment, tmp_path / "whole")
+    np.testing.assert_array_equal(rest.result.image, whole.result.image)
+    assert numbers(tmp_path / "run") == numbers(tmp_path / "whole")
+
+
+def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(tmp_path: Path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "checkpoint").write_text("in the way")
+    with pytest.warns(UserWarning, match="checkpoint: cannot be written: .*; the run goes on"):
+        outcome = run(make(tmp_path, "output.checkpoint_seconds=1e-9"), folder)
+    assert outcome.result.status is Status.BUDGET_SPENT
 
 
 def test_a_sweep_is_refused(tmp_path: Path):

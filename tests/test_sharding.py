@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxstyle.cli.devices import parse_devices
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.sharding import count_devices, fetch, mesh_over, place, replicate, spread, store, unstore
 
@@ -33,6 +34,12 @@ def test_on_one_device_nothing_is_done():
     np.testing.assert_array_equal(fetch(None, placed), picture)
     for same in (store(None, placed), unstore(None, placed, 3), spread(None, placed), replicate(None, placed)):
         assert same is placed
+
+
+def test_workers_of_a_cluster_have_one_device_each():
+    assert parse_devices("1", here=False) == 1
+    with pytest.raises(JaxstyleError, match="--devices: belongs to --engine local; found --devices all"):
+        parse_devices("all", here=False)
 
 
 def test_on_four_devices():

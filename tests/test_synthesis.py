@@ -9,10 +9,13 @@ import pytest
 
 import jaxstyle
 from jaxstyle import losses, synthesis
+from jaxstyle.config import experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import carry_to, read_picture, write_picture
 from jaxstyle.objective import measure
 from jaxstyle.optimizers.device import advance_once
+from jaxstyle.preparation import prepare, read_pictures
+from jaxstyle.synthesis import optimize
 
 LAYERS = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
 
@@ -269,3 +272,31 @@ def test_odd_sizes_and_narrow_pictures_leave_no_seam(transfer):
     # conv1_2 sees all of the picture; at its edge through a part of its filters only.
     assert away[edge].mean() < 3 * away[~edge].mean() + 1 / 255
     assert away.mean() < 2 / 255
+
+
+# Going on
+
+
+def prepared(tiny, tmp_path, **sections):
+    """The scales of an experiment on two pictures."""
+    write_picture(tmp_path / "content.png", smooth(0))
+    write_picture(tmp_path / "style.png", smooth(1))
+    image = {"content": "content.png", "style": "style.png", **sections.pop("image")}
+    experiment = experiment_from_mapping({"image": image, "loss": LAYERS, **sections}, source="test", folder=tmp_path)
+    return prepare(experiment, read_pictures(experiment), tiny)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "adam"])
+def test_a_run_goes_on_from_any_scale_to_the_bit(tiny, tmp_path, method):
+    scales = prepared(tiny, tmp_path, image=COARSE_TO_FINE, optimizer={"method": method, "iterations": 9})
+    kept, told = [], []
+    whole = optimize(scales, keep=lambda standing, ends: kept.append(standing()))
+    assert [standing.scale for standing in kept] == sorted(standing.scale for standing in kept)
+    assert {standing.scale for standing in kept} == {0, 1, 2}
+    for standing in (kept[1], kept[len(kept) // 2], kept[-2]):
+        told.clear()
+        rest = optimize(scales, resume=standing, observe=lambda iterations, best: told.extend(iterations))
+        np.testing.assert_array_equal(rest.image, whole.image)
+        assert (rest.loss, rest.evaluations, rest.status) == (whole.loss, whole.evaluations, whole.status)
+        assert (*standing.history, *told) == rest.history
+        assert [it._replace(seconds=0.0) for it in rest.history] == [it._replace(seconds=0.0) for it in whole.history]

@@ -1,6 +1,6 @@
 """What the commands say of a run before it starts, and when they refuse it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jaxstyle import compilation_cache, memory, runs
 from jaxstyle.cli.show import duration, tell
@@ -10,6 +10,7 @@ from jaxstyle.estimates import (
     estimate_memory,
     gigabytes,
     on_devices,
+    outline_members,
     programs,
     refuse_too_large,
     share_of_memory,
@@ -31,27 +32,18 @@ def keep_programs() -> None:
         tell(f"note: {note}")
 
 
-def devices_of(text: str) -> Devices:
-    """What `--devices` says: `all`, or a number.
-
-    Raises:
-      JaxstyleError: it says something else, or there are not so many devices.
-    """
-    return count_devices(int(text) if text.isdecimal() else text)
-
-
 def load_weights(name: str) -> Weights:
     """Loads a set of weights and says what takes long about it."""
     return runs.load_weights(name, progress=tell)
 
 
-def ensure_it_fits(planned: Outline, *, source: str) -> int:
-    """Compiles a run's programs; returns the memory that it will need.
+def ensure_it_fits(planned: Outline, *, source: str, lanes: int = 1) -> int:
+    """Compiles a run's programs; returns the memory that it will need, or so many of it side by side.
 
     Raises:
       JaxstyleError: more than can be had.
     """
-    peak_bytes = estimate_memory(planned)
+    peak_bytes = estimate_memory(planned, lanes=lanes)
     advice = _advice(planned) if share_of_memory(peak_bytes) > 1 else ""
     remedy = f"{advice[0].upper()}{advice[1:]}. {REMEDY}" if advice else REMEDY
     refuse_too_large(planned, peak_bytes, source=source, remedy=remedy)
@@ -67,14 +59,23 @@ def _advice(planned: Outline) -> str:
     return f"over {count} devices it would take about {each} on each: --devices {ALL}"
 
 
-def ensure_all_fit(members: Sequence[Member], *, source: str, devices: Devices = 1) -> None:
-    """As `ensure_it_fits`, for every program of a sweep; a member that cannot be had fails by itself, and says why.
+def ensure_all_fit(
+    planned: Sequence[Program], members: Sequence[Member], lanes: Mapping[int, int], *, source: str
+) -> None:
+    """As `ensure_it_fits`, for every program of a sweep, with the lanes of its first member.
 
     Raises:
       JaxstyleError: a member needs more than can be had.
     """
-    for program in programs(members, load_weights, leave_out=True, devices=devices):
-        ensure_it_fits(program.outline, source=_first_of(program, source, members))
+    for program in planned:
+        first = program.members[0].index
+        ensure_it_fits(program.outline, source=_first_of(program, source, members), lanes=lanes[first])
+
+
+def extent(members: Sequence[Member], planned: Sequence[Program]) -> str:
+    """Returns `16 members, 1 compiled program`."""
+    compiled = "1 compiled program" if len(planned) == 1 else f"{len(planned)} compiled programs"
+    return f"{len(members)} members, {compiled}" if len(members) > 1 else compiled
 
 
 def tell_estimates(members: Sequence[Member], *, source: str, devices: Devices = 1) -> None:
@@ -83,7 +84,7 @@ def tell_estimates(members: Sequence[Member], *, source: str, devices: Devices =
     Raises:
       JaxstyleError: a member needs more than can be had.
     """
-    planned = programs(members, load_weights, devices=devices)
+    planned = programs(outline_members(members, load_weights, devices=devices))
     peaks, seconds = [], []
     for program in planned:
         peaks.append(ensure_it_fits(program.outline, source=_first_of(program, source, members)))
@@ -96,15 +97,13 @@ def tell_estimates(members: Sequence[Member], *, source: str, devices: Devices =
         if share_of_memory(peaks[-1]) > LARGE and (advice := _advice(program.outline)):
             tell(f"  {advice}")
     if len(members) > 1 or len(planned) > 1:
-        together = f"{len(members)} members, " if len(members) > 1 else ""
-        compiled = "1 compiled program" if len(planned) == 1 else f"{len(planned)} compiled programs"
-        tell(f"  {together}{compiled}: about {gigabytes(max(peaks))}, about {duration(sum(seconds))}")
+        tell(f"  {extent(members, planned)}: about {gigabytes(max(peaks))}, about {duration(sum(seconds))}")
 
 
 def _time(program: Program, devices: Devices) -> float:
-    experiment = program.members[0].experiment
+    experiment, outline = program.members[0].experiment, program.outline
     inputs = runs.read_inputs(experiment, say=tell)
-    (prepared,) = prepare(experiment, *inputs, scales=[program.outline.scale], devices=devices)
+    (prepared,) = prepare(experiment, *inputs, scales=[outline.scale], reads=outline.reads, devices=devices)
     return time_evaluation(prepared)
 
 

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from jaxstyle.cli import images, weights
+from jaxstyle.cli.engines import EngineName, EngineOptions
 from jaxstyle.cli.report import report
 from jaxstyle.cli.show import INTERRUPTED, MISTAKE, complain, tell, warned
 from jaxstyle.errors import JaxstyleError
@@ -51,8 +52,13 @@ Overrides = Annotated[
 ]
 Folder = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="The run's folder. Default: runs/NAME/TIME in the current folder."),
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="The run's folder. Default: where this experiment was run last, or runs/NAME/TIME in the current folder.",
+    ),
 ]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Begin in a new folder even where an earlier run could go on.")]
 IgnoreMemory = Annotated[
     bool, typer.Option("--ignore-memory", help="Run even what is estimated to need more memory than can be had.")
 ]
@@ -91,20 +97,60 @@ def run(
     ],
     overrides: Overrides = None,
     out: Folder = None,
+    fresh: Fresh = False,
     ignore_memory: IgnoreMemory = False,
+    lanes: Annotated[
+        str, typer.Option(metavar="auto|N", help="How many members of a sweep go side by side; auto: what is fastest.")
+    ] = "auto",
+    engine: Annotated[
+        EngineName,
+        typer.Option(help="Where members are computed: one after another here, or on the machines of a Ray cluster."),
+    ] = EngineName.LOCAL,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="With --engine ray: the cluster's head, or auto for the one this machine belongs to. "
+            "Default: $RAY_ADDRESS, else this machine alone.",
+        ),
+    ] = None,
+    cores_per_member: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With --engine ray: CPU cores for each member. Default: 1 beside a GPU, else up to 4."
+        ),
+    ] = None,
+    gpus_per_member: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="With --engine ray: GPUs, or TPU chips, for each member; 0.5 lets two share one, 0 uses the CPU. "
+            "Default: 1 where the cluster has some.",
+        ),
+    ] = None,
     devices: Devices = "1",
 ) -> None:
-    """Run an experiment file and record it.
+    """Run an experiment file and record it. What was stopped goes on, what is finished is not run again.
 
     Example: jaxstyle run experiments/quickstart.toml --set image.size=384 --set loss.style_weight=2
     """
+    from jaxstyle.cli.lanes import parse_lanes
     from jaxstyle.cli.work import run_experiment
     from jaxstyle.config import load_experiment
 
+    side_by_side = parse_lanes(lanes)
     experiment = load_experiment(file, overrides or ())
     name = file.parent.name if file.name == "experiment.json" else file.stem
     status = run_experiment(
-        experiment, source=str(file), name=name, folder=out, ignore_memory=ignore_memory, devices=devices
+        experiment,
+        source=str(file),
+        name=name,
+        folder=out,
+        fresh=fresh,
+        ignore_memory=ignore_memory,
+        engine=EngineOptions(engine, address, cores_per_member, gpus_per_member),
+        lanes=side_by_side,
+        devices=devices,
     )
     raise typer.Exit(status)
 
@@ -126,6 +172,7 @@ def transfer(
     seed: Annotated[int | None, typer.Option(help="Seed of the noise (start.seed).")] = None,
     overrides: Overrides = None,
     out: Folder = None,
+    fresh: Fresh = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.png if it exists.")] = False,
     ignore_memory: IgnoreMemory = False,
     devices: Devices = "1",
@@ -164,6 +211,7 @@ def transfer(
         folder=out,
         copy_to=output,
         force=force,
+        fresh=fresh,
         ignore_memory=ignore_memory,
         devices=devices,
     )

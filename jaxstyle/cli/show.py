@@ -129,6 +129,54 @@ class Watching:
         return newest.seconds * ahead / done
 
 
+class Tally:
+    """Progress of several members at once: a line when one begins, and when one ends, with how many have."""
+
+    def __init__(self, members: int):
+        """Prepares for so many members."""
+        self._members, self._ended = members, 0
+
+    def of(self, label: str) -> "Tallied":
+        """The watching of one member."""
+        return Tallied(self, label)
+
+    def end(self, label: str, facts: str) -> None:
+        """Counts a member that has ended."""
+        self._ended += 1
+        tell(f"{self._ended}/{self._members} ended: {label}{facts}")
+        sys.stdout.flush()
+
+
+class Tallied:
+    """One member of a tally."""
+
+    def __init__(self, tally: Tally, label: str):
+        """Says nothing until it begins."""
+        self._tally, self._label, self._facts = tally, label, ""
+
+    def __enter__(self) -> Self:
+        """The member begins."""
+        tell(f"{self._label}: begun")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The member has ended, by whatever."""
+        self._tally.end(self._label, self._facts if error is None else f"  {error or 'interrupted'}")
+
+    def say(self, message: str) -> None:
+        """Hears what is being done, which would be too much of several members."""
+
+    def plan(self, scales: "Sequence[Scale]") -> None:
+        """Hears the scales."""
+
+    def __call__(self, iterations: "Sequence[Iteration]") -> None:
+        """Keeps the newest iteration, for the line at the end."""
+        if iterations:
+            self._facts = f"  iteration {iterations[-1].iteration}  loss {iterations[-1].loss:.4g}"
+
+
 def duration(seconds: float) -> str:
     """Returns `45 s`, `9 min` or `2.5 h`."""
     if seconds < 90:

@@ -3,20 +3,35 @@
 import importlib.util
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from jaxstyle import compilation_cache, gallery, record, weights
-from jaxstyle.cli.forecast import devices_of, ensure_all_fit, ensure_it_fits, keep_programs, tell_estimates
-from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Watching, complain, tell
+from jaxstyle import compilation_cache, folders, gallery, record, weights
+from jaxstyle.cli.devices import ONE, parse_devices
+from jaxstyle.cli.engines import EngineOptions, build_engine
+from jaxstyle.cli.forecast import (
+    REMEDY,
+    ensure_all_fit,
+    ensure_it_fits,
+    extent,
+    keep_programs,
+    load_weights,
+    tell_estimates,
+)
+from jaxstyle.cli.lanes import in_lanes, lanes_of_members
+from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Tallied, Tally, Watching, complain, tell
 from jaxstyle.config import Experiment
+from jaxstyle.engines import Engine, Job
 from jaxstyle.errors import JaxstyleError, did_you_mean
-from jaxstyle.estimates import outlines
-from jaxstyle.images import output_format, read_picture, write_picture
+from jaxstyle.estimates import outline_members, outlines, programs
+from jaxstyle.folders import RESULT
+from jaxstyle.images import output_format, read_metadata, read_picture, write_picture
 from jaxstyle.interrupt import interruptible
-from jaxstyle.members import TABLE, run_members
-from jaxstyle.optimizers import Result, Status
+from jaxstyle.members import TABLE, finished_members, run_members
+from jaxstyle.optimizers import Status
 from jaxstyle.preparation import plan, read_pictures, result_shape
-from jaxstyle.runs import read_inputs, run
+from jaxstyle.runs import Inputs, read_inputs, run
 from jaxstyle.sharding import Devices
 from jaxstyle.sweep import Member, expand
 from jaxstyle.version import __version__
@@ -33,10 +48,16 @@ def run_experiment(
     folder: Path | None,
     copy_to: Path | None = None,
     force: bool = False,
+    fresh: bool = False,
     ignore_memory: bool = False,
-    devices: str = "1",
+    lanes: int | None = None,
+    devices: str = ONE,
+    engine: EngineOptions = EngineOptions(),  # noqa: B008  (immutable)
 ) -> int:
-    """Runs an experiment, or every member of its sweep, and says where the pictures are; returns the exit status."""
+    """Runs an experiment, or every member of its sweep, and says where the pictures are; returns the exit status.
+
+    Goes on in the folder where the same command was stopped, and does nothing again that is finished there.
+    """
     if copy_to is not None:
         output_format(copy_to, bits=experiment.output.bits)
         if copy_to.exists() and not force:
@@ -44,22 +65,82 @@ def run_experiment(
         if experiment.sweep is not None:
             raise JaxstyleError(f"{copy_to}: one picture, but a sweep gives several; for a sweep: jaxstyle run FILE")
     members = expand(experiment, source=source)
-    spread = devices_of(devices)
-    folder = folder or record.new_folder(RUNS, name)
-    keep_programs()
+    chosen = build_engine(engine, source=source, remedy=None if ignore_memory else REMEDY)
+    over = parse_devices(devices, lanes=lanes, here=chosen.here)
+    folder = _place(experiment, name, folder, fresh=fresh)
     if experiment.sweep is not None:
-        return _run_sweep(experiment, members, folder, source=source, ignore_memory=ignore_memory, devices=spread)
+        return _run_sweep(
+            experiment,
+            members,
+            folder,
+            chosen,
+            source=source,
+            ignore_memory=ignore_memory,
+            lanes=lanes if over == 1 else 1,
+            devices=over,
+        )
+    if folders.is_finished(folder):
+        tell(f"finished before: {_summary(folders.read_manifest(folder))}")
+    else:
+        _run_single(members[0], folder, chosen, source=source, ignore_memory=ignore_memory, devices=over)
+    tell(f"record:  {folder}")
+    picture = folder / RESULT
+    if copy_to is not None:
+        write_picture(
+            copy_to, read_picture(picture).pixels, bits=experiment.output.bits, metadata=read_metadata(picture)
+        )
+    tell(f"picture: {copy_to or picture}")
+    return INTERRUPTED if folders.read_manifest(folder)["status"] == Status.INTERRUPTED else DONE
+
+
+def _place(experiment: Experiment, name: str, named: Path | None, *, fresh: bool) -> Path:
+    """The folder to run in, with a word if this experiment has been there before.
+
+    Raises:
+      JaxstyleError: the folder that was named holds something else, or another process is at work there.
+    """
+    found = named if named or fresh else folders.latest_folder(RUNS, name, experiment)
+    if found is None:
+        return folders.new_folder(RUNS, name)
+    if folders.holds_run(found):
+        if fresh:
+            raise JaxstyleError(f"{found}: already holds a run; --fresh needs a folder without one")
+        folders.refuse_another(found, experiment)
+        folders.ensure_free(found)
+        tell(f"going on with {found}; {'another --out' if named else '--fresh'} begins anew")
+    return found
+
+
+def _run_single(
+    member: Member, folder: Path, engine: Engine, *, source: str, ignore_memory: bool, devices: Devices
+) -> None:
+    experiment = member.experiment
+    keep_programs()
     # Before the folder is made: a picture that is missing, or a size that does not fit, leaves nothing behind.
     inputs = read_inputs(experiment, say=tell)
     plan(experiment, inputs.pictures)
+    if engine.here:
+        _run_here(experiment, inputs, folder, source=source, ignore_memory=ignore_memory, devices=devices)
+    else:
+        _run_elsewhere(member, folder, engine)
+    manifest = folders.read_manifest(folder)
+    for facts in manifest["images"].values():
+        for note in facts["notes"]:
+            tell(f"note: {facts['path']}: {note}")
+    tell(_summary(manifest))
+
+
+def _run_here(
+    experiment: Experiment, inputs: Inputs, folder: Path, *, source: str, ignore_memory: bool, devices: Devices
+) -> None:
     began = time.perf_counter()
     if not ignore_memory:
         tell("compiling")
-        for planned in outlines(experiment, *inputs, devices=spread):
+        for planned in outlines(experiment, *inputs, devices=devices):
             ensure_it_fits(planned, source=source)
     compiled_ahead = time.perf_counter() - began
     with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
-        finished = run(
+        run(
             experiment,
             folder,
             inputs=inputs,
@@ -68,63 +149,80 @@ def run_experiment(
             watch=watching,
             interrupted=interrupted,
             compiled_ahead=compiled_ahead,
-            devices=spread,
+            devices=devices,
         )
-    for note in finished.notes:
-        tell(f"note: {note}")
-    tell(_summary(finished.result))
-    tell(f"record:  {finished.folder}")
-    if copy_to is not None:
-        write_picture(copy_to, finished.result.image, bits=experiment.output.bits, metadata=finished.metadata)
-    tell(f"picture: {copy_to or finished.picture}")
-    return INTERRUPTED if finished.result.status is Status.INTERRUPTED else DONE
+
+
+def _run_elsewhere(member: Member, folder: Path, engine: Engine) -> None:
+    def watcher(member: Member) -> Watching:
+        return Watching(member.experiment.optimizer.iterations)
+
+    with interruptible() as interrupted:
+        outcomes = list(engine.carry_out([Job(member, folder, {})], watcher=watcher, interrupted=interrupted))
+    if not outcomes:
+        raise KeyboardInterrupt
+    if outcomes[0].error:
+        raise JaxstyleError(outcomes[0].error)
 
 
 def _run_sweep(
     experiment: Experiment,
     members: list[Member],
     folder: Path,
+    engine: Engine,
     *,
     source: str,
     ignore_memory: bool,
+    lanes: int | None,
     devices: Devices,
 ) -> int:
-    tell(f"{len(members)} members")
-    if not ignore_memory:
-        ensure_all_fit(members, source=source, devices=devices)
+    done = {outcome.member.index for outcome in finished_members(members, folder)}
+    keep_programs()
+    planned = outline_members(members, load_weights, leave_out=True, devices=devices)
+    tell(extent(members, programs(planned)) + (f"; {len(done)} members finished before" if done else ""))
+    left = [each for each in planned if each.member.index not in done]
+    side_by_side: dict[int, int] = {}
+    if engine.here:
+        side_by_side = lanes_of_members(left, lanes)
+        engine = in_lanes(left, side_by_side, devices=devices)
+        if not ignore_memory:
+            ensure_all_fit(programs(left), members, side_by_side, source=source)
+    tally = Tally(len(members) - len(done))
 
-    def watcher(member: Member) -> Watching:
+    def watcher(member: Member) -> Watching | Tallied:
+        if not engine.here or side_by_side.get(member.index, 1) > 1:
+            return tally.of(member.label)
         return Watching(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
 
     with interruptible() as interrupted:
-        outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted, devices=devices)
+        outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted, engine=engine)
     for outcome in outcomes:
         label = f"{outcome.member.index}: {outcome.member.label}"
-        if outcome.run is not None:
-            tell(f"{label}: {_summary(outcome.run.result)}")
+        if outcome.error is None:
+            tell(f"{label}: {_summary(outcome.manifest)}")
         else:
             complain(f"member {label}: {outcome.error}")
     tell(f"record: {folder}")
     tell(f"table:  {folder / TABLE}")
     if len(outcomes) < len(members) or any(outcome.status == Status.INTERRUPTED for outcome in outcomes):
         return INTERRUPTED
-    return DONE if all(outcome.run for outcome in outcomes) else MISTAKE
+    return MISTAKE if any(outcome.error for outcome in outcomes) else DONE
 
 
-def _summary(result: Result) -> str:
-    best = "; the best picture so far is saved" if result.status is Status.INTERRUPTED else ""
-    work = f"{result.evaluations} evaluations in {result.run_seconds:.0f} s"
-    return f"{result.status}: {work}, loss {result.loss:.5g}{best}"
+def _summary(manifest: Mapping[str, Any]) -> str:
+    """Says how a run ended."""
+    best = "; the best picture so far is saved" if manifest["status"] == Status.INTERRUPTED else ""
+    work = f"{manifest['evaluations']} evaluations in {manifest['run_seconds']:.0f} s"
+    return f"{manifest['status']}: {work}, loss {float(manifest['loss']):.5g}{best}"
 
 
-def check_experiment(experiment: Experiment, *, source: str, estimate: bool = True, devices: str = "1") -> None:
+def check_experiment(experiment: Experiment, *, source: str, estimate: bool = True, devices: str = ONE) -> None:
     """Shows what an experiment file says, proves that its pictures can be read, and says what the run will take.
 
     Raises:
       JaxstyleError: something would stop the run.
     """
-    members = expand(experiment, source=source)
-    spread = devices_of(devices)
+    members, over = expand(experiment, source=source), parse_devices(devices)
     tell(f"{source}: {experiment.title or 'no title'}")
     pictures = sorted({name for member in members for name in _picture_names(member.experiment)})
     for name in pictures:
@@ -151,7 +249,9 @@ def check_experiment(experiment: Experiment, *, source: str, estimate: bool = Tr
         tell(f"  no estimate without the weights: jaxstyle weights fetch {absent[0]}")
     elif estimate:
         keep_programs()
-        tell_estimates(members, source=source, devices=spread)
+        tell_estimates(members, source=source, devices=over)
+    elif experiment.sweep is not None and not absent:
+        tell(f"  {extent(members, programs(outline_members(members, load_weights)))}")
     tell("ok")
 
 
@@ -188,7 +288,7 @@ def diagnose() -> list[str]:
         f"pictures: {os.environ.get(gallery.ENVIRONMENT) or 'no ' + gallery.ENVIRONMENT}, {gallery.cache_folder()}"
     )
     lines.append(f"compiled programs: {compilation_cache.folder() or 'not kept'} ({compilation_cache.ENVIRONMENT})")
-    for module, extra in (("skimage", "demo"), ("h5py", "convert")):
+    for module, extra in (("skimage", "demo"), ("h5py", "convert"), ("ray", "ray")):
         found = "installed" if importlib.util.find_spec(module) else f"absent; pip install 'jaxstyle[{extra}]'"
         lines.append(f"extra {extra}: {found}")
     return lines

@@ -12,12 +12,27 @@ from jaxtyping import Float
 
 from jaxstyle import memory
 from jaxstyle.objective import LossFunction, evaluate
-from jaxstyle.optimizers.base import Iteration, Observer, Result, Settings, Status
+from jaxstyle.optimizers.base import Iteration, Keep, Observer, Result, Saved, Settings, Status
 from jaxstyle.optimizers.device import compile_on_device, minimize_on_device
 from jaxstyle.optimizers.host import minimize_with_scipy, workspace_bytes
+from jaxstyle.optimizers.lanes import Lane, compile_lanes, minimize_lanes
 from jaxstyle.sharding import stored_shape
 
-__all__ = ["Iteration", "Observer", "Result", "Settings", "Status", "expected_evaluations", "minimize", "needed_bytes"]
+__all__ = [
+    "Iteration",
+    "Keep",
+    "Lane",
+    "Observer",
+    "Result",
+    "Saved",
+    "Settings",
+    "Status",
+    "expected_evaluations",
+    "has_lanes",
+    "minimize",
+    "minimize_lanes",
+    "needed_bytes",
+]
 
 EVALUATIONS_PER_ITERATION = {"lbfgs": 1.02, "adam": 1.0, "scipy-lbfgsb": 1.02}
 """As measured (docs/performance.md)."""
@@ -31,6 +46,8 @@ def minimize(
     *,
     observe: Observer = lambda iterations, best: None,
     interrupted: Callable[[], bool] = lambda: False,
+    resume: Saved | None = None,
+    keep: Keep = lambda saved, ends: None,
 ) -> Result:
     """Minimizes the objective over the picture.
 
@@ -41,17 +58,27 @@ def minimize(
       settings: the optimizer and its options.
       observe: called now and then with what is new.
       interrupted: asked between evaluations; true ends the run with the best picture so far.
+      resume: where an earlier call stood, with the same objective, problem and settings; `image` is then not looked at.
+      keep: shown where the optimization stands. SciPy keeps its state to itself: it shows nothing, and begins anew.
 
     Returns:
-      The best iterate, with the status and the history.
+      The best iterate, with the status and the history, which are those of a call that was never interrupted.
+
+    Raises:
+      CheckpointError: `resume` is not a state of this optimizer for a picture of this size.
     """
     if settings.method == "scipy-lbfgsb":
         return minimize_with_scipy(objective, image, problem, settings, observe, interrupted)
-    return minimize_on_device(objective, image, problem, settings, observe, interrupted)
+    return minimize_on_device(objective, image, problem, settings, observe, interrupted, resume, keep)
 
 
-def needed_bytes(objective: LossFunction, image: Any, problem: Any, settings: Settings) -> int:
-    """The memory that `minimize` holds at most on a device, its arguments included.
+def has_lanes(settings: Settings) -> bool:
+    """Whether `minimize_lanes` knows the method."""
+    return settings.method != "scipy-lbfgsb"
+
+
+def needed_bytes(objective: LossFunction, image: Any, problem: Any, settings: Settings, *, lanes: int = 1) -> int:
+    """The memory that `minimize`, or `minimize_lanes`, holds at most on a device, its arguments included.
 
     Compiles the program that `minimize` will run; nothing is evaluated, so of arrays shapes are enough. On the
     device: `jax.stages.Compiled.memory_analysis`; for SciPy also what the host holds.
@@ -61,6 +88,8 @@ def needed_bytes(objective: LossFunction, image: Any, problem: Any, settings: Se
         return memory.of_program(evaluate.lower(objective, stored, problem).compile()) + workspace_bytes(
             image, settings
         )
+    if lanes > 1:
+        return memory.of_program(compile_lanes(objective, image, problem, settings, lanes))
     return memory.of_program(compile_on_device(objective, image, problem, settings))
 
 

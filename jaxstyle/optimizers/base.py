@@ -2,11 +2,13 @@
 
 import dataclasses
 import enum
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float
+
+T = TypeVar("T")
 
 WINDOW = 20
 """Iterations over which the decrease of the loss is judged."""
@@ -83,6 +85,7 @@ class Settings:
       learning_rate: Adam's, in units of the picture's [0, 1].
       tolerance: relative decrease of the loss over `WINDOW` iterations below which the run has converged.
       bounds: lowest and highest value of each colour channel, for `scipy-lbfgsb` only.
+      terms: the terms of the loss that are told of; None for all.
     """
 
     method: str
@@ -91,12 +94,40 @@ class Settings:
     learning_rate: float
     tolerance: float
     bounds: tuple[tuple[float, float], ...] | None = None
+    terms: tuple[str, ...] | None = None
+
+    def told(self, terms: Mapping[str, T]) -> dict[str, T]:
+        """Those of the loss's terms that are told of."""
+        return {name: terms[name] for name in (terms if self.terms is None else self.terms)}
 
 
 Observer = Callable[[Sequence[Iteration], Callable[[], np.ndarray]], None]
 """Called with the iterations that were added, and a function that fetches the best picture so far.
 
 The function holds during the call only: its buffer is given to the next evaluation.
+"""
+
+
+class Saved(NamedTuple):
+    """Where an optimization stands: all that is needed to go on as though it had never stopped.
+
+    Attributes:
+      arrays: the optimizer's whole state, by name.
+      history: every accepted iterate so far.
+      compile_seconds: as in `Result`.
+      run_seconds: as in `Result`.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    history: tuple[Iteration, ...]
+    compile_seconds: float
+    run_seconds: float
+
+
+Keep = Callable[[Callable[[], Saved], bool], None]
+"""Called between evaluations with a function that fetches where the optimization stands, and whether it ends there.
+
+The function holds during the call only: its buffers are given to the next evaluation.
 """
 
 

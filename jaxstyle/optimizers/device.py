@@ -7,8 +7,8 @@ loop within it. The program therefore contains the loss once, and lanes under `v
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,42 +16,56 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxstyle.objective import LossFunction, Terms
-from jaxstyle.optimizers.base import WINDOW, Iteration, Observer, Result, Settings, Status, most_evaluations
+from jaxstyle.checkpoints import CheckpointError
+from jaxstyle.objective import LossFunction, Problem, Terms
+from jaxstyle.optimizers.base import (
+    WINDOW,
+    Iteration,
+    Keep,
+    Observer,
+    Result,
+    Saved,
+    Settings,
+    Status,
+    most_evaluations,
+)
 from jaxstyle.optimizers.lbfgs import LBFGS
-from jaxstyle.sharding import fetch, place, shapes, spread, stored_shape
+from jaxstyle.sharding import Bands, fetch, padded, place, shapes, spread, stored_shape
 
 CHUNK = 64
 """The most evaluations in one call of the compiled loop; how many are made is a traced argument."""
 CHUNK_SECONDS = 0.7
 """About how long one call may take, so that progress is seen and an interruption is answered."""
 
-_STATUSES = tuple(Status)
-_CODES = {status: code for code, status in enumerate(_STATUSES)}
+LANES = Problem(parameters=None, targets=cast(Any, 0), coefficients=cast(Any, 0))
+"""What of a problem each lane has for itself; parameters are shared."""
+
+STATUSES = tuple(Status)
+_CODES = {status: code for code, status in enumerate(STATUSES)}
 
 
 class Step(NamedTuple):
     """What one evaluation on the device found; `terms` as in the objective."""
 
-    iteration: Int[Array, "*chunk"]
-    evaluations: Int[Array, "*chunk"]
-    loss: Float[Array, "*chunk"]
+    iteration: Int[Array, "*chunk_lanes"]
+    evaluations: Int[Array, "*chunk_lanes"]
+    loss: Float[Array, "*chunk_lanes"]
     terms: Terms
-    gradient_norm: Float[Array, "*chunk"]
-    step_size: Float[Array, "*chunk"]
-    accepted: Bool[Array, "*chunk"]
+    gradient_norm: Float[Array, "*chunk_lanes"]
+    step_size: Float[Array, "*chunk_lanes"]
+    accepted: Bool[Array, "*chunk_lanes"]
 
 
 class Limits(NamedTuple):
     """The traced settings."""
 
-    iterations: Int[Array, ""]
-    tolerance: Float[Array, ""]
-    learning_rate: Float[Array, ""]
+    iterations: Int[Array, "*lanes"]
+    tolerance: Float[Array, "*lanes"]
+    learning_rate: Float[Array, "*lanes"]
 
 
 class LoopState(NamedTuple):
-    """What the loop on the device carries from one evaluation to the next.
+    """What the loop on the device carries from one evaluation to the next; of many lanes, stacked.
 
     Attributes:
       image: the accepted iterate.
@@ -64,14 +78,14 @@ class LoopState(NamedTuple):
       status: an index into the statuses.
     """
 
-    image: Float[Array, "height width 3"]
+    image: Float[Array, "*lanes height width 3"]
     method: Any
-    best_image: Float[Array, "height width 3"]
-    best_loss: Float[Array, ""]
-    window_loss: Float[Array, ""]
-    window_start: Int[Array, ""]
-    evaluations: Int[Array, ""]
-    status: Int[Array, ""]
+    best_image: Float[Array, "*lanes height width 3"]
+    best_loss: Float[Array, "*lanes"]
+    window_loss: Float[Array, "*lanes"]
+    window_start: Int[Array, "*lanes"]
+    evaluations: Int[Array, "*lanes"]
+    status: Int[Array, "*lanes"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +146,7 @@ def advance_once(
     objective: LossFunction, method: DeviceMethod, state: LoopState, problem: Any, limits: Limits
 ) -> tuple[LoopState, Step]:
     """Spends one evaluation in one call, as the CPU wants it."""
-    return _evaluate_once(objective, method, state, problem, limits)
+    return _evaluate(objective, method, state, problem, limits)
 
 
 @functools.partial(jax.jit, static_argnames=("objective", "method"), donate_argnames="state")
@@ -152,14 +166,15 @@ def advance_chunk(
 
     def body(carry: tuple[Array, LoopState, Step]) -> tuple[Array, LoopState, Step]:
         index, before, trace = carry
-        after, step = _evaluate_once(objective, method, before, problem, limits)
+        after, step = _evaluate(objective, method, before, problem, limits)
         return index + 1, after, jax.tree.map(lambda column, value: column.at[index].set(value), trace, step)
 
     def going(carry: tuple[Array, LoopState, Step]) -> Bool[Array, ""]:
         index, now, _ = carry
-        return (index < steps) & (now.status == _CODES[Status.RUNNING])
+        return (index < steps) & jnp.any(now.status == _CODES[Status.RUNNING])
 
-    numbers, counts = jnp.zeros(CHUNK, state.image.dtype), jnp.zeros(CHUNK, jnp.int32)
+    shape = (CHUNK, *state.status.shape)
+    numbers, counts = jnp.zeros(shape, state.image.dtype), jnp.zeros(shape, jnp.int32)
     empty = Step(
         iteration=counts,
         evaluations=counts,
@@ -167,17 +182,29 @@ def advance_chunk(
         terms=dict.fromkeys(objective.terms, numbers),
         gradient_norm=numbers,
         step_size=numbers,
-        accepted=jnp.zeros(CHUNK, bool),
+        accepted=jnp.zeros(shape, bool),
     )
     _, state, trace = jax.lax.while_loop(going, body, (jnp.zeros((), jnp.int32), state, empty))
     return state, trace
 
 
+def _evaluate(
+    objective: LossFunction, method: DeviceMethod, state: LoopState, problem: Any, limits: Limits
+) -> tuple[LoopState, Step]:
+    """One evaluation of the one run, or of each lane; the lanes share the network's parameters."""
+    evaluate = functools.partial(_evaluate_once, objective, method)
+    if state.status.ndim:
+        evaluate = jax.vmap(evaluate, in_axes=(0, LANES, 0))
+    return evaluate(state, problem, limits)
+
+
 def _evaluate_once(
     objective: LossFunction, method: DeviceMethod, state: LoopState, problem: Any, limits: Limits
 ) -> tuple[LoopState, Step]:
+    """The state after one evaluation. A lane that has ended is evaluated with the others, but keeps what it found."""
     image, own, step, point, failed, finite = method.step(objective, state, problem, limits)
-    better = finite & (step.loss < state.best_loss)
+    running = state.status == _CODES[Status.RUNNING]
+    better = running & finite & (step.loss < state.best_loss)
     best_loss = jnp.where(better, step.loss, state.best_loss)
     window_over = step.accepted & (step.iteration >= state.window_start + WINDOW)
     decrease = state.window_loss - best_loss
@@ -192,7 +219,7 @@ def _evaluate_once(
     )
     status = state.status
     for holds, name in statuses:
-        status = jnp.where(holds, _CODES[name], status)
+        status = jnp.where(running & holds, _CODES[name], status)
     new_window = window_over | (step.accepted & (step.iteration == 0))
     after = LoopState(
         image=image,
@@ -201,7 +228,7 @@ def _evaluate_once(
         best_loss=best_loss,
         window_loss=jnp.where(new_window, best_loss, state.window_loss),
         window_start=jnp.where(new_window, step.iteration, state.window_start),
-        evaluations=step.evaluations,
+        evaluations=state.evaluations + running,
         status=status,
     )
     return spread(objective.bands, after), step  # where `state` lies: the next call is given what this one returns
@@ -214,7 +241,7 @@ def compile_on_device(
     method = DeviceMethod(settings.method, settings.history_size)
     stored = stored_shape(objective.bands, image)
     state = shapes(objective.bands, jax.eval_shape(functools.partial(start_state, objective, method), stored))
-    return _compiled(objective, method, state, problem, _limits(settings), _chunked(chunked))
+    return compiled(objective, method, state, problem, limits_of(settings), is_chunked(chunked))
 
 
 def minimize_on_device(
@@ -224,6 +251,8 @@ def minimize_on_device(
     settings: Settings,
     observe: Observer,
     interrupted: Callable[[], bool],
+    resume: Saved | None = None,
+    keep: Keep = lambda saved, ends: None,
     *,
     chunked: bool | None = None,
 ) -> Result:
@@ -233,34 +262,40 @@ def minimize_on_device(
     costs nothing beside an evaluation, and XLA runs the convolutions slower inside a loop.
     """
     began = time.perf_counter()
-    chunked = _chunked(chunked)
+    chunked = is_chunked(chunked)
     program = advance_chunk if chunked else advance_once
-    method, limits = DeviceMethod(settings.method, settings.history_size), _limits(settings)
+    method, limits = DeviceMethod(settings.method, settings.history_size), limits_of(settings)
     state = start_state(objective, method, place(objective.bands, image))
-    _compiled(objective, method, state, problem, limits, chunked)
-    compile_seconds = time.perf_counter() - began
+    before = resume or Saved({}, (), 0.0, 0.0)
+    if resume is not None:
+        state = restored_state(state, before.arrays, objective.bands)
+    compiled(objective, method, state, problem, limits, chunked)
+    compile_seconds = before.compile_seconds + time.perf_counter() - began
 
-    began = time.perf_counter()
-    history: list[Iteration] = []
+    seconds = before.run_seconds
+    began = time.perf_counter() - seconds
+    history = list(before.history)
     size = max(image.shape[:2])
-    seconds, evaluations, steps = 0.0, 0, 1
-    status = Status.RUNNING
-    while status is Status.RUNNING:
-        if interrupted():
-            status = Status.INTERRUPTED
-            break
+    evaluations, steps = int(state.evaluations), 1
+    status = STATUSES[int(state.status)]
+    while status is Status.RUNNING and not interrupted():
         count = (jnp.asarray(steps),) if chunked else ()
         state, trace = program(objective, method, state, problem, limits, *count)
-        status = _STATUSES[int(state.status)]
+        status = STATUSES[int(state.status)]
         done = int(state.evaluations) - evaluations
         now = time.perf_counter() - began
         each = (now - seconds) / done
-        added = _accepted(jax.tree.map(np.atleast_1d, jax.device_get(trace)), done, seconds, each, size)
+        trace = trace._replace(terms=settings.told(trace.terms))
+        added = accepted(jax.tree.map(np.atleast_1d, jax.device_get(trace)), done, seconds, each, size)
         history += added
         seconds, evaluations = now, evaluations + done
         current = state.best_image
         observe(added, lambda current=current: fetch(objective.bands, current))
-        steps = max(1, min(CHUNK, 2 * steps, round(CHUNK_SECONDS / each)))
+        keep(functools.partial(saved, state, history, compile_seconds, seconds, objective.bands), False)
+        steps = next_steps(steps, each)
+    if status is Status.RUNNING:
+        status = Status.INTERRUPTED
+        keep(functools.partial(saved, state, history, compile_seconds, seconds, objective.bands), True)
     return Result(
         image=fetch(objective.bands, state.best_image),
         loss=float(state.best_loss),
@@ -272,24 +307,77 @@ def minimize_on_device(
     )
 
 
-def _chunked(wanted: bool | None) -> bool:
+def saved(
+    state: LoopState,
+    history: list[Iteration],
+    compile_seconds: float,
+    run_seconds: float,
+    bands: Bands | None = None,
+) -> Saved:
+    """What `restored_state` can go on from, on however many devices.
+
+    On the CPU the arrays are views: a buffer that one is held of is not given away, and the next evaluation takes
+    another.
+    """
+    arrays = dict(zip(_names(state), fetch(bands, jax.tree.leaves(state)), strict=True))
+    return Saved(arrays, tuple(history), compile_seconds, run_seconds)
+
+
+def restored_state(like: LoopState, arrays: Mapping[str, np.ndarray], bands: Bands | None = None) -> LoopState:
+    """The state that was saved as `arrays`, placed as `like`, the start of the same optimization.
+
+    Raises:
+      CheckpointError: other names, shapes or types.
+    """
+    arrays = {name: padded(bands, array) for name, array in arrays.items()}
+    names, (leaves, structure) = _names(like), jax.tree.flatten(like)
+    wanted = {name: (leaf.shape, leaf.dtype) for name, leaf in zip(names, leaves, strict=True)}
+    found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+    if wanted != found:
+        odd = sorted(name for name in {**wanted, **found} if wanted.get(name) != found.get(name))
+        raise CheckpointError(f"the checkpoint is not one of this optimization: {', '.join(odd)}")
+    placed = [jax.device_put(arrays[name], leaf.sharding) for name, leaf in zip(names, leaves, strict=True)]
+    return _own_buffers(jax.tree.unflatten(structure, placed))
+
+
+@jax.jit
+def _own_buffers(state: LoopState) -> LoopState:
+    """Copies, so that no buffer that will be donated is memory of the host's arrays."""
+    return jax.tree.map(jnp.copy, state)
+
+
+def _names(state: LoopState) -> list[str]:
+    """What the leaves are called: `image`, `method/s_history`."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(state)
+    return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths]
+
+
+def is_chunked(wanted: bool | None) -> bool:
+    """Whether many evaluations are one call, unless that is said."""
     return jax.default_backend() != "cpu" if wanted is None else wanted
 
 
-def _limits(settings: Settings) -> Limits:
+def next_steps(steps: int, each: float) -> int:
+    """How many evaluations the next call makes, after one of `steps` that took `each` seconds an evaluation."""
+    return max(1, min(CHUNK, 2 * steps, round(CHUNK_SECONDS / each)))
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The traced settings on the device."""
     numbers = (np.int32(settings.iterations), np.float32(settings.tolerance), np.float32(settings.learning_rate))
     return Limits(*jax.device_put(numbers))
 
 
-def _compiled(
+def compiled(
     objective: LossFunction, method: DeviceMethod, state: Any, problem: Any, limits: Limits, chunked: bool
 ) -> jax.stages.Compiled:
+    """The program that spends evaluations, compiled; of arrays, shapes are enough."""
     if chunked:
         return advance_chunk.lower(objective, method, state, problem, limits, jnp.asarray(1)).compile()
     return advance_once.lower(objective, method, state, problem, limits).compile()
 
 
-def _accepted(trace: Step, count: int, seconds: float, each: float, size: int) -> list[Iteration]:
+def accepted(trace: Step, count: int, seconds: float, each: float, size: int) -> list[Iteration]:
     """The accepted ones among the first `count` entries of a trace, as plain numbers."""
     return [
         Iteration(

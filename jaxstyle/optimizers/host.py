@@ -53,7 +53,7 @@ def minimize_with_scipy(
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
             story.evaluations += 1
             raise _Stop(Status.NOT_FINITE)
-        numbers = {name: float(term) for name, term in terms.items()}
+        numbers = {name: float(term) for name, term in settings.told(terms).items()}
         norm = float(np.linalg.norm(gradient))
         story.note(_Evaluation(point, float(loss), numbers, norm, time.perf_counter() - began))
         if story.evaluations == 1:

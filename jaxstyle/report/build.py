@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.files import write_beside
-from jaxstyle.record import EXPERIMENT
+from jaxstyle.folders import EXPERIMENT
 from jaxstyle.report.layout import lay_out, sheets
 from jaxstyle.report.pictures import find_sources, show
 from jaxstyle.report.ranking import Ranking, rank

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.folders import RESULT
 from jaxstyle.images import read_picture, resize_long_side
-from jaxstyle.record import RESULT
 from jaxstyle.report.records import Recorded, mapping
 from jaxstyle.report.words import lettered
 

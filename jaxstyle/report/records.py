@@ -9,8 +9,8 @@ from typing import Any
 
 from jaxstyle.config import load_experiment
 from jaxstyle.errors import JaxstyleError, did_you_mean
-from jaxstyle.members import MEMBERS
-from jaxstyle.record import EXPERIMENT, MANIFEST, METRICS, RESULT, flatten
+from jaxstyle.folders import EXPERIMENT, MANIFEST, MEMBERS, METRICS, RESULT
+from jaxstyle.record import flatten
 from jaxstyle.sweep import Member, expand
 
 PICTURES = "pictures"
