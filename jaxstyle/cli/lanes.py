@@ -11,6 +11,7 @@ from jaxstyle.kept import Kept
 from jaxstyle.lanes import batches, choose_lanes, groups
 from jaxstyle.optimizers import has_lanes
 from jaxstyle.preparation import Prepared, prepare
+from jaxstyle.sharding import Devices
 
 AUTO = "auto"
 
@@ -43,7 +44,7 @@ def lanes_of_members(planned: Sequence[Planned], wanted: int | None) -> dict[int
     return found
 
 
-def in_lanes(planned: Sequence[Planned], lanes: Mapping[int, int]) -> Local:
+def in_lanes(planned: Sequence[Planned], lanes: Mapping[int, int], *, devices: Devices = 1) -> Local:
     """The engine that carries members out in this process, group by group.
 
     Members that are not planned, because their pictures cannot be had, are carried out alone, and say so.
@@ -58,7 +59,7 @@ def in_lanes(planned: Sequence[Planned], lanes: Mapping[int, int]) -> Local:
                 yield Batch([waiting.pop(member.index) for member in batch], width)
         yield from (Batch([job], 1) for job in waiting.values())
 
-    return Local(schedule)
+    return Local(schedule, devices=devices)
 
 
 def _prepare(planned: Planned) -> Prepared:
