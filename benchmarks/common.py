@@ -51,6 +51,7 @@ def loaded(
     *,
     scales: str | list[int] = "single",
     start: str = "noise",
+    seed: int = 0,
     optimizer: Mapping[str, Any] | None = None,
     **loss: float,
 ) -> Loaded:
@@ -60,6 +61,7 @@ def loaded(
       size: the long side in pixels.
       scales: as `image.scales`.
       start: as `start.method`.
+      seed: as `start.seed`.
       optimizer: keys of `[optimizer]`.
       **loss: keys of `[loss]`.
     """
@@ -71,7 +73,7 @@ def loaded(
             "scales": scales,
         },
         "loss": loss,
-        "start": {"method": start},
+        "start": {"method": start, "seed": seed},
         "optimizer": dict(optimizer or {}),
     }
     experiment = experiment_from_mapping(mapping, source="benchmark", folder=ROOT)

@@ -13,7 +13,7 @@ from jaxstyle import memory
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.kept import Kept
-from jaxstyle.objective import Objective, Problem, measure
+from jaxstyle.objective import Coefficients, Objective, Problem, measure
 from jaxstyle.optimizers import Iteration, Settings, expected_evaluations, needed_bytes
 from jaxstyle.preparation import (
     Pictures,
@@ -25,9 +25,11 @@ from jaxstyle.preparation import (
     read_pictures,
     result_shape,
     settings_of,
+    spread_over,
     style_shapes,
 )
 from jaxstyle.scales import Scale
+from jaxstyle.sharding import Devices, count_devices, replicate, shapes
 from jaxstyle.sharing import Reads, share
 from jaxstyle.sweep import Member
 from jaxstyle.synthesis import Track, optimize, optimize_together
@@ -101,6 +103,7 @@ def outlines(
     *,
     reads: Reads | None = None,
     kept: Kept | None = None,
+    devices: Devices = 1,
 ) -> list[Outline]:
     """Says what an experiment will compute at each scale; nothing is measured or compiled.
 
@@ -110,9 +113,10 @@ def outlines(
       weights: its network's parameters.
       reads: as for `prepare`.
       kept: what other experiments have outlined.
+      devices: over how many the picture is spread.
 
     Raises:
-      JaxstyleError: a picture is too small for the deepest layer.
+      JaxstyleError: a picture is too small for the deepest layer, or there are not so many devices.
     """
     kept = kept or Kept()
     in_use = memory.in_use()
@@ -120,20 +124,19 @@ def outlines(
     reads = fitting(experiment, pictures, scales, reads)
     objective, parameters = kept(
         "outline",
-        (experiment.network, experiment.loss.convention, weights.sha256, reads),
-        lambda: _shapes(experiment, weights, reads),
+        (experiment.network, experiment.loss.convention, weights.sha256, reads, count_devices(devices)),
+        lambda: _shapes(experiment, weights, reads, devices),
     )
     weighed = coefficients(experiment, objective)
     found = []
     for scale in scales:
         size = result_shape(pictures, scale.size)
-        targets = jax.eval_shape(functools.partial(measure, objective), _picture(size), parameters)
-        problem = Problem(parameters, targets, weighed)
+        own = spread_over(objective, devices, size[0])
         found.append(
             Outline(
                 scale=scale,
-                objective=objective,
-                problem=jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), problem),
+                objective=own,
+                problem=_problem(own, size, parameters, weighed),
                 size=size,
                 style_sizes=style_shapes(experiment, pictures, scale.size),
                 settings=settings_of(experiment, scale),
@@ -143,12 +146,30 @@ def outlines(
     return found
 
 
-def _shapes(experiment: Experiment, weights: Weights, reads: Reads) -> tuple[Objective, Any]:
+def on_devices(planned: Outline, devices: Devices) -> Outline:
+    """The same with its picture spread over so many devices."""
+    objective = spread_over(planned.objective, devices, planned.size[0])
+    problem = _problem(objective, planned.size, planned.problem.parameters, planned.problem.coefficients)
+    return planned._replace(objective=objective, problem=problem)
+
+
+def _problem(objective: Objective, size: Size, parameters: Any, weighed: Coefficients) -> Problem:
+    """By shapes, what is traced about the loss."""
+    bands = objective.bands
+    targets = jax.eval_shape(functools.partial(measure, objective), _picture(size), parameters)
+    return Problem(
+        parameters=replicate(bands and bands.mesh, shapes(None, parameters)),
+        targets=shapes(bands, targets),
+        coefficients=shapes(bands, weighed),
+    )
+
+
+def _shapes(experiment: Experiment, weights: Weights, reads: Reads, devices: Devices) -> tuple[Objective, Any]:
     """The objective, and the shapes of its parameters: no kernel is transformed or copied."""
     built: list[Objective] = []
 
     def build() -> Any:
-        objective, parameters = build_objective(experiment, weights, reads)
+        objective, parameters = build_objective(experiment, weights, reads, devices)
         built.append(objective)
         return parameters
 
@@ -169,7 +190,11 @@ class Planned(NamedTuple):
 
 
 def outline_members(
-    members: Sequence[Member], load_weights: Callable[[str], Weights], *, leave_out: bool = False
+    members: Sequence[Member],
+    load_weights: Callable[[str], Weights],
+    *,
+    leave_out: bool = False,
+    devices: Devices = 1,
 ) -> list[Planned]:
     """Says what the members of a sweep will compute, reading together what they can.
 
@@ -177,6 +202,7 @@ def outline_members(
       members: of a sweep, or one experiment.
       load_weights: called once for every set of weights.
       leave_out: whether a member whose pictures or weights cannot be had is left out, to fail by itself later.
+      devices: over how many a picture is spread.
 
     Raises:
       JaxstyleError: there is such a member, and it is not left out.
@@ -187,7 +213,8 @@ def outline_members(
         experiment = member.experiment
         try:
             pictures, weights = read_pictures(experiment, kept=kept), load(experiment.network.weights)
-            found.append(Planned(member, outlines(experiment, pictures, weights, reads=reads, kept=kept)))
+            planned = outlines(experiment, pictures, weights, reads=reads, kept=kept, devices=devices)
+            found.append(Planned(member, planned))
         except JaxstyleError:
             if not leave_out:
                 raise
@@ -213,7 +240,7 @@ def _largest_style(planned: Outline) -> int:
 
 
 def estimate_memory(planned: Outline, *, lanes: int = 1) -> int:
-    """The most memory that the process, or the accelerator's allocator, will hold, in bytes.
+    """The most memory that the process, or each accelerator's allocator, will hold, in bytes.
 
     Compiles the programs that the run will use, which then finds them compiled: what they hold is exact, what the
     process has and keeps besides is not. Pictures are measured one after another, before and after optimizing.
@@ -227,11 +254,19 @@ def estimate_memory(planned: Outline, *, lanes: int = 1) -> int:
         for size in sorted({planned.size, *planned.style_sizes})
     ]
     optimized = needed_bytes(planned.objective, _picture(planned.size), planned.problem, planned.settings, lanes=lanes)
-    return planned.in_use + _left_behind() + max(optimized, *measured)
+    bands = planned.objective.bands
+    sharing = bands.count if bands is not None and memory.is_shared() else 1
+    return planned.in_use + _left_behind() + sharing * max(optimized, *measured)
 
 
 def _left_behind() -> int:
     return LEFT_BEHIND if jax.default_backend() == "cpu" else 0
+
+
+def share_of_memory(peak_bytes: int) -> float:
+    """How much of the memory that can be had a run takes; 0 where the system does not say."""
+    available = memory.available()
+    return 0.0 if available is None else peak_bytes / (memory.in_use() + available)
 
 
 def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: str) -> None:

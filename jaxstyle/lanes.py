@@ -69,7 +69,7 @@ def choose_lanes(
       say: told what is measured.
     """
     outline, most = group[0].outlines[-1], len(group)
-    if most == 1 or not has_lanes(outline.settings):
+    if most == 1 or not has_lanes(outline.objective, outline.settings):
         return 1
     key = _key(group[0])
     known = _recall(key)

@@ -45,7 +45,7 @@ def available() -> int | None:
 
 
 def of_program(program: jax.stages.Compiled) -> int:
-    """The bytes that a compiled program holds while it runs: its arguments, results and temporaries.
+    """The bytes that a compiled program holds on each device while it runs: arguments, results and temporaries.
 
     0 on a device that does not say.
     """
@@ -54,6 +54,11 @@ def of_program(program: jax.stages.Compiled) -> int:
         return 0
     results = found.output_size_in_bytes - found.alias_size_in_bytes  # what takes an argument's place costs nothing
     return int(found.argument_size_in_bytes + results + found.temp_size_in_bytes)
+
+
+def is_shared() -> bool:
+    """Whether jax's devices have one memory together, as those that it makes of a CPU have."""
+    return jax.default_backend() == "cpu"
 
 
 def _of_accelerator() -> dict[str, Any] | None:

@@ -1,9 +1,9 @@
 """Targets, and the one function that is optimized: picture → total loss, its terms, its gradient.
 
 What is static (decides the compiled program): the network's structure, which layers are read, the convention, whether
-a total variation is added, and the picture's size. What is traced (varies freely without a new compilation): the
-network's parameters, the targets, and every weight. All traced arrays travel in one `Problem`; none is captured in a
-closure.
+a total variation is added, the picture's size, and the devices that it is spread over. What is traced (varies freely
+without a new compilation): the network's parameters, the targets, and every weight. All traced arrays travel in one
+`Problem`; none is captured in a closure.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxstyle.losses import FORMULAS, total_variation
+from jaxstyle.sharding import Bands, even, spread, store, unstore
 from jaxstyle.statistics import mean_gram_matrix
 from jaxstyle.vgg import VGG19, deepest
 
@@ -67,6 +68,11 @@ class LossFunction(Protocol):
         """The names of the loss's terms."""
         ...
 
+    @property
+    def bands(self) -> Bands | None:
+        """Where the picture lies, if on several devices."""
+        ...
+
     def value_and_grad(self, image: Array, problem: Any) -> tuple[tuple[Array, Terms], Array]:
         """Returns ((loss, terms), gradient with respect to the picture)."""
         ...
@@ -82,6 +88,8 @@ class Objective:
       style_layers: layers of the style term; may be empty.
       convention: a key of `losses.FORMULAS`.
       with_tv: whether the total variation is part of the program.
+      bands: where the picture lies, if on several devices; pictures and content targets are then as `sharding` stores
+        them, but for those that are measured.
     """
 
     network: nnx.GraphDef[VGG19]
@@ -89,6 +97,7 @@ class Objective:
     style_layers: tuple[str, ...]
     convention: str
     with_tv: bool = False
+    bands: Bands | None = None
 
     def loss(self, image: Float[Array, "height width 3"], problem: Problem) -> tuple[Float[Array, ""], Terms]:
         """Computes α L_content + β L_style (Eq. 7) and the terms it is the sum of.
@@ -98,15 +107,18 @@ class Objective:
           problem: parameters, targets and coefficients.
         """
         formula = FORMULAS[self.convention]
+        if self.bands is not None:
+            image = unstore(self.bands, image, self.bands.height)
         features = self.features(image, problem.parameters)
         targets, coefficients = problem.targets, problem.coefficients
         terms: Terms = {}
         for layer in self.content_layers:
-            term = functools.partial(formula.content, target=targets.content[layer])
+            target = unstore(self.bands, targets.content[layer], features[layer].shape[0])
+            term = functools.partial(formula.content, target=target)
             terms[f"content/{layer}"] = _weighed(term, features[layer], coefficients.content[layer])
         for layer in self.style_layers:
             term = functools.partial(formula.style, target=targets.style[layer])
-            terms[f"style/{layer}"] = _weighed(term, features[layer], coefficients.style[layer])
+            terms[f"style/{layer}"] = _weighed(term, even(self.bands, features[layer]), coefficients.style[layer])
         if self.with_tv:
             terms["tv"] = _weighed(total_variation, image, coefficients.tv)
         return jnp.sum(jnp.stack(list(terms.values()))), terms
@@ -149,11 +161,12 @@ def _weighed(term: Callable[[Array], Array], features: Array, weight: Float[Arra
 @jax.jit(static_argnames="objective")
 def measure(objective: Objective, image: Float[Array, "height width 3"], parameters: Any) -> Targets:
     """Computes one picture's content and style statistics, the targets that it would give."""
-    features = objective.features(image, parameters)
-    return Targets(
-        content={layer: features[layer] for layer in objective.content_layers},
-        style={layer: mean_gram_matrix(features[layer]) for layer in objective.style_layers},
+    features = objective.features(spread(objective.bands, image), parameters)
+    targets = Targets(
+        content={layer: store(objective.bands, features[layer]) for layer in objective.content_layers},
+        style={layer: mean_gram_matrix(even(objective.bands, features[layer])) for layer in objective.style_layers},
     )
+    return spread(objective.bands, targets)
 
 
 @jax.jit(static_argnames="objective")

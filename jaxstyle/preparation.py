@@ -1,7 +1,6 @@
 """Pictures and an experiment → everything that is needed to optimize, at each scale."""
 
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from jaxstyle.kept import Kept
 from jaxstyle.objective import Coefficients, Objective, Problem, Targets, measure
 from jaxstyle.optimizers import Settings
 from jaxstyle.scales import Scale, ladder, share
+from jaxstyle.sharding import Bands, Devices, count_devices, mesh_over, replicate
 from jaxstyle.sharing import Reads, reads_of
 from jaxstyle.statistics import blend
 from jaxstyle.units import GREY_LEVEL
@@ -59,7 +59,7 @@ class Prepared:
 
     Attributes:
       scale: the long side and the steps.
-      objective: what is static about the loss; the same at every scale.
+      objective: what is static about the loss; on one device the same at every scale.
       problem: what is traced about it.
       start: the picture to start from at this scale, sRGB in [0, 1].
       settings: the optimizer and its options.
@@ -139,6 +139,7 @@ def prepare(
     scales: Sequence[Scale] | None = None,
     reads: Reads | None = None,
     kept: Kept | None = None,
+    devices: Devices = 1,
 ) -> tuple[Prepared, ...]:
     """Computes targets, coefficients and start of every scale, the result's own last.
 
@@ -151,20 +152,35 @@ def prepare(
       scales: those wanted; by default all that `plan` gives.
       reads: what to read besides with weight 0, as other members of a sweep do; by default only what it asks for.
       kept: what other experiments have built and measured.
+      devices: over how many to spread the picture, by its rows.
 
     Raises:
-      JaxstyleError: a picture is too small for the deepest layer.
+      JaxstyleError: a picture is too small for the deepest layer, or there are not so many devices.
     """
     kept = kept or Kept()
     planned = plan(experiment, pictures)
     reads = fitting(experiment, pictures, planned, reads)
     objective, parameters = kept(
         "network",
-        (experiment.network, experiment.loss.convention, weights.sha256, reads),
-        lambda: build_objective(experiment, weights, reads),
+        (experiment.network, experiment.loss.convention, weights.sha256, reads, count_devices(devices)),
+        lambda: _on_devices(devices, *build_objective(experiment, weights, reads, devices)),
     )
-    prepare_at = functools.partial(_prepare_scale, experiment, pictures, objective, parameters, weights, kept)
+
+    def prepare_at(scale: Scale) -> Prepared:
+        own = spread_over(objective, devices, result_shape(pictures, scale.size)[0])
+        return _prepare_scale(experiment, pictures, own, parameters, weights, kept, scale)
+
     return tuple(prepare_at(scale) for scale in scales or planned)
+
+
+def _on_devices(devices: Devices, objective: Objective, parameters: Any) -> tuple[Objective, Any]:
+    return objective, replicate(mesh_over(devices), parameters)
+
+
+def spread_over(objective: Objective, devices: Devices, height: int) -> Objective:
+    """The objective of a picture of that height, spread over so many devices."""
+    mesh = mesh_over(devices)
+    return objective if mesh is None else dataclasses.replace(objective, bands=Bands(mesh, height))
 
 
 def fitting(experiment: Experiment, pictures: Pictures, scales: Sequence[Scale], reads: Reads | None) -> Reads:
@@ -254,7 +270,7 @@ def _prepare_scale(
                     [style.targets.style for style in styles], [style.weight for style in image.style]
                 ),
             ),
-            coefficients=coefficients(experiment, objective),
+            coefficients=replicate(objective.bands and objective.bands.mesh, coefficients(experiment, objective)),
         ),
         start=_start(experiment, pictures, (height, width), weights.preprocessing),
         settings=settings_of(experiment, scale, sources),
@@ -289,8 +305,14 @@ def _is_large_enough(experiment: Experiment, pictures: Pictures, size: int, read
     return True
 
 
-def build_objective(experiment: Experiment, weights: Weights, reads: Reads | None = None) -> tuple[Objective, Any]:
-    """The objective, and the parameters of the network as deep as is read: by default, as the experiment asks."""
+def build_objective(
+    experiment: Experiment, weights: Weights, reads: Reads | None = None, devices: Devices = 1
+) -> tuple[Objective, Any]:
+    """The objective, and the parameters of the network as deep as is read: by default, as the experiment asks.
+
+    For several devices its convolutions are XLA's own, of which devices exchange a few rows: the tiles of Winograd's
+    algorithm do not end where the bands do, so that whole feature maps would be gathered.
+    """
     content_layers, style_layers, with_tv = reads or reads_of(experiment)
     network = VGG19(
         weights.parameters,
@@ -298,6 +320,7 @@ def build_objective(experiment: Experiment, weights: Weights, reads: Reads | Non
         layers=(*content_layers, *style_layers),
         pooling=str(experiment.network.pooling),
         precision=str(experiment.network.precision),
+        convolution=None if mesh_over(devices) is None else "direct",
     )
     structure, parameters = nnx.split(network)
     return (

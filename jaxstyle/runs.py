@@ -22,6 +22,7 @@ from jaxstyle.optimizers import Iteration, Observer, Result
 from jaxstyle.preparation import Pictures, Prepared, prepare, read_pictures
 from jaxstyle.record import PICTURES, Recorder, recording
 from jaxstyle.scales import Scale
+from jaxstyle.sharding import Devices, count_devices
 from jaxstyle.sharing import Reads
 from jaxstyle.standing import KeepStanding, Standing, keeper, pack, unpack
 from jaxstyle.synthesis import optimize
@@ -87,6 +88,7 @@ def run(
     watch: Watch = lambda iterations: None,
     interrupted: Callable[[], bool] = lambda: False,
     compiled_ahead: float = 0.0,
+    devices: Devices = 1,
     **facts: Any,
 ) -> Run:
     """Runs one experiment and records it; goes on where an earlier process was stopped in the same folder.
@@ -102,6 +104,7 @@ def run(
       watch: told of iterations as they come.
       interrupted: asked between evaluations; true ends the run, and the best picture so far is saved.
       compiled_ahead: seconds that compiling this run's programs has taken before.
+      devices: over how many the picture is spread.
       **facts: what else the manifest should hold.
 
     Raises:
@@ -123,6 +126,7 @@ def run(
             watch=watch,
             interrupted=interrupted,
             compiled_ahead=compiled_ahead,
+            devices=devices,
         )
 
 
@@ -138,9 +142,10 @@ def carry_out(
     reads: Reads | None = None,
     kept: Kept | None = None,
     compiled_ahead: float = 0.0,
+    devices: Devices = 1,
 ) -> Run:
     """Optimizes and measures, and tells a recorder; touches no file itself. The arguments are those of `run`."""
-    begun = begin(experiment, inputs, notebook, say=say, plan=plan, reads=reads, kept=kept)
+    begun = begin(experiment, inputs, notebook, say=say, plan=plan, reads=reads, kept=kept, devices=devices)
     result = _optimize(begun, say, watch, interrupted)
     return conclude(begun, result, compiled_ahead=compiled_ahead)
 
@@ -173,14 +178,15 @@ def begin(
     plan: Callable[[Sequence[Scale]], None],
     reads: Reads | None = None,
     kept: Kept | None = None,
+    devices: Devices = 1,
 ) -> Begun:
     """Prepares what is to be optimized, and tells a recorder. The arguments are those of `run`."""
     pictures, weights = inputs
     notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
     say("computing targets")
-    scales = prepare(experiment, pictures, weights, reads=reads, kept=kept)
+    scales = prepare(experiment, pictures, weights, reads=reads, kept=kept, devices=devices)
     planned = [prepared.scale for prepared in scales]
-    notebook.update(scales=[scale._asdict() for scale in planned])
+    notebook.update(scales=[scale._asdict() for scale in planned], devices=count_devices(devices))
     plan(planned)
     return Begun(experiment, inputs, notebook, scales, _metadata(experiment, weights, pictures))
 

@@ -16,6 +16,7 @@ from jaxstyle.images import Picture, carry_to
 from jaxstyle.interrupt import interruptible
 from jaxstyle.optimizers import Iteration, Keep, Lane, Observer, Result, Saved, Status
 from jaxstyle.preparation import Prepared, picture_of_array, prepare, read_pictures
+from jaxstyle.sharding import Devices
 from jaxstyle.standing import KeepStanding, Standing, counted_on
 from jaxstyle.weights import load as load_weights
 
@@ -28,6 +29,7 @@ def transfer(
     style: Path | str | np.ndarray | jax.Array | None = None,
     *,
     observe: Observer = lambda iterations, best: None,
+    devices: Devices = 1,
     **sections: Mapping[str, Any],
 ) -> Result:
     """Finds a picture with the content of one picture and the style of another.
@@ -37,6 +39,8 @@ def transfer(
         [0, 1]; None for texture synthesis.
       style: likewise; None for content reconstruction.
       observe: called now and then with the iterations that are new and a function that gives the best picture.
+      devices: over how many of this process's devices the picture is spread, a number or "all"; more than one is for
+        pictures that do not fit on one, and gives the same picture up to rounding.
       **sections: the tables of an experiment file, with the same keys and defaults: `image`, `network`, `loss`,
         `start`, `optimizer`.
 
@@ -67,7 +71,7 @@ def transfer(
             image[role] = str(given)
     experiment = experiment_from_mapping({"image": image, **sections}, source="jaxstyle.transfer", folder=Path.cwd())
     pictures = read_pictures(experiment, arrays)
-    scales = prepare(experiment, pictures, load_weights(experiment.network.weights))
+    scales = prepare(experiment, pictures, load_weights(experiment.network.weights), devices=devices)
     with interruptible() as interrupted:
         return optimize(scales, observe=observe, interrupted=interrupted)
 

@@ -14,6 +14,7 @@ CHECKED = (
     "optimizers",
     "preparation",
     "scales",
+    "sharding",
     "standing",
     "statistics",
     "synthesis",

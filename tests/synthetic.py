@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxstyle.optimizers import Settings
+from jaxstyle.sharding import Bands
 
 SHAPE = (4, 5, 3)
 MINIMIZER = np.linspace(0.2, 0.8, 60).reshape(SHAPE).astype(np.float32)
@@ -19,6 +20,7 @@ class Synthetic:
 
     kind: str = "quadratic"
     scale: float = 1.0
+    bands: Bands | None = None
 
     @property
     def terms(self):

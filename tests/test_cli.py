@@ -254,6 +254,8 @@ def test_an_impossible_number_of_lanes(jaxstyle_command: Run, folder: Path):
     result = jaxstyle_command("run", "small.toml", "--lanes", "none", "--out", "sweep")
     assert result.exit_code == 2
     assert "--lanes: found 'none'; allowed: auto, or a whole number, at least 1" in result.stderr
+    result = jaxstyle_command("run", "small.toml", "--lanes", "2", "--engine", "ray", "--out", "sweep")
+    assert "--lanes: belongs to --engine local; found --lanes 2" in result.stderr
     assert not (folder / "sweep").exists()
 
 

@@ -350,7 +350,8 @@ def test_a_mistake_about_the_cluster_is_answered(tmp_path: Path, options: list[s
     pytest.importorskip("ray", reason="the extra ray is not installed")
     make(tmp_path)
     (tmp_path / "small.toml").write_text(
-        '[image]\ncontent = "content.png"\nsize = 32\n[sweep]\n"start.seed" = [1, 2]\n'
+        '[image]\ncontent = "content.png"\nsize = 32\n'
+        '[loss]\ncontent_layers = ["conv2_1"]\n[sweep]\n"start.seed" = [1, 2]\n'
     )
     result = CliRunner().invoke(app, ["run", str(tmp_path / "small.toml"), "--out", str(tmp_path / "out"), *options])
     assert result.exit_code == 2, result.output

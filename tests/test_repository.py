@@ -21,7 +21,7 @@ ORDER: tuple[set[str], ...] = (
     {"compilation_cache", "errors", "memory", "units", "version"},
     {"checkpoints", "files", "kept", "layers"},
     {"config", "images", "weights", "winograd"},
-    {"gallery", "vgg"},
+    {"gallery", "sharding", "vgg"},
     {"sharing", "statistics"},
     {"losses"},
     {"objective"},

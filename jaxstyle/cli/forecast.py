@@ -2,23 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 
-from jaxstyle import compilation_cache, runs
+from jaxstyle import compilation_cache, memory, runs
 from jaxstyle.cli.show import duration, tell
 from jaxstyle.estimates import (
     Outline,
     Program,
     estimate_memory,
     gigabytes,
+    on_devices,
     outline_members,
     programs,
     refuse_too_large,
+    share_of_memory,
     time_evaluation,
 )
 from jaxstyle.preparation import prepare
+from jaxstyle.sharding import ALL, Devices, count_devices
 from jaxstyle.sweep import Member
 from jaxstyle.weights import Weights
 
 REMEDY = "To run it all the same: --ignore-memory"
+LARGE = 0.5
+"""Of the memory that can be had, what a picture takes that is worth spreading over several devices."""
 
 
 def keep_programs() -> None:
@@ -39,8 +44,19 @@ def ensure_it_fits(planned: Outline, *, source: str, lanes: int = 1) -> int:
       JaxstyleError: more than can be had.
     """
     peak_bytes = estimate_memory(planned, lanes=lanes)
-    refuse_too_large(planned, peak_bytes, source=source, remedy=REMEDY)
+    advice = _advice(planned) if share_of_memory(peak_bytes) > 1 else ""
+    remedy = f"{advice[0].upper()}{advice[1:]}. {REMEDY}" if advice else REMEDY
+    refuse_too_large(planned, peak_bytes, source=source, remedy=remedy)
     return peak_bytes
+
+
+def _advice(planned: Outline) -> str:
+    """What a picture would take of each device if it were spread over all; nothing where that is no help."""
+    count = count_devices(ALL)
+    if count == 1 or planned.objective.bands is not None or memory.is_shared():
+        return ""
+    each = gigabytes(estimate_memory(on_devices(planned, ALL)))
+    return f"over {count} devices it would take about {each} on each: --devices {ALL}"
 
 
 def ensure_all_fit(
@@ -71,31 +87,41 @@ def extent(members: Sequence[Member], planned: Sequence[Program] | None, *, fini
     return ", ".join(parts)
 
 
-def tell_estimates(members: Sequence[Member], *, source: str) -> None:
+def tell_estimates(members: Sequence[Member], *, source: str, devices: Devices = 1) -> None:
     """Says how much memory and how much time the members will take; compiles their programs and times each.
 
     Raises:
       JaxstyleError: a member needs more than can be had.
     """
-    planned = programs(outline_members(members, load_weights))
+    planned = programs(outline_members(members, load_weights, devices=devices))
     peaks, seconds = [], []
     for program in planned:
         peaks.append(ensure_it_fits(program.outline, source=_first_of(program, source, members)))
         height, width = program.outline.size
         tell(f"  timing a few evaluations at {width}×{height}")
-        each = _time(program)
+        each = _time(program, devices)
         seconds.append(each * program.evaluations)
         work = f"{each:.2g} s an evaluation, {_extent(program)}"
-        tell(f"  about {gigabytes(peaks[-1])}, about {duration(seconds[-1])} ({work})")
+        tell(f"  about {gigabytes(peaks[-1])}{_places(program.outline)}, about {duration(seconds[-1])} ({work})")
+        if share_of_memory(peaks[-1]) > LARGE and (advice := _advice(program.outline)):
+            tell(f"  {advice}")
     if len(members) > 1 or len(planned) > 1:
         tell(f"  {extent(members, planned)}: about {gigabytes(max(peaks))}, about {duration(sum(seconds))}")
 
 
-def _time(program: Program) -> float:
+def _time(program: Program, devices: Devices) -> float:
     experiment, outline = program.members[0].experiment, program.outline
     inputs = runs.read_inputs(experiment, say=tell)
-    (prepared,) = prepare(experiment, *inputs, scales=[outline.scale], reads=outline.reads)
+    (prepared,) = prepare(experiment, *inputs, scales=[outline.scale], reads=outline.reads, devices=devices)
     return time_evaluation(prepared)
+
+
+def _places(planned: Outline) -> str:
+    """Returns ` on each of 4 devices`, ` on 4 devices together`, or nothing."""
+    bands = planned.objective.bands
+    if bands is None:
+        return ""
+    return f" on {bands.count} devices together" if memory.is_shared() else f" on each of {bands.count} devices"
 
 
 def _extent(program: Program) -> str:

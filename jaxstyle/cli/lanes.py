@@ -11,6 +11,7 @@ from jaxstyle.kept import Kept
 from jaxstyle.lanes import batches, choose_lanes, groups
 from jaxstyle.optimizers import has_lanes
 from jaxstyle.preparation import Prepared, prepare
+from jaxstyle.sharding import Devices
 
 AUTO = "auto"
 
@@ -32,18 +33,19 @@ def lanes_of_members(planned: Sequence[Planned], wanted: int | None) -> dict[int
     """How many lanes each member's group is given, by the members' indices; measured where that is not said."""
     found: dict[int, int] = {}
     for group in groups(planned):
+        outline = group[0].outlines[-1]
         if wanted is None:
             lanes = choose_lanes(group, _prepare, say=tell)
         else:
-            lanes = min(wanted, len(group)) if has_lanes(group[0].outlines[-1].settings) else 1
+            lanes = min(wanted, len(group)) if has_lanes(outline.objective, outline.settings) else 1
         if lanes > 1:
-            height, width = group[0].outlines[-1].size
+            height, width = outline.size
             tell(f"{len(group)} members at {width}×{height}, {lanes} side by side")
         found |= {each.member.index: lanes for each in group}
     return found
 
 
-def in_lanes(planned: Sequence[Planned], lanes: Mapping[int, int]) -> Local:
+def in_lanes(planned: Sequence[Planned], lanes: Mapping[int, int], *, devices: Devices = 1) -> Local:
     """The engine that carries members out in this process, group by group.
 
     Members that are not planned, because their pictures cannot be had, are carried out alone, and say so.
@@ -58,7 +60,7 @@ def in_lanes(planned: Sequence[Planned], lanes: Mapping[int, int]) -> Local:
                 yield Batch([waiting.pop(member.index) for member in batch], width)
         yield from (Batch([job], 1) for job in waiting.values())
 
-    return Local(schedule)
+    return Local(schedule, devices=devices)
 
 
 def _prepare(planned: Planned) -> Prepared:

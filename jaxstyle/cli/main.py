@@ -62,6 +62,12 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Begin in a new folder even
 IgnoreMemory = Annotated[
     bool, typer.Option("--ignore-memory", help="Run even what is estimated to need more memory than can be had.")
 ]
+Devices = Annotated[
+    str,
+    typer.Option(
+        "--devices", metavar="N|all", help="Spread each picture over so many devices, if it is too large for one."
+    ),
+]
 
 
 def main() -> None:
@@ -122,6 +128,7 @@ def run(
             "Default: 1 where the cluster has some.",
         ),
     ] = None,
+    devices: Devices = "1",
 ) -> None:
     """Run an experiment file and record it. What was stopped goes on, what is finished is not run again.
 
@@ -143,6 +150,7 @@ def run(
         ignore_memory=ignore_memory,
         engine=EngineOptions(engine, address, cores_per_member, gpus_per_member),
         lanes=side_by_side,
+        devices=devices,
     )
     raise typer.Exit(status)
 
@@ -167,6 +175,7 @@ def transfer(
     fresh: Fresh = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.png if it exists.")] = False,
     ignore_memory: IgnoreMemory = False,
+    devices: Devices = "1",
 ) -> None:
     """Give one picture the style of another.
 
@@ -204,6 +213,7 @@ def transfer(
         force=force,
         fresh=fresh,
         ignore_memory=ignore_memory,
+        devices=devices,
     )
     raise typer.Exit(status)
 
@@ -215,6 +225,7 @@ def check(
     estimate: Annotated[
         bool, typer.Option("--estimate/--no-estimate", help="Say how much memory and time the run will take.")
     ] = True,
+    devices: Devices = "1",
 ) -> None:
     """Check an experiment file and its pictures without running it; show every setting, and what the run will take.
 
@@ -223,7 +234,8 @@ def check(
     from jaxstyle.cli.work import check_experiment
     from jaxstyle.config import load_experiment
 
-    check_experiment(load_experiment(file, overrides or ()), source=str(file), estimate=estimate)
+    experiment = load_experiment(file, overrides or ())
+    check_experiment(experiment, source=str(file), estimate=estimate, devices=devices)
 
 
 @app.command()

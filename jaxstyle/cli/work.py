@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxstyle import compilation_cache, folders, gallery, record, weights
+from jaxstyle.cli.devices import ONE, parse_devices
 from jaxstyle.cli.engines import EngineOptions, build_engine
 from jaxstyle.cli.forecast import (
     REMEDY,
@@ -31,6 +32,7 @@ from jaxstyle.members import TABLE, finished_members, run_members
 from jaxstyle.optimizers import Status
 from jaxstyle.preparation import plan, read_pictures, result_shape
 from jaxstyle.runs import Inputs, read_inputs, run
+from jaxstyle.sharding import Devices
 from jaxstyle.sweep import Member, expand
 from jaxstyle.version import __version__
 
@@ -49,6 +51,7 @@ def run_experiment(
     fresh: bool = False,
     ignore_memory: bool = False,
     lanes: int | None = None,
+    devices: str = ONE,
     engine: EngineOptions = EngineOptions(),  # noqa: B008  (immutable)
 ) -> int:
     """Runs an experiment, or every member of its sweep, and says where the pictures are; returns the exit status.
@@ -62,14 +65,26 @@ def run_experiment(
         if experiment.sweep is not None:
             raise JaxstyleError(f"{copy_to}: one picture, but a sweep gives several; for a sweep: jaxstyle run FILE")
     members = expand(experiment, source=source)
-    folder = _place(experiment, name, folder, fresh=fresh)
     chosen = build_engine(engine, source=source, remedy=None if ignore_memory else REMEDY)
+    if lanes is not None and not chosen.here:
+        raise JaxstyleError(f"--lanes: belongs to --engine local; found --lanes {lanes}")
+    over = parse_devices(devices, lanes=lanes, here=chosen.here)
+    folder = _place(experiment, name, folder, fresh=fresh)
     if experiment.sweep is not None:
-        return _run_sweep(experiment, members, folder, chosen, source=source, ignore_memory=ignore_memory, lanes=lanes)
+        return _run_sweep(
+            experiment,
+            members,
+            folder,
+            chosen,
+            source=source,
+            ignore_memory=ignore_memory,
+            lanes=lanes if over == 1 else 1,
+            devices=over,
+        )
     if folders.is_finished(folder):
         tell(f"finished before: {_summary(folders.read_manifest(folder))}")
     else:
-        _run_single(members[0], folder, chosen, source=source, ignore_memory=ignore_memory)
+        _run_single(members[0], folder, chosen, source=source, ignore_memory=ignore_memory, devices=over)
     tell(f"record:  {folder}")
     picture = folder / RESULT
     if copy_to is not None:
@@ -98,14 +113,16 @@ def _place(experiment: Experiment, name: str, named: Path | None, *, fresh: bool
     return found
 
 
-def _run_single(member: Member, folder: Path, engine: Engine, *, source: str, ignore_memory: bool) -> None:
+def _run_single(
+    member: Member, folder: Path, engine: Engine, *, source: str, ignore_memory: bool, devices: Devices
+) -> None:
     experiment = member.experiment
     keep_programs()
     # Before the folder is made: a picture that is missing, or a size that does not fit, leaves nothing behind.
     inputs = read_inputs(experiment, say=tell)
     plan(experiment, inputs.pictures)
     if engine.here:
-        _run_here(experiment, inputs, folder, source=source, ignore_memory=ignore_memory)
+        _run_here(experiment, inputs, folder, source=source, ignore_memory=ignore_memory, devices=devices)
     else:
         _run_elsewhere(member, folder, engine)
     manifest = folders.read_manifest(folder)
@@ -115,11 +132,13 @@ def _run_single(member: Member, folder: Path, engine: Engine, *, source: str, ig
     tell(_summary(manifest))
 
 
-def _run_here(experiment: Experiment, inputs: Inputs, folder: Path, *, source: str, ignore_memory: bool) -> None:
+def _run_here(
+    experiment: Experiment, inputs: Inputs, folder: Path, *, source: str, ignore_memory: bool, devices: Devices
+) -> None:
     began = time.perf_counter()
     if not ignore_memory:
         tell("compiling")
-        for planned in outlines(experiment, *inputs):
+        for planned in outlines(experiment, *inputs, devices=devices):
             ensure_it_fits(planned, source=source)
     compiled_ahead = time.perf_counter() - began
     with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
@@ -132,6 +151,7 @@ def _run_here(experiment: Experiment, inputs: Inputs, folder: Path, *, source: s
             watch=watching,
             interrupted=interrupted,
             compiled_ahead=compiled_ahead,
+            devices=devices,
         )
 
 
@@ -156,16 +176,17 @@ def _run_sweep(
     source: str,
     ignore_memory: bool,
     lanes: int | None,
+    devices: Devices,
 ) -> int:
     done = {outcome.member.index for outcome in finished_members(members, folder)}
     keep_programs()
     side_by_side: dict[int, int] = {}
     if engine.here:
-        planned = outline_members(members, load_weights, leave_out=True)
+        planned = outline_members(members, load_weights, leave_out=True, devices=devices)
         left = [each for each in planned if each.member.index not in done]
         tell(extent(members, programs(left), finished=len(done)))
         side_by_side = lanes_of_members(left, lanes)
-        engine = in_lanes(left, side_by_side)
+        engine = in_lanes(left, side_by_side, devices=devices)
         if not ignore_memory:
             ensure_all_fit(programs(left), members, side_by_side, source=source)
     else:
@@ -199,13 +220,13 @@ def _summary(manifest: Mapping[str, Any]) -> str:
     return f"{manifest['status']}: {work}, loss {float(manifest['loss']):.5g}{best}"
 
 
-def check_experiment(experiment: Experiment, *, source: str, estimate: bool = True) -> None:
+def check_experiment(experiment: Experiment, *, source: str, estimate: bool = True, devices: str = ONE) -> None:
     """Shows what an experiment file says, proves that its pictures can be read, and says what the run will take.
 
     Raises:
       JaxstyleError: something would stop the run.
     """
-    members = expand(experiment, source=source)
+    members, over = expand(experiment, source=source), parse_devices(devices)
     tell(f"{source}: {experiment.title or 'no title'}")
     pictures = sorted({name for member in members for name in _picture_names(member.experiment)})
     for name in pictures:
@@ -232,7 +253,7 @@ def check_experiment(experiment: Experiment, *, source: str, estimate: bool = Tr
         tell(f"  no estimate without the weights: jaxstyle weights fetch {absent[0]}")
     elif estimate:
         keep_programs()
-        tell_estimates(members, source=source)
+        tell_estimates(members, source=source, devices=over)
     elif experiment.sweep is not None and not absent:
         tell(f"  {extent(members, programs(outline_members(members, load_weights)))}")
     tell("ok")

@@ -8,6 +8,7 @@ from jaxstyle.engines.together import carry_out_together
 from jaxstyle.folders import read_manifest
 from jaxstyle.kept import Kept
 from jaxstyle.runs import run
+from jaxstyle.sharding import Devices
 
 
 class Batch(NamedTuple):
@@ -32,9 +33,10 @@ class Local:
 
     here = True
 
-    def __init__(self, batches: Callable[[Sequence[Job]], Iterable[Batch]] = one_at_a_time):
-        """Prepares to carry out jobs in batches."""
+    def __init__(self, batches: Callable[[Sequence[Job]], Iterable[Batch]] = one_at_a_time, *, devices: Devices = 1):
+        """Prepares to carry out jobs in batches, or, spread over several devices each, one after another."""
         self._batches = batches
+        self._devices: Devices = devices
 
     def carry_out(self, jobs: Sequence[Job], *, watcher: Watcher, interrupted: Callable[[], bool]) -> Iterator[Outcome]:
         """Carries out the batches in their order; see `Engine`."""
@@ -47,23 +49,23 @@ class Local:
                     batch.jobs, batch.lanes, kept=kept, watcher=watcher, interrupted=interrupted
                 )
             else:
-                yield from (_carry_out(job, kept, watcher, interrupted) for job in batch.jobs)
+                yield from (self._carry_out(job, kept, watcher, interrupted) for job in batch.jobs)
 
-
-def _carry_out(job: Job, kept: Kept, watcher: Watcher, interrupted: Callable[[], bool]) -> Outcome:
-    try:
-        with watcher(job.member) as watching:
-            run(
-                job.member.experiment,
-                job.folder,
-                reads=job.reads,
-                kept=kept,
-                say=watching.say,
-                plan=watching.plan,
-                watch=watching,
-                interrupted=interrupted,
-                **job.facts,
-            )
-    except Exception as error:  # whatever it is belongs to this member alone
-        return failed(job.member, error)
-    return Outcome(job.member, read_manifest(job.folder))
+    def _carry_out(self, job: Job, kept: Kept, watcher: Watcher, interrupted: Callable[[], bool]) -> Outcome:
+        try:
+            with watcher(job.member) as watching:
+                run(
+                    job.member.experiment,
+                    job.folder,
+                    reads=job.reads,
+                    kept=kept,
+                    say=watching.say,
+                    plan=watching.plan,
+                    watch=watching,
+                    interrupted=interrupted,
+                    devices=self._devices,
+                    **job.facts,
+                )
+        except Exception as error:  # whatever it is belongs to this member alone
+            return failed(job.member, error)
+        return Outcome(job.member, read_manifest(job.folder))

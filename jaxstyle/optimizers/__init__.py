@@ -16,6 +16,7 @@ from jaxstyle.optimizers.base import Iteration, Keep, Observer, Result, Saved, S
 from jaxstyle.optimizers.device import compile_on_device, minimize_on_device
 from jaxstyle.optimizers.host import minimize_with_scipy, workspace_bytes
 from jaxstyle.optimizers.lanes import Lane, compile_lanes, minimize_lanes
+from jaxstyle.sharding import stored_shape
 
 __all__ = [
     "Iteration",
@@ -71,19 +72,22 @@ def minimize(
     return minimize_on_device(objective, image, problem, settings, observe, interrupted, resume, keep)
 
 
-def has_lanes(settings: Settings) -> bool:
-    """Whether `minimize_lanes` knows the method."""
-    return settings.method != "scipy-lbfgsb"
+def has_lanes(objective: LossFunction, settings: Settings) -> bool:
+    """Whether `minimize_lanes` knows the method, and the picture is on one device."""
+    return settings.method != "scipy-lbfgsb" and objective.bands is None
 
 
 def needed_bytes(objective: LossFunction, image: Any, problem: Any, settings: Settings, *, lanes: int = 1) -> int:
-    """The memory that `minimize`, or `minimize_lanes`, holds at most, its arguments included.
+    """The memory that `minimize`, or `minimize_lanes`, holds at most on a device, its arguments included.
 
     Compiles the program that `minimize` will run; nothing is evaluated, so of arrays shapes are enough. On the
     device: `jax.stages.Compiled.memory_analysis`; for SciPy also what the host holds.
     """
     if settings.method == "scipy-lbfgsb":
-        return memory.of_program(evaluate.lower(objective, image, problem).compile()) + workspace_bytes(image, settings)
+        stored = stored_shape(objective.bands, image)
+        return memory.of_program(evaluate.lower(objective, stored, problem).compile()) + workspace_bytes(
+            image, settings
+        )
     if lanes > 1:
         return memory.of_program(compile_lanes(objective, image, problem, settings, lanes))
     return memory.of_program(compile_on_device(objective, image, problem, settings))

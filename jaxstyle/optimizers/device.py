@@ -30,6 +30,7 @@ from jaxstyle.optimizers.base import (
     most_evaluations,
 )
 from jaxstyle.optimizers.lbfgs import LBFGS
+from jaxstyle.sharding import Bands, fetch, padded, place, shapes, spread, stored_shape
 
 CHUNK = 64
 """The most evaluations in one call of the compiled loop; how many are made is a traced argument."""
@@ -121,7 +122,13 @@ class DeviceMethod:
         return image, (moments, iteration + 1), step, state.image, ~finite, finite
 
     def _lbfgs(self, objective: LossFunction) -> LBFGS:
-        return LBFGS(objective.value_and_grad, value_and_grad=True, has_aux=True, history_size=self.history_size)
+        return LBFGS(
+            objective.value_and_grad,
+            value_and_grad=True,
+            has_aux=True,
+            history_size=self.history_size,
+            filled=objective.bands.filled if objective.bands else 1.0,
+        )
 
 
 @functools.partial(jax.jit, static_argnames=("objective", "method"))
@@ -131,7 +138,7 @@ def start_state(objective: LossFunction, method: DeviceMethod, image: Array) -> 
     zero = jnp.zeros((), jnp.int32)
     running = jnp.asarray(_CODES[Status.RUNNING], jnp.int32)
     state = LoopState(image, method.init(objective, image), image, infinite, infinite, zero, zero, running)
-    return jax.tree.map(jnp.copy, state)  # its buffers are donated, so none may occur twice
+    return spread(objective.bands, jax.tree.map(jnp.copy, state))  # its buffers are donated, so none may occur twice
 
 
 @functools.partial(jax.jit, static_argnames=("objective", "method"), donate_argnames="state")
@@ -214,19 +221,17 @@ def _evaluate_once(
     for holds, name in statuses:
         status = jnp.where(running & holds, _CODES[name], status)
     new_window = window_over | (step.accepted & (step.iteration == 0))
-    return (
-        LoopState(
-            image=image,
-            method=own,
-            best_image=jnp.where(better, point, state.best_image),
-            best_loss=best_loss,
-            window_loss=jnp.where(new_window, best_loss, state.window_loss),
-            window_start=jnp.where(new_window, step.iteration, state.window_start),
-            evaluations=state.evaluations + running,
-            status=status,
-        ),
-        step,
+    after = LoopState(
+        image=image,
+        method=own,
+        best_image=jnp.where(better, point, state.best_image),
+        best_loss=best_loss,
+        window_loss=jnp.where(new_window, best_loss, state.window_loss),
+        window_start=jnp.where(new_window, step.iteration, state.window_start),
+        evaluations=state.evaluations + running,
+        status=status,
     )
+    return spread(objective.bands, after), step  # where `state` lies: the next call is given what this one returns
 
 
 def compile_on_device(
@@ -234,7 +239,8 @@ def compile_on_device(
 ) -> jax.stages.Compiled:
     """Compiles what `minimize_on_device` will run, which then finds it compiled; of arrays, shapes are enough."""
     method = DeviceMethod(settings.method, settings.history_size)
-    state = jax.eval_shape(functools.partial(start_state, objective, method), image)
+    stored = stored_shape(objective.bands, image)
+    state = shapes(objective.bands, jax.eval_shape(functools.partial(start_state, objective, method), stored))
     return compiled(objective, method, state, problem, limits_of(settings), is_chunked(chunked))
 
 
@@ -259,10 +265,10 @@ def minimize_on_device(
     chunked = is_chunked(chunked)
     program = advance_chunk if chunked else advance_once
     method, limits = DeviceMethod(settings.method, settings.history_size), limits_of(settings)
-    state = start_state(objective, method, jnp.asarray(image, jnp.float32))
+    state = start_state(objective, method, place(objective.bands, image))
     before = resume or Saved({}, (), 0.0, 0.0)
     if resume is not None:
-        state = restored_state(state, before.arrays)
+        state = restored_state(state, before.arrays, objective.bands)
     compiled(objective, method, state, problem, limits, chunked)
     compile_seconds = before.compile_seconds + time.perf_counter() - began
 
@@ -284,14 +290,14 @@ def minimize_on_device(
         history += added
         seconds, evaluations = now, evaluations + done
         current = state.best_image
-        observe(added, lambda current=current: np.asarray(current))
-        keep(functools.partial(saved, state, history, compile_seconds, seconds), False)
+        observe(added, lambda current=current: fetch(objective.bands, current))
+        keep(functools.partial(saved, state, history, compile_seconds, seconds, objective.bands), False)
         steps = next_steps(steps, each)
     if status is Status.RUNNING:
         status = Status.INTERRUPTED
-        keep(functools.partial(saved, state, history, compile_seconds, seconds), True)
+        keep(functools.partial(saved, state, history, compile_seconds, seconds, objective.bands), True)
     return Result(
-        image=np.asarray(state.best_image),
+        image=fetch(objective.bands, state.best_image),
         loss=float(state.best_loss),
         status=status,
         history=tuple(history),
@@ -301,22 +307,29 @@ def minimize_on_device(
     )
 
 
-def saved(state: LoopState, history: list[Iteration], compile_seconds: float, run_seconds: float) -> Saved:
-    """What `restored_state` can go on from.
+def saved(
+    state: LoopState,
+    history: list[Iteration],
+    compile_seconds: float,
+    run_seconds: float,
+    bands: Bands | None = None,
+) -> Saved:
+    """What `restored_state` can go on from, on however many devices.
 
     On the CPU the arrays are views: a buffer that one is held of is not given away, and the next evaluation takes
     another.
     """
-    arrays = dict(zip(_names(state), jax.device_get(jax.tree.leaves(state)), strict=True))
+    arrays = dict(zip(_names(state), fetch(bands, jax.tree.leaves(state)), strict=True))
     return Saved(arrays, tuple(history), compile_seconds, run_seconds)
 
 
-def restored_state(like: LoopState, arrays: Mapping[str, np.ndarray]) -> LoopState:
+def restored_state(like: LoopState, arrays: Mapping[str, np.ndarray], bands: Bands | None = None) -> LoopState:
     """The state that was saved as `arrays`, placed as `like`, the start of the same optimization.
 
     Raises:
       CheckpointError: other names, shapes or types.
     """
+    arrays = {name: padded(bands, array) for name, array in arrays.items()}
     names, (leaves, structure) = _names(like), jax.tree.flatten(like)
     wanted = {name: (leaf.shape, leaf.dtype) for name, leaf in zip(names, leaves, strict=True)}
     found = {name: (array.shape, array.dtype) for name, array in arrays.items()}

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
 from jaxstyle.objective import LossFunction, evaluate
 from jaxstyle.optimizers.base import WINDOW, Iteration, Observer, Result, Settings, Status, most_evaluations
+from jaxstyle.sharding import fetch, place
 
 
 class _Stop(Exception):
@@ -34,7 +34,7 @@ def minimize_with_scipy(
 ) -> Result:
     """SciPy's L-BFGS-B as Gatys' texture code calls it: no tolerance, optional bounds on the pixels."""
     began = time.perf_counter()
-    jax.block_until_ready(evaluate(objective, jnp.asarray(image, jnp.float32), problem))  # compiles; not counted
+    jax.block_until_ready(evaluate(objective, place(objective.bands, image), problem))  # compiles; not counted
     compile_seconds = time.perf_counter() - began
 
     began = time.perf_counter()
@@ -47,8 +47,9 @@ def minimize_with_scipy(
         if story.evaluations >= budget:
             raise _Stop(Status.BUDGET_SPENT)
         point = flat.reshape(image.shape).astype(np.float32)
-        (loss, terms), grad = jax.device_get(evaluate(objective, jnp.asarray(point), problem))
-        gradient = grad.astype(np.float64).ravel()
+        (loss, terms), grad = evaluate(objective, place(objective.bands, point), problem)
+        loss, terms = jax.device_get((loss, terms))
+        gradient = fetch(objective.bands, grad).astype(np.float64).ravel()
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
             story.evaluations += 1
             raise _Stop(Status.NOT_FINITE)

@@ -6,6 +6,7 @@ backtracking *is* the update: each call evaluates one trial point, and either ac
 shortens the step. Every choice is a `where` on scalars, so nothing is computed twice under `vmap`.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -86,6 +87,7 @@ class Trial(NamedTuple):
     accepted: Bool[Array, ""]
 
 
+@dataclasses.dataclass(eq=False)
 class LBFGS(jaxopt.LBFGS):
     """jaxopt's L-BFGS on one real array, with an `update` that costs one evaluation; step it, it has no `run`.
 
@@ -93,8 +95,13 @@ class LBFGS(jaxopt.LBFGS):
     Afterwards a step of 1 is tried first, and shortened by quadratic interpolation until Armijo's condition holds.
     A correction pair is kept only when its curvature sᵀy is positive.
 
+    Attributes:
+      filled: how much of the array has a gradient; the rest is no pixel, and does not count in their mean.
+
     References: Nocedal & Wright, Numerical Optimization, 2nd ed., Secs. 3.5 and 7.2; Liu & Nocedal, 1989.
     """
+
+    filled: float = 1.0
 
     def init_state(self, init_params: Float[Array, "..."], *args: Any, **kwargs: Any) -> Any:
         """A state that has evaluated nothing: the first `update` evaluates the start itself."""
@@ -152,8 +159,8 @@ class LBFGS(jaxopt.LBFGS):
         still_concave = accepted & ~is_start & (kept.pairs == 0)
         longer = jnp.minimum(GROWTH * state.reach, LONGEST_MOVE)
         reach = jnp.where(still_concave, longer, jnp.where(forgotten, GREY_LEVEL, state.reach))
-        first_step = reach / _mean_size(new_grad)
-        fresh = jnp.where(kept.pairs == 0, first_step, jnp.minimum(1.0, LONGEST_MOVE / _mean_size(new_direction)))
+        first_step = reach / self._mean_size(new_grad)
+        fresh = jnp.where(kept.pairs == 0, first_step, jnp.minimum(1.0, LONGEST_MOVE / self._mean_size(new_direction)))
         was_steepest_descent = (state.pairs == 0) & ~is_start
         new_state = kept._replace(
             iteration=state.iteration + accepted,
@@ -203,6 +210,9 @@ class LBFGS(jaxopt.LBFGS):
         downhill = jnp.vdot(product, grad) > 0
         return -jnp.where(downhill, product, grad)
 
+    def _mean_size(self, array: Float[Array, "..."]) -> Float[Array, ""]:
+        return jnp.maximum(jnp.mean(jnp.abs(array)) / self.filled, jnp.finfo(array.dtype).tiny)
+
 
 def _interpolated(
     stepsize: Float[Array, ""],
@@ -216,10 +226,6 @@ def _interpolated(
     fraction = -stepsize * slope / (2 * jnp.where(rise > 0, rise, 1.0))
     fraction = jnp.where(rise > 0, jnp.clip(fraction, SHORTEST_CUT, LONGEST_CUT), LONGEST_CUT)
     return stepsize * jnp.where(finite, fraction, jax.lax.convert_element_type(SHORTEST_CUT, stepsize.dtype))
-
-
-def _mean_size(array: Float[Array, "..."]) -> Float[Array, ""]:
-    return jnp.maximum(jnp.mean(jnp.abs(array)), jnp.finfo(array.dtype).tiny)
 
 
 def _norm(array: Float[Array, "..."]) -> Float[Array, ""]:

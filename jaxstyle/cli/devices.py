@@ -1,0 +1,29 @@
+"""`--devices`: over how many devices of this machine a picture is spread."""
+
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.sharding import count_devices
+
+ONE = "1"
+
+
+def parse_devices(text: str, *, lanes: int | None = None, here: bool = True) -> int:
+    """The number that was asked for.
+
+    Args:
+      text: a number, or `all`.
+      lanes: how many members were asked to go side by side.
+      here: whether members are computed in this process.
+
+    Raises:
+      JaxstyleError: it is neither, there are not so many, or another option does not go with it.
+    """
+    if not here:
+        if text != ONE:
+            raise JaxstyleError(f"--devices: belongs to --engine local; found --devices {text}")
+        return 1
+    count = count_devices(int(text) if text.isascii() and text.isdecimal() else text)
+    if count > 1 and lanes is not None and lanes > 1:
+        raise JaxstyleError(
+            f"--lanes: members that are spread over devices go one after another; found --lanes {lanes}"
+        )
+    return count

@@ -1,0 +1,62 @@
+"""One device here; what holds on several is in `four_devices.py`, which needs a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxstyle.cli.devices import parse_devices
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.sharding import count_devices, fetch, mesh_over, place, replicate, spread, store, unstore
+
+FLAGS = (
+    "--xla_force_host_platform_device_count=4",
+    # A device that waits for another gives up after so many seconds: on a busy machine they wait for a processor.
+    "--xla_cpu_collective_call_warn_stuck_timeout_seconds=600",
+    "--xla_cpu_collective_call_terminate_timeout_seconds=1200",
+)
+PATIENCE = 900  # seconds on a busy machine; 20 on an idle one
+
+
+def test_one_device_is_all_there_is():
+    assert count_devices("all") == 1
+    assert mesh_over("all") is None
+    with pytest.raises(JaxstyleError, match="devices: found 2; allowed: 1, for there is no other, or all"):
+        mesh_over(2)
+
+
+def test_on_one_device_nothing_is_done():
+    picture = np.ones((3, 4, 3), np.float32)
+    placed = place(None, picture)
+    np.testing.assert_array_equal(fetch(None, placed), picture)
+    for same in (store(None, placed), unstore(None, placed, 3), spread(None, placed), replicate(None, placed)):
+        assert same is placed
+
+
+def test_workers_of_a_cluster_have_one_device_each():
+    assert parse_devices("1", here=False) == 1
+    with pytest.raises(JaxstyleError, match="--devices: belongs to --engine local; found --devices all"):
+        parse_devices("all", here=False)
+
+
+def test_on_four_devices():
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            str(Path(__file__).with_name("four_devices.py")),
+        ],
+        env={**environment, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": " ".join(FLAGS)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
