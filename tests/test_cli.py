@@ -175,7 +175,7 @@ def test_a_finished_sweep_says_so(jaxstyle_command: Run, folder: Path):
     assert jaxstyle_command(*command).exit_code == 0
     again = jaxstyle_command(*command)
     assert again.exit_code == 0
-    assert "2 members, 2 of them finished before" in again.stdout
+    assert "2 members, 1 compiled program; 2 of the members finished before" in again.stdout
     assert "1: seed = 2: budget spent" in again.stdout
     assert "optimizing" not in again.stdout
 
@@ -695,14 +695,14 @@ def test_a_sweep_that_is_killed_goes_on_to_the_bit(
     then.kill()
     out, _ = then.communicate(timeout=PATIENCE)
     assert f"going on with runs/small/{sweep.name}; --fresh begins anew" in out
-    assert "3 members, 1 of them finished before" in out
+    assert "3 members, 1 compiled program; 1 of the members finished before" in out
     assert re.search(r"2/3 seed = 2: going on after iteration [1-9]", out)
     assert not (sweep / "members/2/result.png").exists()
 
     last = process(*command)
     out, err = last.communicate(timeout=PATIENCE)
     assert (last.returncode, err) == (0, "")
-    assert "3 members, 2 of them finished before" in out
+    assert "3 members, 1 compiled program; 2 of the members finished before" in out
     assert (sweep / "members/0/result.png").stat().st_mtime_ns == half_done
     for index in range(3):
         pictures = [read_picture(place / f"members/{index}/result.png").pixels for place in (sweep, folder / "whole")]

@@ -179,7 +179,7 @@ def _run_sweep(
     done = {outcome.member.index for outcome in finished_members(members, folder)}
     keep_programs()
     planned = outline_members(members, load_weights, leave_out=True, devices=devices)
-    tell(extent(members, programs(planned)) + (f"; {len(done)} members finished before" if done else ""))
+    tell(extent(members, programs(planned)) + (f"; {len(done)} of the members finished before" if done else ""))
     left = [each for each in planned if each.member.index not in done]
     side_by_side: dict[int, int] = {}
     if engine.here:
