@@ -175,7 +175,7 @@ def test_a_finished_sweep_says_so(jaxstyle_command: Run, folder: Path):
     assert jaxstyle_command(*command).exit_code == 0
     again = jaxstyle_command(*command)
     assert again.exit_code == 0
-    assert "2 members, 1 compiled program; 2 of the members finished before" in again.stdout
+    assert "2 members, 2 of them finished before" in again.stdout
     assert "1: seed = 2: budget spent" in again.stdout
     assert "optimizing" not in again.stdout
 
@@ -234,6 +234,27 @@ def test_a_sweep_says_how_its_members_ended(jaxstyle_command: Run, folder: Path)
     for member in "01":
         pictures = [(folder / name / "members" / member / "result.png").read_bytes() for name in ("sweep", "again")]
         assert pictures[0] == pictures[1]
+
+
+def test_a_sweeps_members_go_side_by_side(jaxstyle_command: Run, folder: Path):
+    sweep = ("--set", 'sweep.loss.style_layers=[["conv1_1"], ["conv2_1"], ["conv1_2"]]', "--out")
+    result = jaxstyle_command("run", "small.toml", "--lanes", "2", *sweep, "together")
+    assert result.exit_code == 0
+    assert re.search(r"^3 members, 1 compiled program$", result.stdout, re.M)
+    assert "3 members at 32×24, 2 side by side" in result.stdout
+    assert re.search(r"^3/3 ended: style layers .*  iteration \d  loss ", result.stdout, re.M)
+    result = jaxstyle_command("run", "small.toml", *sweep, "alone")  # too little work to be worth measuring
+    assert "side by side" not in result.stdout
+    manifests = [read_manifest(folder / name / "members/1") for name in ("together", "alone")]
+    assert ["lanes" in manifest for manifest in manifests] == [True, False]
+    assert manifests[0]["loss"] == pytest.approx(manifests[1]["loss"], rel=1e-3)  # rounding, through three steps
+
+
+def test_an_impossible_number_of_lanes(jaxstyle_command: Run, folder: Path):
+    result = jaxstyle_command("run", "small.toml", "--lanes", "none", "--out", "sweep")
+    assert result.exit_code == 2
+    assert "--lanes: found 'none'; allowed: auto, or a whole number, at least 1" in result.stderr
+    assert not (folder / "sweep").exists()
 
 
 def test_a_member_that_fails_is_named_and_the_status_says_so(jaxstyle_command: Run, folder: Path):
@@ -695,14 +716,14 @@ def test_a_sweep_that_is_killed_goes_on_to_the_bit(
     then.kill()
     out, _ = then.communicate(timeout=PATIENCE)
     assert f"going on with runs/small/{sweep.name}; --fresh begins anew" in out
-    assert "3 members, 1 compiled program; 1 of the members finished before" in out
+    assert "3 members, 1 of them finished before" in out
     assert re.search(r"2/3 seed = 2: going on after iteration [1-9]", out)
     assert not (sweep / "members/2/result.png").exists()
 
     last = process(*command)
     out, err = last.communicate(timeout=PATIENCE)
     assert (last.returncode, err) == (0, "")
-    assert "3 members, 1 compiled program; 2 of the members finished before" in out
+    assert "3 members, 2 of them finished before" in out
     assert (sweep / "members/0/result.png").stat().st_mtime_ns == half_done
     for index in range(3):
         pictures = [read_picture(place / f"members/{index}/result.png").pixels for place in (sweep, folder / "whole")]

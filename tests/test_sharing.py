@@ -74,7 +74,7 @@ FIFTY = (
 )
 """Short steps do not enlarge rounding: the loss after fifty is the same to 1e-4."""
 TEN = ("optimizer.iterations=10", "start.method=content")
-"""L-BFGS enlarges it about tenfold in two steps, whatever the reason: the start's last bit changes the loss after
+"""L-BFGS enlarges it, whatever the reason: a start that differs in its last bit changes the loss after
 fifty by one part in a hundred (docs/performance.md)."""
 
 

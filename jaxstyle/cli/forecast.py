@@ -72,10 +72,19 @@ def ensure_all_fit(
         ensure_it_fits(program.outline, source=_first_of(program, source, members), lanes=lanes[first])
 
 
-def extent(members: Sequence[Member], planned: Sequence[Program]) -> str:
-    """Returns `16 members, 1 compiled program`."""
-    compiled = "1 compiled program" if len(planned) == 1 else f"{len(planned)} compiled programs"
-    return f"{len(members)} members, {compiled}" if len(members) > 1 else compiled
+def extent(members: Sequence[Member], planned: Sequence[Program] | None, *, finished: int = 0) -> str:
+    """Returns `16 members, 1 compiled program`, or as much of it as is known.
+
+    Args:
+      members: of a sweep, or one experiment.
+      planned: their programs; None where others compile them.
+      finished: how many members finished before.
+    """
+    parts = [f"{len(members)} members"] if len(members) > 1 or planned is None else []
+    parts += [f"{finished} of them finished before"] if finished else []
+    if planned is not None:
+        parts.append("1 compiled program" if len(planned) == 1 else f"{len(planned)} compiled programs")
+    return ", ".join(parts)
 
 
 def tell_estimates(members: Sequence[Member], *, source: str, devices: Devices = 1) -> None:

@@ -178,15 +178,17 @@ def _run_sweep(
 ) -> int:
     done = {outcome.member.index for outcome in finished_members(members, folder)}
     keep_programs()
-    planned = outline_members(members, load_weights, leave_out=True, devices=devices)
-    tell(extent(members, programs(planned)) + (f"; {len(done)} of the members finished before" if done else ""))
-    left = [each for each in planned if each.member.index not in done]
     side_by_side: dict[int, int] = {}
     if engine.here:
+        planned = outline_members(members, load_weights, leave_out=True, devices=devices)
+        left = [each for each in planned if each.member.index not in done]
+        tell(extent(members, programs(left), finished=len(done)))
         side_by_side = lanes_of_members(left, lanes)
         engine = in_lanes(left, side_by_side, devices=devices)
         if not ignore_memory:
             ensure_all_fit(programs(left), members, side_by_side, source=source)
+    else:
+        tell(extent(members, None, finished=len(done)))
     tally = Tally(len(members) - len(done))
 
     def watcher(member: Member) -> Watching | Tallied:
