@@ -28,9 +28,9 @@ from jaxstyle.preparation import (
     spread_over,
     style_shapes,
 )
+from jaxstyle.reads import Reads, share
 from jaxstyle.scales import Scale
 from jaxstyle.sharding import Devices, count_devices, replicate, shapes
-from jaxstyle.sharing import Reads, share
 from jaxstyle.sweep import Member
 from jaxstyle.synthesis import Track, optimize, optimize_together
 from jaxstyle.weights import Weights

@@ -21,7 +21,7 @@ from jaxstyle.estimates import Outline, Planned, estimate_memory, time_evaluatio
 from jaxstyle.files import write_beside
 from jaxstyle.optimizers import expected_evaluations, has_lanes
 from jaxstyle.preparation import Prepared
-from jaxstyle.sharing import products_per_pixel
+from jaxstyle.reads import products_per_pixel
 from jaxstyle.sweep import Member
 from jaxstyle.version import __version__
 

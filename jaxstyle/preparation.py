@@ -19,9 +19,9 @@ from jaxstyle.images import Picture, fit_shape, fit_style, long_side_shape, read
 from jaxstyle.kept import Kept
 from jaxstyle.objective import Coefficients, Objective, Problem, Targets, measure
 from jaxstyle.optimizers import Settings
+from jaxstyle.reads import Reads, reads_of
 from jaxstyle.scales import Scale, ladder, share
 from jaxstyle.sharding import Bands, Devices, count_devices, mesh_over, replicate
-from jaxstyle.sharing import Reads, reads_of
 from jaxstyle.statistics import blend
 from jaxstyle.units import GREY_LEVEL
 from jaxstyle.vgg import VGG19, check_size, deepest

@@ -20,10 +20,10 @@ from jaxstyle.kept import Kept
 from jaxstyle.measurements import measure_result
 from jaxstyle.optimizers import Iteration, Observer, Result
 from jaxstyle.preparation import Pictures, Prepared, prepare, read_pictures
+from jaxstyle.reads import Reads
 from jaxstyle.record import PICTURES, Recorder, recording
 from jaxstyle.scales import Scale
 from jaxstyle.sharding import Devices, count_devices
-from jaxstyle.sharing import Reads
 from jaxstyle.standing import KeepStanding, Standing, keeper, pack, unpack
 from jaxstyle.synthesis import optimize
 from jaxstyle.weights import Weights

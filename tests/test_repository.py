@@ -22,7 +22,7 @@ ORDER: tuple[set[str], ...] = (
     {"checkpoints", "files", "kept", "layers"},
     {"config", "images", "weights", "winograd"},
     {"gallery", "sharding", "vgg"},
-    {"sharing", "statistics"},
+    {"reads", "statistics"},
     {"losses"},
     {"objective"},
     {"optimizers"},

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from jaxstyle.folders import FAILED
 from jaxstyle.optimizers import Iteration
+from jaxstyle.reads import Reads
 from jaxstyle.record import describe
 from jaxstyle.scales import Scale
-from jaxstyle.sharing import Reads
 from jaxstyle.sweep import Member
 
 

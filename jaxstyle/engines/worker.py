@@ -21,10 +21,10 @@ from jaxstyle.images import Picture
 from jaxstyle.kept import Kept
 from jaxstyle.optimizers import Iteration
 from jaxstyle.preparation import Pictures
+from jaxstyle.reads import Reads
 from jaxstyle.record import describe, environment
 from jaxstyle.runs import Inputs, carry_out
 from jaxstyle.scales import Scale
-from jaxstyle.sharing import Reads
 from jaxstyle.version import __version__
 from jaxstyle.weights import Weights
 

@@ -14,7 +14,7 @@ from jaxstyle.kept import Kept
 from jaxstyle.objective import evaluate
 from jaxstyle.optimizers import Result
 from jaxstyle.preparation import Prepared, prepare, read_pictures
-from jaxstyle.sharing import Reads, reads_of, share
+from jaxstyle.reads import Reads, reads_of, share
 from jaxstyle.synthesis import Track, optimize, optimize_together
 from jaxstyle.weights import Weights
 
