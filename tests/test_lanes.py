@@ -8,7 +8,7 @@ import pytest
 from small_runs import make
 
 from jaxstyle import lanes, memory
-from jaxstyle.cli.lanes import parse_lanes
+from jaxstyle.cli.lanes import lanes_of_members, parse_lanes
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.estimates import Planned, outline_members
 from jaxstyle.lanes import batches, choose_lanes, groups
@@ -134,8 +134,14 @@ def test_batches_are_about_as_large(planned: list[Planned]):
     assert [*batches([], 4)] == []
 
 
+def test_on_the_cpu_speed_decides_only_if_it_is_asked_to(planned: list[Planned], timed: Timed):
+    timed({1: 1.0, 2: 1.0, 4: 4.0})
+    assert lanes_of_members(planned, None) == dict.fromkeys(range(len(planned)), 1)
+    assert set(lanes_of_members(planned, 3).values()) == {3}
+
+
 def test_the_option_is_a_number_or_auto():
-    assert (parse_lanes("auto"), parse_lanes("3")) == (None, 3)
+    assert (parse_lanes("auto"), parse_lanes("3")) == ("auto", 3)
     for text in ("0", "-1", "two", "²", ""):
         with pytest.raises(JaxstyleError, match="--lanes: found"):
             parse_lanes(text)

@@ -1,12 +1,13 @@
 """`--devices`: over how many devices of this machine a picture is spread."""
 
+from jaxstyle.cli.lanes import Lanes
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.sharding import count_devices
 
 ONE = "1"
 
 
-def parse_devices(text: str, *, lanes: int | None = None, here: bool = True) -> int:
+def parse_devices(text: str, *, lanes: Lanes | None = None, here: bool = True) -> int:
     """The number that was asked for.
 
     Args:
@@ -22,7 +23,7 @@ def parse_devices(text: str, *, lanes: int | None = None, here: bool = True) -> 
             raise JaxstyleError(f"--devices: belongs to --engine local; found --devices {text}")
         return 1
     count = count_devices(int(text) if text.isascii() and text.isdecimal() else text)
-    if count > 1 and lanes is not None and lanes > 1:
+    if count > 1 and lanes not in (None, 1):
         raise JaxstyleError(
             f"--lanes: members that are spread over devices go one after another; found --lanes {lanes}"
         )

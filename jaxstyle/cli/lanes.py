@@ -1,6 +1,9 @@
 """`--lanes`: how many members of a sweep go side by side in this process."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import jax
 
 from jaxstyle import runs
 from jaxstyle.cli.show import tell
@@ -14,27 +17,33 @@ from jaxstyle.preparation import Prepared, prepare
 from jaxstyle.sharding import Devices
 
 AUTO = "auto"
+Lanes: TypeAlias = int | Literal["auto"]
 
 
-def parse_lanes(text: str) -> int | None:
-    """The number that was asked for; None for `auto`.
+def parse_lanes(text: str) -> Lanes:
+    """What was asked for.
 
     Raises:
-      JaxstyleError: it is neither.
+      JaxstyleError: it is neither a number nor `auto`.
     """
     if text == AUTO:
-        return None
+        return AUTO
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
         raise JaxstyleError(f"--lanes: found '{text}'; allowed: {AUTO}, or a whole number, at least 1")
     return int(text)
 
 
-def lanes_of_members(planned: Sequence[Planned], wanted: int | None) -> dict[int, int]:
-    """How many lanes each member's group is given, by the members' indices; measured where that is not said."""
+def lanes_of_members(planned: Sequence[Planned], wanted: Lanes | None) -> dict[int, int]:
+    """How many lanes each member's group is given, by the members' indices.
+
+    Where nothing is asked for, they are measured on an accelerator. On the CPU it is one: there the same experiment
+    gives the same picture to the bit, and would not if speed decided which members run in one program.
+    """
+    wanted = wanted or (1 if jax.default_backend() == "cpu" else AUTO)
     found: dict[int, int] = {}
     for group in groups(planned):
         outline = group[0].outlines[-1]
-        if wanted is None:
+        if wanted == AUTO:
             lanes = choose_lanes(group, _prepare, say=tell)
         else:
             lanes = min(wanted, len(group)) if has_lanes(outline.objective, outline.settings) else 1

@@ -100,8 +100,12 @@ def run(
     fresh: Fresh = False,
     ignore_memory: IgnoreMemory = False,
     lanes: Annotated[
-        str, typer.Option(metavar="auto|N", help="How many members of a sweep go side by side; auto: what is fastest.")
-    ] = "auto",
+        str | None,
+        typer.Option(
+            metavar="auto|N",
+            help="How many members of a sweep go side by side; auto: what is fastest. Default: auto, on the CPU 1.",
+        ),
+    ] = None,
     engine: Annotated[
         EngineName,
         typer.Option(help="Where members are computed: one after another here, or on the machines of a Ray cluster."),
@@ -138,7 +142,7 @@ def run(
     from jaxstyle.cli.work import run_experiment
     from jaxstyle.config import load_experiment
 
-    side_by_side = parse_lanes(lanes)
+    side_by_side = None if lanes is None else parse_lanes(lanes)
     experiment = load_experiment(file, overrides or ())
     name = file.parent.name if file.name == "experiment.json" else file.stem
     status = run_experiment(

@@ -19,7 +19,7 @@ from jaxstyle.cli.forecast import (
     load_weights,
     tell_estimates,
 )
-from jaxstyle.cli.lanes import in_lanes, lanes_of_members
+from jaxstyle.cli.lanes import Lanes, in_lanes, lanes_of_members
 from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Tallied, Tally, Watching, complain, tell
 from jaxstyle.config import Experiment
 from jaxstyle.engines import Engine, Job
@@ -50,7 +50,7 @@ def run_experiment(
     force: bool = False,
     fresh: bool = False,
     ignore_memory: bool = False,
-    lanes: int | None = None,
+    lanes: Lanes | None = None,
     devices: str = ONE,
     engine: EngineOptions = EngineOptions(),  # noqa: B008  (immutable)
 ) -> int:
@@ -175,7 +175,7 @@ def _run_sweep(
     *,
     source: str,
     ignore_memory: bool,
-    lanes: int | None,
+    lanes: Lanes | None,
     devices: Devices,
 ) -> int:
     done = {outcome.member.index for outcome in finished_members(members, folder)}
