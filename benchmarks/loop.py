@@ -28,6 +28,7 @@ class Free:
     """A loss that costs nothing: the squared distance from grey."""
 
     terms: tuple[str, ...] = ("grey",)
+    bands: None = None
 
     def value_and_grad(self, image: Array, problem: Any) -> tuple[tuple[Array, Terms], Array]:
         loss = jnp.sum(jnp.square(image - 0.5))
