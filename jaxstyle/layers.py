@@ -21,6 +21,9 @@ INPUTS: dict[str, int] = dict(zip(LAYERS, [3, *(FILTERS[layer] for layer in LAYE
 
 KERNEL_SIZE = 3
 
+POOLINGS: tuple[str, ...] = ("average", "max")
+"""How a block's features are halved: as in the paper's syntheses (Sec. 2), and as the network was trained."""
+
 
 def canonical_layer(name: str) -> str:
     """Returns the paper's name of a layer; `relu4_2` is accepted as the same as `conv4_2`.

@@ -10,13 +10,12 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.layers import FILTERS, INPUTS, KERNEL_SIZE, LAYERS, canonical_layer, downsampling
+from jaxstyle.layers import FILTERS, INPUTS, KERNEL_SIZE, LAYERS, POOLINGS, canonical_layer, downsampling
 from jaxstyle.winograd import WinogradConv
 
 if TYPE_CHECKING:
     from jaxstyle.weights import Parameters, Preprocessing
 
-POOLINGS = ("average", "max")
 CONVOLUTIONS = ("direct", "winograd")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 WINOGRAD_FILTERS = 256

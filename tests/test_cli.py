@@ -175,7 +175,7 @@ def test_a_finished_sweep_says_so(jaxstyle_command: Run, folder: Path):
     assert jaxstyle_command(*command).exit_code == 0
     again = jaxstyle_command(*command)
     assert again.exit_code == 0
-    assert "2 members, 2 of them finished before" in again.stdout
+    assert "2 members, 2 of them finished before\n" in again.stdout
     assert "1: seed = 2: budget spent" in again.stdout
     assert "optimizing" not in again.stdout
 

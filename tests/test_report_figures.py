@@ -9,10 +9,15 @@ from recorded import Strict, line, record, rows, source, sweep, text_of
 
 from jaxstyle.report import build
 from jaxstyle.report.curves import curves
-from jaxstyle.report.drawing import encode
+from jaxstyle.report.drawing import encode, wrapped
 from jaxstyle.report.panels import panels
 from jaxstyle.report.pictures import find_sources, show
 from jaxstyle.report.records import read_runs
+
+
+def test_a_key_longer_than_a_line_is_broken_between_its_words():
+    assert wrapped("loss.content_layers", inches=0.7, points=7, lines=2) == ["loss.content_", "layers"]
+    assert wrapped("a file.name and 0.25", inches=0.7, points=7, lines=2) == ["a file.name", "and 0.25"]
 
 
 def test_drawn_curves_load_nothing(tmp_path):

@@ -77,12 +77,12 @@ def extent(members: Sequence[Member], planned: Sequence[Program] | None, *, fini
 
     Args:
       members: of a sweep, or one experiment.
-      planned: their programs; None where others compile them.
+      planned: the programs of those that are left; None where others compile them.
       finished: how many members finished before.
     """
-    parts = [f"{len(members)} members"] if len(members) > 1 or planned is None else []
+    parts = [f"{len(members)} members"] if len(members) > 1 or not planned else []
     parts += [f"{finished} of them finished before"] if finished else []
-    if planned is not None:
+    if planned:
         parts.append("1 compiled program" if len(planned) == 1 else f"{len(planned)} compiled programs")
     return ", ".join(parts)
 

@@ -1,6 +1,7 @@
 """What the figures share: matplotlib without its global state, and text in which it finds no mathematics."""
 
 import io
+import re
 import textwrap
 import warnings
 
@@ -39,7 +40,18 @@ def plain(text: str) -> str:
     return clean(text).replace("$", r"\$")
 
 
+class _Wrapper(textwrap.TextWrapper):
+    """Breaks a word that is longer than a line, such as a key, after its dots and underscores first."""
+
+    def _split(self, text: str) -> list[str]:
+        pieces = []
+        for word in super()._split(text):
+            long = len(word) > self.width
+            pieces += re.split(r"(?<=[^\W\d_][._])(?=[^\W\d_])", word) if long else [word]
+        return pieces
+
+
 def wrapped(text: str, *, inches: float, points: float, lines: int) -> list[str]:
     """Returns text broken into at most so many lines for a width and a type size."""
     letters = max(8, int(inches * 72 / (points * 0.53)))  # DejaVu Sans is about this wide
-    return textwrap.wrap(clean(text), letters, max_lines=lines, placeholder=" …") or [""]
+    return _Wrapper(letters, max_lines=lines, placeholder=" …").wrap(clean(text)) or [""]

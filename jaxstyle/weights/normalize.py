@@ -15,13 +15,11 @@ from jaxtyping import Float
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.files import read_bytes, write_beside
-from jaxstyle.layers import FILTERS, LAYERS
+from jaxstyle.layers import FILTERS, LAYERS, POOLINGS
 from jaxstyle.weights.parameters import Parameters
 
 MeanActivations = Mapping[str, Float[np.ndarray, " filters"]]
 """Layer → the mean over pictures and positions of each filter's response after the ReLU."""
-
-POOLINGS = ("max", "average")
 
 SILENT = 1e-6
 """A filter whose mean activation is not above this never fired (Oxford's quietest filter has 0.06)."""
