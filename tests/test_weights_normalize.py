@@ -129,7 +129,7 @@ def test_faulty_means_are_named(parameters, change, message):
 
 
 def test_an_unknown_pooling():
-    with pytest.raises(JaxstyleError, match=r"unknown pooling 'avg'\. Poolings: max, average"):
+    with pytest.raises(JaxstyleError, match=r"unknown pooling 'avg'\. Poolings: average, max"):
         default_mean_activations("avg")
 
 
