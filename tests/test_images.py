@@ -11,32 +11,20 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pictures import noise, ramps
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import (
-    fit_style,
     output_format,
     read_metadata,
     read_picture,
     reading,
-    resize_long_side,
-    resize_to,
     write_picture,
 )
 
 LEVEL_8 = 0.5 / 255 + 1e-6  # half a level of 8 bits: what rounding to nearest may cost, and float32's own rounding
 LEVEL_16 = 0.5 / 65535 + 1e-7
-
-
-def noise(height: int = 12, width: int = 16, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
-
-
-def smooth(height: int, width: int) -> np.ndarray:
-    """A picture without fine detail, which lossy formats and resampling keep."""
-    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
-    return np.stack([x, y, (x + y) / 2], axis=-1).astype(np.float32)
 
 
 def bytes_of(kind: str, mode: str = "RGB", **options: object) -> bytes:
@@ -85,7 +73,7 @@ def test_lossless_formats_give_back_the_nearest_level(tmp_path: Path, suffix: st
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".webp"])
 def test_lossy_formats_stay_near(tmp_path: Path, suffix: str):
-    pixels = smooth(48, 64)
+    pixels = ramps(48, 64)
     write_picture(tmp_path / f"a{suffix}", pixels, quality=95)
     picture = read_picture(tmp_path / f"a{suffix}")
     assert np.abs(picture.pixels - pixels).mean() < 0.01  # quality 95 on a gradient costs a level or two of 255
@@ -532,69 +520,3 @@ def test_damaged_files_are_refused_or_read(tmp_path: Path, data: st.DataObject):
     assert pixels.ndim == 3
     assert pixels.shape[2] == 3
     assert 0 <= pixels.min() <= pixels.max() <= 1
-
-
-# Sizes
-
-
-@pytest.mark.parametrize(
-    ("shape", "size", "expected"),
-    [((768, 1024), 512, (384, 512)), ((100, 50), 33, (33, 16)), ((2, 300), 30, (1, 30)), ((12, 16), 32, (24, 32))],
-)
-def test_long_side(shape: tuple[int, int], size: int, expected: tuple[int, int]):
-    resized = resize_long_side(np.full((*shape, 3), 0.25, np.float32), size)
-    assert resized.shape == (*expected, 3)
-    assert resized.dtype == np.float32
-    np.testing.assert_allclose(resized, 0.25, atol=1e-6)  # the filter's weights sum to one
-
-
-def test_resizing_antialiases_and_keeps_the_range():
-    checks = np.indices((64, 64)).sum(0) % 2 * np.ones((3, 1, 1))
-    small = resize_to(checks.transpose(1, 2, 0).astype(np.float32), 16, 16)
-    np.testing.assert_allclose(small[2:-2, 2:-2], 0.5, atol=0.02)  # the finest pattern turns grey, not into moiré
-    large = resize_to(noise(), 48, 64)
-    assert large.min() >= 0
-    assert large.max() <= 1
-
-
-def test_resizing_keeps_more_than_8_bits():
-    ramp = np.linspace(0.5, 0.502, 64, dtype=np.float32).reshape(8, 8, 1) * np.ones(3, np.float32)
-    assert len(np.unique(resize_to(ramp, 16, 16))) > 100  # 8 bits would leave two levels
-
-
-def test_the_same_size_is_untouched():
-    pixels = noise()
-    np.testing.assert_array_equal(resize_to(pixels, 12, 16), pixels)
-
-
-@pytest.mark.parametrize(
-    ("rule", "shape"), [("content", (30, 40)), ("cover", (30, 40)), ("long-side", (40, 20)), ("own", (80, 40))]
-)
-def test_style_sizes(rule: str, shape: tuple[int, int]):
-    style = smooth(80, 40)
-    assert fit_style(style, height=30, width=40, rule=rule).shape == (*shape, 3)
-
-
-def test_a_reduced_style_is_reduced_from_its_own_size():
-    style = smooth(80, 40)
-    sizes = {"height": 15, "width": 20, "reduction": 0.5}
-    np.testing.assert_array_equal(fit_style(style, rule="own", **sizes), resize_to(style, 40, 20))
-    for rule in ("content", "cover", "long-side"):  # these follow the content, which is reduced already
-        np.testing.assert_array_equal(
-            fit_style(style, rule=rule, **sizes), fit_style(style, height=15, width=20, rule=rule)
-        )
-
-
-def test_cover_keeps_the_aspect_and_the_middle():
-    style = smooth(80, 40)  # red runs from left to right, green from top to bottom
-    covered = fit_style(style, height=20, width=40, rule="cover")
-    np.testing.assert_allclose(covered, style[30:50], atol=1e-6)  # the same scale: a plain crop
-    squeezed = fit_style(style, height=20, width=40, rule="content")
-    assert squeezed[0, 0, 1] < 0.05 < 0.3 < covered[0, 0, 1]
-
-
-def test_an_unknown_rule():
-    with pytest.raises(
-        JaxstyleError, match=r"unknown style size 'covr'; did you mean 'cover'\? Allowed: content, cover"
-    ):
-        fit_style(noise(), height=4, width=4, rule="covr")

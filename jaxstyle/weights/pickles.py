@@ -8,6 +8,7 @@ refused. No Python callable ever lies on the stack, so there is nothing that a f
 Opcodes are cut by `pickletools.genops`, which reads no more than the file holds: a length field cannot ask for memory.
 """
 
+import abc
 import dataclasses
 import io
 import pickletools
@@ -24,12 +25,12 @@ class Global:
     path: str
 
 
-class Buildable:
+class Buildable(abc.ABC):
     """What a builder may return to be given its state later, by the opcode `BUILD`."""
 
+    @abc.abstractmethod
     def set_state(self, state: Any) -> None:
         """Takes the state; raises ValueError, TypeError or JaxstyleError for one that it does not understand."""
-        raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)

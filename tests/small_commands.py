@@ -1,0 +1,35 @@
+"""What tests of the command line begin with: two pictures, an experiment of a moment, and the words for another."""
+
+from pathlib import Path
+
+from small_runs import write_pictures
+
+EXPERIMENT = """
+title = "a small one"
+
+[image]
+content = "content.png"
+style = "style.png"
+size = 32
+
+[loss]
+content_layers = ["conv2_1"]
+style_layers = ["conv1_1"]
+
+[optimizer]
+iterations = 2
+"""
+"""Written as `small.toml`: 32 pixels, shallow layers, two iterations."""
+SMALL = (
+    "--size=32",
+    "--iterations=2",
+    '--set=loss.content_layers=["conv2_1"]',
+    '--set=loss.style_layers=["conv1_1"]',
+)
+"""Options that make a transfer as small."""
+
+
+def write_experiment(folder: Path) -> None:
+    """Puts small.toml and its pictures, content.png and style.png, into a folder."""
+    write_pictures(folder)
+    (folder / "small.toml").write_text(EXPERIMENT)
