@@ -104,6 +104,11 @@ def test_the_installed_command_answers_a_mistake(process: Start):
     assert "Traceback" not in out + err
 
 
+def test_the_package_is_the_command():
+    said = subprocess.run([sys.executable, "-m", "jaxstyle", "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout == f"jaxstyle {jaxstyle.__version__}\n"
+
+
 def test_ctrl_c_keeps_the_best_picture(process: Start, folder: Path):
     one = process("run", "small.toml", "--out", "run", "--set", "optimizer.iterations=1000000")
     wait_for_iterations(one, folder / "run", 3)

@@ -38,6 +38,7 @@ ORDER: tuple[set[str], ...] = (
     {"members"},
     {"report"},
     {"cli"},
+    {"__main__"},
 )
 """Who may import whom: only what is in a set above one's own. `jaxstyle` itself offers names from all of them."""
 
