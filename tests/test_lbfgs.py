@@ -5,8 +5,10 @@ import numpy as np
 from synthetic import MINIMIZER, SHAPE, START, Synthetic
 
 from jaxstyle.optimizers.lbfgs import (
+    BOLDNESS,
     GREY_LEVEL,
     LBFGS,
+    LENGTHENING,
     LONGEST_CUT,
     LONGEST_MOVE,
     MOST_REJECTIONS,
@@ -59,6 +61,30 @@ def test_no_trial_moves_the_mean_pixel_further_than_the_longest_move():
             moves.append(float(jnp.mean(jnp.abs(trial.params - before))))
         assert max(moves) <= LONGEST_MOVE * (1 + 1e-4)  # pixels are rounded
         assert max(moves) > 2 * GREY_LEVEL
+
+
+def test_beyond_a_grey_level_a_move_is_at_most_twice_the_one_before():
+    """Where there are pairs; without them each step is as much longer as `GROWTH` says."""
+    lbfgs = solver()
+    step = jax.jit(lbfgs.try_step)
+    image, state = jnp.asarray(START + 3), lbfgs.init_state(jnp.asarray(START))
+    longer, accepted, move_before = [], False, 0.0
+    for _ in range(15):
+        before, had_pairs = image, state.pairs > 0
+        image, state, trial = step(image, state, PROBLEM)
+        move = float(jnp.mean(jnp.abs(trial.params - before)))
+        if had_pairs and accepted and move > GREY_LEVEL * (1 + 1e-4):
+            longer.append(move / move_before)
+        accepted, move_before = trial.accepted, move
+    assert max(longer) <= LENGTHENING * (1 + 1e-4)
+    assert max(longer) > LENGTHENING * (1 - 1e-4)  # the limit was met
+
+
+def test_the_initial_inverse_hessian_comes_from_the_newest_pair():
+    _, state, _ = trials(solver(history_size=4), START, 8)
+    newest = (int(state.pairs) - 1) % 4
+    s, y = np.asarray(state.s_history[newest]), np.asarray(state.y_history[newest])
+    np.testing.assert_allclose(state.gamma, BOLDNESS * np.vdot(s, y) / np.vdot(y, y), rtol=1e-4)
 
 
 def test_without_a_way_down_the_history_is_dropped_once_and_then_it_has_failed():

@@ -3,7 +3,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from synthetic import MINIMIZER, START, Synthetic, settings
+from synthetic import MINIMIZER, SHAPE, START, Synthetic, settings
 
 from jaxstyle.checkpoints import CheckpointError
 from jaxstyle.optimizers import Saved, Status, minimize
@@ -95,10 +95,13 @@ def test_the_scale_of_the_loss_does_not_matter(scale):
     assert scaled.loss == pytest.approx(scale * plain.loss, rel=0.05)
 
 
-def test_a_line_search_seldom_needs_a_second_evaluation():
-    result = run("rosenbrock", iterations=200)
-    last = result.history[-1]  # what was tried after it found nothing lower: the end of float32's precision
-    assert last.evaluations <= 1.3 * last.iteration
+@pytest.mark.parametrize("seed", range(4))
+def test_a_line_search_seldom_needs_a_second_evaluation(seed):
+    start = (START + np.random.default_rng(seed).normal(0, 0.05, SHAPE)).astype(np.float32)
+    history = run("rosenbrock", start=start, iterations=200).history
+    # Further down, float32 tells neighbouring losses no longer apart.
+    there = next(iteration for iteration in history if iteration.loss <= 1e-6 * history[0].loss)
+    assert there.evaluations <= 1.3 * there.iteration
 
 
 def test_a_loss_that_curves_downwards_at_the_start_is_left_quickly():

@@ -25,6 +25,10 @@ GROWTH = 4.0
 """How much further each step along steepest descent goes while the loss curves downwards, as it does from noise."""
 LONGEST_MOVE = 16 * GREY_LEVEL
 """No trial moves the mean pixel further: a pair of little curvature can point very far."""
+LENGTHENING = 2.0
+"""Along a direction of the pairs, no trial beyond a grey level is so many times longer than the last accepted step."""
+BOLDNESS = 2.0
+"""How many times the customary γ the initial inverse Hessian is: γ suits the directions of most curvature."""
 MOST_REJECTIONS = 10
 """After so many rejected trials in a row, the history is dropped; after as many again, the search has failed."""
 
@@ -45,7 +49,7 @@ class SearchState(NamedTuple):
       s_history: differences of iterates, newest at `(pairs - 1) % history_size`.
       y_history: differences of gradients.
       rho_history: 1 / sᵀy of each pair; 0 where there is none.
-      gamma: scale of the initial inverse Hessian (Nocedal & Wright, Eq. 7.20).
+      gamma: scale of the initial inverse Hessian: `BOLDNESS` times that of Nocedal & Wright, Eq. 7.20.
       failed: no step along steepest descent lowers the loss.
       trial_finite: whether the last trial's loss and gradient were finite.
     """
@@ -92,8 +96,8 @@ class LBFGS(jaxopt.LBFGS):
     """jaxopt's L-BFGS on one real array, with an `update` that costs one evaluation; step it, it has no `run`.
 
     The first step moves the mean pixel by one grey level, so that multiplying the loss by a constant changes nothing.
-    Afterwards a step of 1 is tried first, and shortened by quadratic interpolation until Armijo's condition holds.
-    A correction pair is kept only when its curvature sᵀy is positive.
+    Afterwards a step of 1 is tried first, or less where that is far beyond the step before, and shortened by quadratic
+    interpolation until Armijo's condition holds. A correction pair is kept only when its curvature sᵀy is positive.
 
     Attributes:
       filled: how much of the array has a gradient; the rest is no pixel, and does not count in their mean.
@@ -160,7 +164,8 @@ class LBFGS(jaxopt.LBFGS):
         longer = jnp.minimum(GROWTH * state.reach, LONGEST_MOVE)
         reach = jnp.where(still_concave, longer, jnp.where(forgotten, GREY_LEVEL, state.reach))
         first_step = reach / self._mean_size(new_grad)
-        fresh = jnp.where(kept.pairs == 0, first_step, jnp.minimum(1.0, LONGEST_MOVE / self._mean_size(new_direction)))
+        longest = jnp.clip(LENGTHENING * self._mean_size(point - params), GREY_LEVEL, LONGEST_MOVE)
+        fresh = jnp.where(kept.pairs == 0, first_step, jnp.minimum(1.0, longest / self._mean_size(new_direction)))
         was_steepest_descent = (state.pairs == 0) & ~is_start
         new_state = kept._replace(
             iteration=state.iteration + accepted,
@@ -184,7 +189,7 @@ class LBFGS(jaxopt.LBFGS):
         store = store & (curvature > jnp.finfo(s.dtype).eps * _norm(s) * _norm(y))
         slot = state.pairs % self.history_size
         curvature = jnp.where(store, curvature, 1.0)
-        gamma = curvature / jnp.where(store, jnp.vdot(y, y), 1.0)
+        gamma = BOLDNESS * curvature / jnp.where(store, jnp.vdot(y, y), 1.0)
 
         def replaced(history: Any, new: Any) -> Any:
             return update_history(history, jnp.where(store, new, history[slot]), slot)
