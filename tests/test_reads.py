@@ -73,9 +73,9 @@ FIFTY = (
     "start.method=content",
 )
 """Short steps do not enlarge rounding: the loss after fifty is the same to 1e-4."""
-TEN = ("optimizer.iterations=10", "start.method=content")
-"""L-BFGS enlarges it, whatever the reason: a start that differs in its last bit changes the loss after
-fifty by one part in a hundred (docs/performance.md)."""
+SEVEN = ("optimizer.iterations=7", "start.method=content")
+"""L-BFGS enlarges it, whatever the reason: of a member alone, a start that differs in its last bit changes the loss by
+2e-6 after seven steps, by 1e-3 after ten, and by one part in a hundred after fifty (docs/performance.md)."""
 
 
 def assert_same(found: Result, alone: Result) -> None:
@@ -86,7 +86,7 @@ def assert_same(found: Result, alone: Result) -> None:
     assert found.image.shape == alone.image.shape
 
 
-@pytest.mark.parametrize("changes", [FIFTY, TEN], ids=["adam", "lbfgs"])
+@pytest.mark.parametrize("changes", [FIFTY, SEVEN], ids=["adam", "lbfgs"])
 def test_layers_of_weight_zero_change_nothing(tmp_path: Path, tiny: Weights, changes: Sequence[str]):
     experiment = make(tmp_path, *changes)
     alone, shared = (optimize(ready(experiment, tiny, reads)) for reads in (None, ALL))
@@ -167,7 +167,7 @@ def in_lanes_and_alone(experiments: Sequence[Experiment], weights: Weights) -> N
         assert_same(found, optimize(ready(experiment, weights)))
 
 
-@pytest.mark.parametrize("changes", [FIFTY, TEN], ids=["adam", "lbfgs"])
+@pytest.mark.parametrize("changes", [FIFTY, SEVEN], ids=["adam", "lbfgs"])
 def test_members_in_lanes_find_what_they_find_alone(tmp_path: Path, tiny: Weights, changes: Sequence[str]):
     other = ('loss.style_layers=["conv1_1"]', f"image.style={tmp_path}/content.png", "loss.content_weight=0.1")
     in_lanes_and_alone([make(tmp_path, *changes, *change) for change in ((), other)], tiny)
@@ -179,7 +179,7 @@ def test_members_in_lanes_go_from_scale_to_scale(tmp_path: Path, tiny: Weights):
     in_lanes_and_alone([make(tmp_path, *change) for change in changes], tiny)
 
 
-@pytest.mark.parametrize("changes", [FIFTY, TEN], ids=["adam", "lbfgs"])
+@pytest.mark.parametrize("changes", [FIFTY, SEVEN], ids=["adam", "lbfgs"])
 def test_members_in_lanes_on_the_real_network(tmp_path: Path, vgg19_normalized: Weights, changes: Sequence[str]):
     deep = {"content_layers": ["conv4_2"], "style_layers": ["conv1_1", "conv3_1", "conv5_1"]}
     others = ((), ('loss.style_layers=["conv3_1", "conv5_1"]', "loss.content_weight=0.1"))
