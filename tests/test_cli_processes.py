@@ -46,8 +46,8 @@ def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
 
 
 @pytest.fixture
-def process(folder: Path) -> Iterator[Start]:
-    """Starts commands, and sees to it that none outlives the test."""
+def process(folder: Path, vgg19_normalized: Weights) -> Iterator[Start]:
+    """Starts commands, for which the weights are there, and sees to it that none outlives the test."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(*arguments: object, cwd: Path = folder) -> subprocess.Popen[str]:
@@ -139,7 +139,7 @@ def test_ctrl_c_ends_a_sweep(process: Start, folder: Path):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends processes otherwise")
-def test_a_sweep_that_is_killed_goes_on_to_the_bit(process: Start, folder: Path, vgg19_normalized: Weights):
+def test_a_sweep_that_is_killed_goes_on_to_the_bit(process: Start, folder: Path):
     settings = ("sweep.start.seed=[1, 2, 3]", "optimizer.iterations=300", "output.checkpoint_seconds=0.2")
     command = ("run", "small.toml", *(word for setting in settings for word in ("--set", setting)))
     whole = process(*command, "--out", "whole")

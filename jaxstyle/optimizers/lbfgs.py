@@ -26,9 +26,9 @@ GROWTH = 4.0
 LONGEST_MOVE = 16 * GREY_LEVEL
 """No trial moves the mean pixel further: a pair of little curvature can point very far."""
 LENGTHENING = 2.0
-"""Along a direction of the pairs, no trial beyond a grey level is so many times longer than the last accepted step."""
+"""Along a direction of the pairs, no trial goes further than a grey level or so many times the last accepted step."""
 BOLDNESS = 2.0
-"""How many times the customary γ the initial inverse Hessian is: γ suits the directions of most curvature."""
+"""The initial inverse Hessian in units of the customary γ, which suits the directions of most curvature."""
 MOST_REJECTIONS = 10
 """After so many rejected trials in a row, the history is dropped; after as many again, the search has failed."""
 
