@@ -249,14 +249,30 @@ def estimate_memory(planned: Outline, *, lanes: int = 1) -> int:
       planned: what will be computed.
       lanes: how many such runs go side by side.
     """
-    measured = [
-        memory.of_program(measure.lower(planned.objective, _picture(size), planned.problem.parameters).compile())
-        for size in sorted({planned.size, *planned.style_sizes})
-    ]
-    optimized = needed_bytes(planned.objective, _picture(planned.size), planned.problem, planned.settings, lanes=lanes)
+    measuring = _measuring_bytes(planned)
+    optimizing = needed_bytes(planned.objective, _picture(planned.size), planned.problem, planned.settings, lanes=lanes)
+    return _peak(planned, max(measuring, optimizing))
+
+
+def can_measure(planned: Outline) -> bool:
+    """Whether there is memory to measure the pictures, though perhaps not to optimize; compiles only what measures."""
+    return share_of_memory(_peak(planned, _measuring_bytes(planned))) <= 1
+
+
+def _measuring_bytes(planned: Outline) -> int:
+    """What measuring the largest of the pictures holds on a device."""
+    programs = (
+        measure.lower(planned.objective, _picture(size), planned.problem.parameters).compile()
+        for size in {planned.size, *planned.style_sizes}
+    )
+    return max(map(memory.of_program, programs))
+
+
+def _peak(planned: Outline, on_device: int) -> int:
+    """What the process, or each accelerator's allocator, holds at most, where a program holds so much on a device."""
     bands = planned.objective.bands
     sharing = bands.count if bands is not None and memory.is_shared() else 1
-    return planned.in_use + _left_behind() + sharing * max(optimized, *measured)
+    return planned.in_use + _left_behind() + sharing * on_device
 
 
 def _left_behind() -> int:

@@ -63,10 +63,11 @@ class VGG19(nnx.Module):
         self.preprocessing = preprocessing
         self.pooling = pooling
         self.precision = precision
+        unused = nnx.Rngs(0)  # a convolution asks for random numbers, though its parameters are given
         for layer in LAYERS[: LAYERS.index(deepest(layers)) + 1]:
             kernel, bias = parameters[layer]["kernel"], parameters[layer]["bias"]
             fast = convolution == "winograd" and FILTERS[layer] >= WINOGRAD_FILTERS
-            setattr(self, layer, WinogradConv(kernel, bias) if fast else self._convolution(layer, kernel, bias))
+            setattr(self, layer, WinogradConv(kernel, bias) if fast else self._convolution(layer, kernel, bias, unused))
 
     def __call__(
         self, image: Float[Array, "height width 3"], layers: Iterable[str]
@@ -102,7 +103,7 @@ class VGG19(nnx.Module):
         mean, std = (jnp.reshape(jnp.asarray(of_colour), (1, 1, 3)) for of_colour in (facts.mean, facts.std))
         return (pixels * facts.scale - mean) / std
 
-    def _convolution(self, layer: str, kernel: np.ndarray, bias: np.ndarray) -> nnx.Conv:
+    def _convolution(self, layer: str, kernel: np.ndarray, bias: np.ndarray, rngs: nnx.Rngs) -> nnx.Conv:
         return nnx.Conv(
             INPUTS[layer],
             FILTERS[layer],
@@ -112,7 +113,7 @@ class VGG19(nnx.Module):
             precision=jax.lax.Precision.HIGHEST if self.precision == "float32" else jax.lax.Precision.DEFAULT,
             kernel_init=lambda *_: jnp.asarray(kernel, jnp.float32),
             bias_init=lambda *_: jnp.asarray(bias, jnp.float32),
-            rngs=nnx.Rngs(0),
+            rngs=rngs,
         )
 
 

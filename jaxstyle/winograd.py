@@ -75,6 +75,7 @@ class WinogradConv(nnx.Module):
         return convolve(features, self.kernel[...]) + self.bias[...].reshape(1, 1, 1, -1)
 
 
+@jax.jit
 def transform_kernel(kernel: Float[Array, "3 3 inputs filters"]) -> Float[Array, "36 inputs filters"]:
     """G g Gᵀ of each input and filter."""
     flat = jnp.matmul(np.kron(_KERNEL, _KERNEL), kernel.reshape(9, -1), precision=_HIGHEST)

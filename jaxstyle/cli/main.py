@@ -1,6 +1,9 @@
 """The commands that make pictures. What is slow to import is imported where it is used, so that `--help` is quick."""
 
+import contextlib
+import gc
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,6 +78,17 @@ def main() -> None:
     app()
 
 
+@contextlib.contextmanager
+def _importing() -> Iterator[None]:
+    """Keeps the garbage collector from looking through what is being imported, again and again: nothing of it goes."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"jaxstyle {__version__}")
@@ -138,9 +152,10 @@ def run(
 
     Example: jaxstyle run experiments/quickstart.toml --set image.size=384 --set loss.style_weight=2
     """
-    from jaxstyle.cli.lanes import parse_lanes
-    from jaxstyle.cli.work import run_experiment
-    from jaxstyle.config import load_experiment
+    with _importing():
+        from jaxstyle.cli.lanes import parse_lanes
+        from jaxstyle.cli.work import run_experiment
+        from jaxstyle.config import load_experiment
 
     side_by_side = None if lanes is None else parse_lanes(lanes)
     experiment = load_experiment(file, overrides or ())
@@ -187,8 +202,9 @@ def transfer(
 
     Example: jaxstyle transfer photo.jpg painting.jpg -o out.png --size 384 --set optimizer.method=adam
     """
-    from jaxstyle.cli.work import run_experiment
-    from jaxstyle.config import experiment_from_mapping
+    with _importing():
+        from jaxstyle.cli.work import run_experiment
+        from jaxstyle.config import experiment_from_mapping
 
     shorthands = {
         "image.size": size,
@@ -235,8 +251,9 @@ def check(
 
     Example: jaxstyle check experiments/quickstart.toml --set image.size=384
     """
-    from jaxstyle.cli.work import check_experiment
-    from jaxstyle.config import load_experiment
+    with _importing():
+        from jaxstyle.cli.work import check_experiment
+        from jaxstyle.config import load_experiment
 
     experiment = load_experiment(file, overrides or ())
     check_experiment(experiment, source=str(file), estimate=estimate, devices=devices)
@@ -248,7 +265,8 @@ def doctor() -> None:
 
     Example: jaxstyle doctor
     """
-    from jaxstyle.cli.work import diagnose
+    with _importing():
+        from jaxstyle.cli.work import diagnose
 
     for line in diagnose():
         tell(line)

@@ -24,13 +24,14 @@ from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Tallied, Tally, Watchi
 from jaxstyle.config import Experiment
 from jaxstyle.engines import Engine, Job
 from jaxstyle.errors import JaxstyleError, did_you_mean
-from jaxstyle.estimates import outline_members, outlines, programs
+from jaxstyle.estimates import can_measure, outline_members, outlines, programs
 from jaxstyle.folders import RESULT
 from jaxstyle.images import output_format, read_metadata, read_picture, write_picture
 from jaxstyle.interrupt import interruptible
+from jaxstyle.kept import Kept
 from jaxstyle.members import TABLE, finished_members, run_members
 from jaxstyle.optimizers import Status
-from jaxstyle.preparation import plan, read_pictures, result_shape
+from jaxstyle.preparation import plan, prepare, read_pictures, result_shape
 from jaxstyle.runs import Inputs, read_inputs, run
 from jaxstyle.sharding import Devices
 from jaxstyle.sweep import Member, expand
@@ -135,17 +136,22 @@ def _run_single(
 def _run_here(
     experiment: Experiment, inputs: Inputs, folder: Path, *, source: str, ignore_memory: bool, devices: Devices
 ) -> None:
-    began = time.perf_counter()
+    kept, compiled_ahead = Kept(), 0.0
     if not ignore_memory:
         tell("compiling")
-        for planned in outlines(experiment, *inputs, devices=devices):
-            ensure_it_fits(planned, source=source)
-    compiled_ahead = time.perf_counter() - began
+        planned = outlines(experiment, *inputs, devices=devices)
+        if all(can_measure(outline) for outline in planned):  # goes on in the background
+            prepare(experiment, *inputs, scales=[planned[0].scale], kept=kept, devices=devices)
+        began = time.perf_counter()
+        for outline in planned:
+            ensure_it_fits(outline, source=source)
+        compiled_ahead = time.perf_counter() - began
     with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
         run(
             experiment,
             folder,
             inputs=inputs,
+            kept=kept,
             say=watching.say,
             plan=watching.plan,
             watch=watching,
