@@ -30,8 +30,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from small_commands import Run, write_experiment
+from typer.testing import CliRunner, Result
 
-from jaxstyle import compilation_cache
+from jaxstyle import compilation_cache, gallery, runs
+from jaxstyle.cli.main import app
 from jaxstyle.layers import FILTERS, INPUTS, LAYERS
 from jaxstyle.weights import NETWORKS, Weights, load
 
@@ -64,3 +67,27 @@ def vgg19() -> Weights:
 def vgg19_normalized() -> Weights:
     """The Oxford network with mean activations of 1."""
     return load("vgg19-normalized")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: two pictures and an experiment file; no other picture is to be had."""
+    write_experiment(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(gallery.ENVIRONMENT, raising=False)
+    monkeypatch.setattr(gallery, "cache_folder", lambda: tmp_path / "cache")
+    return tmp_path
+
+
+@pytest.fixture
+def jaxstyle_command(folder: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in this process, with the first layers of a random network."""
+    monkeypatch.setattr(runs, "load_weights", lambda name, progress: tiny)
+
+    def invoke(*arguments: object) -> Result:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert "Traceback" not in result.output
+        return result
+
+    return invoke

@@ -1,8 +1,13 @@
 """What tests of the command line begin with: two pictures, an experiment of a moment, and the words for another."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from small_runs import write_pictures
+from typer.testing import Result
+
+Run = Callable[..., Result]
+"""Runs a command in this process: the fixture `jaxstyle_command`."""
 
 EXPERIMENT = """
 title = "a small one"

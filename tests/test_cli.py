@@ -1,53 +1,22 @@
-"""The command line: what it prints, what it leaves behind, and with which status it ends."""
+"""The command line's runs: what they print, what they leave behind, and with which status they end."""
 
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 import PIL.Image
 import pytest
-import typer.main
-from small_commands import SMALL, write_experiment
+from small_commands import SMALL, Run
 from small_runs import read_manifest, read_metrics, smooth, strict_json
-from typer.core import TyperGroup
-from typer.testing import CliRunner, Result
 
-import jaxstyle
-from jaxstyle import gallery, memory, runs
-from jaxstyle.cli.main import app
+from jaxstyle import memory, preparation
 from jaxstyle.cli.show import Watching
 from jaxstyle.images import read_metadata, read_picture, write_picture
+from jaxstyle.objective import Objective, Targets, measure
 from jaxstyle.optimizers import Iteration
 from jaxstyle.scales import Scale
-from jaxstyle.weights import Weights
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: two pictures and an experiment file."""
-    write_experiment(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(gallery.ENVIRONMENT, raising=False)
-    monkeypatch.setattr(gallery, "cache_folder", lambda: tmp_path / "cache")
-    return tmp_path
-
-
-@pytest.fixture
-def jaxstyle_command(folder: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command in this process, with the first layers of a random network."""
-    monkeypatch.setattr(runs, "load_weights", lambda name, progress: tiny)
-
-    def invoke(*arguments: object) -> Result:
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        assert "Traceback" not in result.output
-        return result
-
-    return invoke
-
 
 # run
 
@@ -149,6 +118,46 @@ def test_notes_on_pictures_are_told(jaxstyle_command: Run, folder: Path):
     told = [line for line in result.stdout.splitlines() if line.startswith("note: ")]
     (note,) = manifest["images"]["content"]["notes"]
     assert told == [f"note: {folder / 'glass.png'}: {note}"]
+
+
+def test_progress_names_the_scale(jaxstyle_command: Run, folder: Path):
+    result = jaxstyle_command(
+        "transfer", "content.png", "style.png", "-o", "out.png", *SMALL, "--set", "image.scales=[16, 32]"
+    )
+    assert result.exit_code == 0
+    assert "optimizing at 16 pixels\n" in result.stdout
+    assert "iteration 0/2  16 pixels  evaluations 1" in result.stdout
+    assert "iteration 2/2  32 pixels  evaluations 4" in result.stdout
+    assert read_picture(folder / "out.png").pixels.shape == (24, 32, 3)
+
+
+def test_the_estimate_knows_that_larger_pictures_take_longer(capsys: pytest.CaptureFixture[str]):
+    def line(iteration: int, size: int) -> Iteration:
+        return Iteration(iteration, iteration + 1, 1.0, {}, 1.0, 1.0, 0.5 * (iteration + 1), size)
+
+    watching = Watching(20)
+    watching.plan([Scale(16, 9), Scale(32, 9)])
+    watching([line(iteration, 16) for iteration in range(10)])
+    # Ten small pictures took 5 s; ten of four times the pixels are to come.
+    assert "about 20 s left" in capsys.readouterr().out
+
+
+def test_a_run_measures_each_picture_once_and_none_that_does_not_fit(
+    jaxstyle_command: Run, monkeypatch: pytest.MonkeyPatch
+):
+    measured = []
+
+    def counted(objective: Objective, image: jax.Array, parameters: Any) -> Targets:
+        measured.append(image.shape)
+        return measure(objective, image, parameters)
+
+    monkeypatch.setattr(preparation, "measure", counted)
+    with monkeypatch.context() as full:
+        full.setattr(memory, "available", lambda: 0)
+        assert jaxstyle_command("run", "small.toml").exit_code == 2
+    assert not measured
+    assert jaxstyle_command("run", "small.toml").exit_code == 0
+    assert measured == 2 * [(24, 32, 3)]
 
 
 # run, with a sweep
@@ -364,39 +373,6 @@ def test_what_a_user_wrote_is_printed_as_it_is(jaxstyle_command: Run):
     assert "[red]small[/red].toml" in result.stderr
 
 
-# check, doctor, weights, images
-
-
-@pytest.mark.usefixtures("vgg19_normalized")  # fetches the weights: without them nothing is estimated
-def test_check_says_what_the_run_will_take(jaxstyle_command: Run):
-    # Gigabytes in ones: what other tests have left in this process counts as well.
-    result = jaxstyle_command("check", "small.toml")
-    assert result.exit_code == 0
-    assert "timing a few evaluations at 32×24\n" in result.stdout
-    assert re.search(r"^  about \d\.\d GB, about 0 s \(0\.\d+ s an evaluation, 3 evaluations\)$", result.stdout, re.M)
-    quick = jaxstyle_command("check", "small.toml", "--no-estimate")
-    assert quick.exit_code == 0
-    assert "an evaluation" not in quick.stdout
-
-
-@pytest.mark.usefixtures("vgg19_normalized")
-def test_check_counts_a_sweeps_programs(jaxstyle_command: Run):
-    result = jaxstyle_command("check", "small.toml", "--set", "sweep.image.size=[32, 48, 32]")
-    assert result.exit_code == 0
-    assert re.search(r"^  about .* an evaluation, 6 evaluations of 2 members\)$", result.stdout, re.M)
-    assert re.search(r"^  about .* an evaluation, 3 evaluations\)$", result.stdout, re.M)
-    assert re.search(r"^  3 members, 2 compiled programs: about \d\.\d GB, about 0 s$", result.stdout, re.M)
-
-
-def test_check_estimates_nothing_without_the_weights(
-    jaxstyle_command: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("JAXSTYLE_WEIGHTS", str(folder / "store"))
-    result = jaxstyle_command("check", "small.toml")
-    assert result.exit_code == 0
-    assert "no estimate without the weights: jaxstyle weights fetch vgg19-normalized\n" in result.stdout
-
-
 @pytest.mark.parametrize(
     ("arguments", "where"),
     [
@@ -419,135 +395,3 @@ def test_what_does_not_fit_into_memory_is_refused(
     assert not (folder / "runs").exists()
     if arguments[0] != "check":
         assert jaxstyle_command(*arguments, "--ignore-memory").exit_code == 0
-
-
-def test_check_shows_every_setting_and_runs_nothing(jaxstyle_command: Run, folder: Path):
-    result = jaxstyle_command("check", "small.toml", "--set", "image.size=64")
-    assert result.exit_code == 0
-    assert "small.toml: a small one" in result.stdout
-    assert f"{folder / 'content.png'}: 32×24" in result.stdout
-    for line in ("[image]", "size = 64", "pooling = average", "iterations = 2", "bits = 8"):
-        assert f"{line}\n" in result.stdout
-    assert result.stdout.endswith("ok\n")
-    assert not (folder / "runs").exists()
-
-
-def test_check_shows_a_sweeps_members(jaxstyle_command: Run):
-    result = jaxstyle_command("check", "small.toml", "--set", "sweep.start.seed=[3, 4]")
-    assert result.exit_code == 0
-    assert "2 members:\n    0: seed = 3\n    1: seed = 4\n" in result.stdout
-
-
-def test_check_shows_the_scales(jaxstyle_command: Run):
-    result = jaxstyle_command("check", "small.toml", "--set", "image.scales=[16, 32]")
-    assert "scales: 16×12 (1), 32×24 (1)\n" in result.stdout
-    swept = jaxstyle_command("check", "small.toml", "--set", 'sweep.image.scales=["single", [16, 32], "single"]')
-    assert swept.stdout.count("scales: ") == 2
-
-
-def test_progress_names_the_scale(jaxstyle_command: Run, folder: Path):
-    result = jaxstyle_command(
-        "transfer", "content.png", "style.png", "-o", "out.png", *SMALL, "--set", "image.scales=[16, 32]"
-    )
-    assert result.exit_code == 0
-    assert "optimizing at 16 pixels\n" in result.stdout
-    assert "iteration 0/2  16 pixels  evaluations 1" in result.stdout
-    assert "iteration 2/2  32 pixels  evaluations 4" in result.stdout
-    assert read_picture(folder / "out.png").pixels.shape == (24, 32, 3)
-
-
-def test_the_estimate_knows_that_larger_pictures_take_longer(capsys: pytest.CaptureFixture[str]):
-    def line(iteration: int, size: int) -> Iteration:
-        return Iteration(iteration, iteration + 1, 1.0, {}, 1.0, 1.0, 0.5 * (iteration + 1), size)
-
-    watching = Watching(20)
-    watching.plan([Scale(16, 9), Scale(32, 9)])
-    watching([line(iteration, 16) for iteration in range(10)])
-    # Ten small pictures took 5 s; ten of four times the pixels are to come.
-    assert "about 20 s left" in capsys.readouterr().out
-
-
-def test_check_finds_the_picture_that_one_member_lacks(jaxstyle_command: Run):
-    result = jaxstyle_command("check", "small.toml", "--set", 'sweep.image.style=["style.png", "styel.png"]')
-    assert result.exit_code == 2
-    assert "did you mean 'style.png'?" in result.stderr
-
-
-def test_doctor_says_what_a_question_needs(jaxstyle_command: Run):
-    result = jaxstyle_command("doctor")
-    assert result.exit_code == 0
-    assert f"jaxstyle {jaxstyle.__version__}" in result.stdout
-    for word in (
-        "jax ",
-        "device: ",
-        "CPU cores",
-        "weights: ",
-        "vgg19: ",
-        "pictures: ",
-        "compiled programs: ",
-        "extra demo: ",
-    ):
-        assert word in result.stdout
-
-
-def test_weights_list_and_verify(
-    jaxstyle_command: Run, vgg19: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    assert vgg19.name == "vgg19"  # it is in the store
-    assert jaxstyle_command("weights", "verify", "vgg19").stdout.startswith("ok  vgg19: ")
-    store = tmp_path / "store"
-    store.mkdir()
-    (store / "odd.safetensors").write_text("not weights")
-    monkeypatch.setenv("JAXSTYLE_WEIGHTS", str(store))
-    listed = jaxstyle_command("weights", "list")
-    assert listed.exit_code == 0
-    assert f"store: {store}" in listed.stdout
-    assert "vgg19-normalized   not here" in listed.stdout
-    verified = jaxstyle_command("weights", "verify")
-    assert verified.exit_code == 2
-    assert verified.stdout.startswith("BAD  odd: ")
-    assert jaxstyle_command("weights", "verify", "vgg19").exit_code == 2
-
-
-def test_images_list_says_what_is_here(jaxstyle_command: Run, folder: Path, monkeypatch: pytest.MonkeyPatch):
-    (folder / "own").mkdir()
-    write_picture(folder / "own/house.png", smooth(20, 20, seed=1))
-    monkeypatch.setenv(gallery.ENVIRONMENT, str(folder / "own"))
-    lines = jaxstyle_command("images", "list").stdout.splitlines()
-    here = [line.split()[0] for line in lines if " here " in line and " not here " not in line]
-    assert here == ["paper:house"]
-    assert "skimage:coffee" in lines
-
-
-# help
-
-
-def commands(group: TyperGroup, *words: str) -> Iterator[tuple[str, ...]]:
-    for name, command in group.commands.items():
-        if isinstance(command, TyperGroup):
-            yield from commands(command, *words, name)
-        else:
-            yield (*words, name)
-
-
-ALL_COMMANDS = list(commands(typer.main.get_group(app)))
-
-
-def test_the_commands_are_those_that_are_promised():
-    names = {words[0] for words in ALL_COMMANDS}
-    assert names >= {"run", "transfer", "check", "weights", "images", "doctor"}
-    assert {words[1] for words in ALL_COMMANDS if words[0] == "weights"} == {
-        "fetch",
-        "list",
-        "verify",
-        "convert",
-        "normalize",
-    }
-    assert {words[1] for words in ALL_COMMANDS if words[0] == "images"} == {"list", "fetch"}
-
-
-@pytest.mark.parametrize("words", ALL_COMMANDS, ids=" ".join)
-def test_help_shows_an_example(words: tuple[str, ...]):
-    result = CliRunner().invoke(app, [*words, "--help"], terminal_width=200)
-    assert result.exit_code == 0
-    assert f"Example: jaxstyle {' '.join(words)}" in " ".join(result.stdout.split())

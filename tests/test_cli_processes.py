@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from small_commands import SMALL, write_experiment
+from small_commands import SMALL
 from small_runs import read_manifest, read_metrics, strict_json
 from typer.testing import CliRunner
 
@@ -26,14 +26,6 @@ COMMAND = Path(sys.executable).with_name("jaxstyle")
 PATIENCE = 120  # seconds for a process that starts on a busy machine
 
 Start = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: two pictures and an experiment file."""
-    write_experiment(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:

@@ -14,6 +14,7 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.estimates import (
     Outline,
     Program,
+    can_measure,
     estimate_memory,
     outline_members,
     outlines,
@@ -128,6 +129,16 @@ def test_what_does_not_fit_is_refused_with_a_size_that_does(
         refuse_too_large(plan, need, source="a.toml", remedy="")
 
 
+def test_pictures_can_be_measured_that_could_not_be_optimized(
+    tmp_path: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatch
+):
+    plan = planned(tmp_path, tiny, "image.size=128")
+    monkeypatch.setattr(memory, "available", lambda: estimates.LEFT_BEHIND + programs_bytes(plan) // 2)
+    assert can_measure(plan)
+    monkeypatch.setattr(memory, "available", lambda: estimates.LEFT_BEHIND)
+    assert not can_measure(plan)
+
+
 # sweeps
 
 
@@ -181,7 +192,7 @@ def test_a_member_that_cannot_be_had_is_named_unless_it_is_left_out(folder: Path
 
 def test_the_evaluations_of_all_members_are_counted(folder: Path, tiny: Weights):
     (program,) = programs(sweep(folder, "optimizer.iterations=[100, 300]"), lambda name: tiny)
-    assert program.evaluations == (1 + 102) + (1 + 306)  # the start's, and one in fifty that a line search repeats
+    assert program.evaluations == (1 + 105) + (1 + 315)  # the start's, and one in twenty that a line search repeats
     (program,) = programs(expand(make(folder, "optimizer.method=adam", "optimizer.iterations=50")), lambda name: tiny)
     assert program.evaluations == 51
 

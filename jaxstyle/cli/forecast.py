@@ -125,7 +125,7 @@ def _places(planned: Outline) -> str:
 
 
 def _extent(program: Program) -> str:
-    """Returns `511 evaluations`, or `2044 evaluations of 4 members`."""
+    """Returns `526 evaluations`, or `2104 evaluations of 4 members`."""
     evaluations = f"{program.evaluations} evaluations"
     return evaluations if len(program.members) == 1 else f"{evaluations} of {len(program.members)} members"
 
