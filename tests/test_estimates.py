@@ -14,8 +14,8 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.estimates import (
     Outline,
     Program,
-    can_measure,
     estimate_memory,
+    is_light,
     outline_members,
     outlines,
     refuse_too_large,
@@ -129,14 +129,17 @@ def test_what_does_not_fit_is_refused_with_a_size_that_does(
         refuse_too_large(plan, need, source="a.toml", remedy="")
 
 
-def test_pictures_can_be_measured_that_could_not_be_optimized(
+def test_pictures_are_measured_ahead_where_there_is_plenty_of_room(
     tmp_path: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatch
 ):
     plan = planned(tmp_path, tiny, "image.size=128")
-    monkeypatch.setattr(memory, "available", lambda: estimates.LEFT_BEHIND + programs_bytes(plan) // 2)
-    assert can_measure(plan)
-    monkeypatch.setattr(memory, "available", lambda: estimates.LEFT_BEHIND)
-    assert not can_measure(plan)
+    need = estimate_memory(plan)
+    monkeypatch.setattr(memory, "available", lambda: 4 * need)
+    assert is_light(plan)
+    monkeypatch.setattr(memory, "available", lambda: need)
+    assert not is_light(plan)
+    monkeypatch.setattr(memory, "available", lambda: None)
+    assert is_light(plan)
 
 
 # sweeps

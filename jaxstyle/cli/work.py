@@ -24,7 +24,7 @@ from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Tallied, Tally, Watchi
 from jaxstyle.config import Experiment
 from jaxstyle.engines import Engine, Job
 from jaxstyle.errors import JaxstyleError, did_you_mean
-from jaxstyle.estimates import can_measure, outline_members, outlines, programs
+from jaxstyle.estimates import is_light, outline_members, outlines, programs
 from jaxstyle.folders import RESULT
 from jaxstyle.images import output_format, read_metadata, read_picture, write_picture
 from jaxstyle.interrupt import interruptible
@@ -140,7 +140,7 @@ def _run_here(
     if not ignore_memory:
         tell("compiling")
         planned = outlines(experiment, *inputs, devices=devices)
-        if all(can_measure(outline) for outline in planned):  # goes on in the background
+        if all(is_light(outline) for outline in planned):  # goes on in the background
             prepare(experiment, *inputs, scales=[planned[0].scale], kept=kept, devices=devices)
         began = time.perf_counter()
         for outline in planned:
