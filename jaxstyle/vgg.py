@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CONVOLUTIONS = ("direct", "winograd")
 PRECISIONS = ("float32", "tf32", "bfloat16")
-WINOGRAD_FILTERS = 256
+WINOGRAD_FILTERS = 128
 """Layers with at least so many filters take Winograd's algorithm, where that is chosen."""
 
 
