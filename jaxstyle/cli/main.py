@@ -74,11 +74,6 @@ Devices = Annotated[
 ]
 
 
-def main() -> None:
-    """The entry point of the `jaxstyle` command."""
-    app()
-
-
 @contextlib.contextmanager
 def _importing() -> Iterator[None]:
     """Keeps the garbage collector from looking through what is being imported, again and again: nothing of it goes."""
