@@ -33,7 +33,7 @@ import pytest
 from small_commands import Run, write_experiment
 from typer.testing import CliRunner, Result
 
-from jaxstyle import compilation_cache, gallery, runs
+from jaxstyle import compilation_cache, gallery, runs, vgg
 from jaxstyle.cli.main import app
 from jaxstyle.layers import FILTERS, INPUTS, LAYERS
 from jaxstyle.weights import NETWORKS, Weights, load
@@ -67,6 +67,12 @@ def vgg19() -> Weights:
 def vgg19_normalized() -> Weights:
     """The Oxford network with mean activations of 1."""
     return load("vgg19-normalized")
+
+
+@pytest.fixture
+def direct_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No layer takes Winograd's algorithm, for what is compared more exactly than that rounds."""
+    monkeypatch.setattr(vgg, "WINOGRAD_FILTERS", max(FILTERS.values()) + 1)
 
 
 @pytest.fixture

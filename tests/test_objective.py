@@ -113,6 +113,7 @@ def test_values_are_arguments_and_structures_are_static(tiny):
     assert evaluate._cache_size() == before + 1
 
 
+@pytest.mark.usefixtures("direct_convolutions")
 def test_nothing_is_captured(tiny):
     """Every array of the program comes in as an argument."""
     objective, parameters = objective_of(tiny)
@@ -147,6 +148,7 @@ def test_every_product_is_full_float32(tiny):
             assert equation.params["precision"] == (jax.lax.Precision.HIGHEST,) * 2
 
 
+@pytest.mark.usefixtures("direct_convolutions")
 def test_the_network_runs_once_forward_and_once_backward(tiny):
     objective, parameters = objective_of(tiny)
     program = str(jax.make_jaxpr(objective.value_and_grad)(picture(0), problem_of(objective, parameters)))

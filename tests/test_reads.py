@@ -167,6 +167,7 @@ def in_lanes_and_alone(experiments: Sequence[Experiment], weights: Weights) -> N
         assert_same(found, optimize(ready(experiment, weights)))
 
 
+@pytest.mark.usefixtures("direct_convolutions")
 @pytest.mark.parametrize("changes", [FIFTY, SEVEN], ids=["adam", "lbfgs"])
 def test_members_in_lanes_find_what_they_find_alone(tmp_path: Path, tiny: Weights, changes: Sequence[str]):
     other = ('loss.style_layers=["conv1_1"]', f"image.style={tmp_path}/content.png", "loss.content_weight=0.1")
