@@ -1,6 +1,18 @@
-"""`python -m jaxstyle`: the command line, where the command itself is not on the path."""
+"""The command `jaxstyle`, and `python -m jaxstyle` where it is not on the path."""
 
-from jaxstyle.cli import main
+import sys
+
+from jaxstyle.cli import huge_pages
+
+
+def main() -> None:
+    """Runs the command that the process was started with."""
+    if {*sys.argv[1:2]} & huge_pages.COMMANDS:
+        huge_pages.take()
+    from jaxstyle.cli.main import app
+
+    app()
+
 
 if __name__ == "__main__":
     main()

@@ -12,14 +12,14 @@ from jaxtyping import Array, Float
 def gram_matrix(features: Float[Array, "height width channels"]) -> Float[Array, "channels channels"]:
     """Inner products of the filters' responses over positions (Eq. 3).
 
+    The gradient is one product with F, as in Eq. 6. Automatic differentiation makes two, one for each factor of the
+    Gram matrix, and a twentieth of an evaluation went into the second.
+
     Args:
       features: responses after the ReLU.
 
     Returns:
       G[i, j] = Σ_k F[i, k] F[j, k], k running over positions; not divided by anything.
-
-    Its gradient is one product with F, as in Eq. 6. Automatic differentiation makes two, one for each factor of the
-    Gram matrix, and a twentieth of an evaluation went into the second.
 
     References: Gatys et al., CVPR 2016, Sec. 2.2.
     """

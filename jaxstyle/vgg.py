@@ -36,8 +36,8 @@ class VGG19(nnx.Module):
       preprocessing: the colour order, scale and mean that these parameters were trained with.
       pooling: `average`, as the paper synthesizes with, or `max`, as the network was trained.
       layers: the layers that will be asked for; what lies deeper than the deepest of them is not built.
-      convolution: `direct`, or `winograd` for the deep layers, which differs by rounding and takes four times the
-        memory for their kernels. By default what is faster: Winograd on the CPU; accelerators choose for themselves.
+      convolution: `direct`, or `winograd` from `WINOGRAD_FILTERS` on, which differs by rounding and takes four times
+        the memory for those kernels. By default what is faster: Winograd on the CPU; accelerators make their own choice.
       precision: `float32`; `tf32`, whose products round their factors to 10 bits where the device can; or `bfloat16`,
         whose features are rounded to 7 bits. Features come out as float32, so statistics and losses are float32 always.
 

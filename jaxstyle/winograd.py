@@ -1,6 +1,6 @@
 """3×3 convolutions by Winograd's algorithm F(4×4, 3×3): 36 products for 16 outputs where the sum takes 144.
 
-On the CPU it is faster than XLA's own convolution from 128 filters on, where the matrix products outweigh the
+On the CPU an evaluation is faster with it in the layers of 128 filters and more, where the matrix products outweigh the
 transforms (docs/performance.md). The transforms are written as matrix products too, because XLA's CPU backend runs
 those at full speed and long sums of slices not. The result differs from the sum's by rounding only.
 

@@ -105,7 +105,9 @@ def test_loss_and_gradient_are_those_of_one_device(tiny: Weights, size: tuple[in
 
 def test_the_papers_networks_loss_is_that_of_winograds_algorithm_on_one_device(vgg19_normalized: Weights):
     alone, spread = (on(devices, vgg19_normalized, (85, 128)) for devices in (1, COUNT))
-    assert loss_and_gradient(spread)[0] == pytest.approx(loss_and_gradient(alone)[0], rel=1e-5)
+    (loss, gradient), (same_loss, same_gradient) = loss_and_gradient(alone), loss_and_gradient(spread)
+    assert same_loss == pytest.approx(loss, rel=1e-5)
+    assert np.linalg.norm(same_gradient - gradient) <= 1e-3 * np.linalg.norm(gradient)  # 3e-4 was seen, at the kinks
 
 
 @pytest.mark.usefixtures("direct_convolutions")  # a response next to 0 may round to either side of the ReLU's kink

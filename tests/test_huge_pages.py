@@ -3,8 +3,10 @@ import subprocess
 import sys
 
 import pytest
+import typer.main
 
 from jaxstyle.cli import huge_pages
+from jaxstyle.cli.main import app
 
 ASKED = "always [madvise] never\n"
 GLIBC = ("glibc", "2.36")
@@ -30,6 +32,10 @@ def test_huge_pages_are_asked_for_where_linux_gives_them_to_those_who_ask():
 )
 def test_huge_pages_are_left_alone_otherwise(environment, kernel, libc):
     assert not huge_pages.wanted(environment, kernel=kernel, libc=libc)
+
+
+def test_the_commands_that_compute_are_commands():
+    assert {*typer.main.get_command(app).commands} > huge_pages.COMMANDS
 
 
 def test_a_command_starts_anew_once_with_its_arguments():

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-COMMANDS = ("run", "transfer", "check")
+COMMANDS = frozenset({"run", "transfer", "check"})
 """The commands that compute for long, or time what does."""
 TUNABLES = "GLIBC_TUNABLES"
 SETTING = "glibc.malloc.hugetlb=1"
