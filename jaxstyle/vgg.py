@@ -37,7 +37,7 @@ class VGG19(nnx.Module):
       pooling: `average`, as the paper synthesizes with, or `max`, as the network was trained.
       layers: the layers that will be asked for; what lies deeper than the deepest of them is not built.
       convolution: `direct`, or `winograd` from `WINOGRAD_FILTERS` on, which differs by rounding and takes four times
-        the memory for those kernels. By default what is faster: Winograd on the CPU; accelerators make their own choice.
+        the memory for those kernels. By default what is faster: Winograd on the CPU; accelerators have their own ways.
       precision: `float32`; `tf32`, whose products round their factors to 10 bits where the device can; or `bfloat16`,
         whose features are rounded to 7 bits. Features come out as float32, so statistics and losses are float32 always.
 
