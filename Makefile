@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint accelerator-kit accelerator clean
 
 demo: $(SETUP)-demo
 	$(BIN)/jaxstyle run experiments/quickstart.toml
@@ -16,6 +16,19 @@ lint: $(SETUP)-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+# What an accelerator does: `make accelerator-kit` here, with a network, then `make accelerator PYTHON=… OUT=…` there, with
+# none, where PYTHON has jax for the device; benchmarks/accelerator/README.md.
+KIT := $(CURDIR)/.accelerator
+OUT ?= $(KIT)/results
+FLAGS ?=
+
+accelerator-kit: $(SETUP)-demo
+	PYTHONPATH=$(CURDIR)/benchmarks $(BIN)/python -m accelerator.fill
+
+accelerator:
+	$(PYTHON) benchmarks/accelerator/install.py $(KIT) $(KIT)/site
+	PYTHONPATH=$(CURDIR):$(CURDIR)/benchmarks:$(KIT)/site $(PYTHON) -m accelerator --out $(OUT) $(FLAGS)
 
 # A file whose time says when the extra was last installed: nothing is installed again until pyproject.toml changes.
 $(SETUP)-%: pyproject.toml

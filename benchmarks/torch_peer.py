@@ -22,21 +22,28 @@ class TorchObjective:
       loaded: the experiment.
       memory_format: `torch.contiguous_format` (NCHW) or `torch.channels_last`.
       device: `cpu` or `cuda`.
+      precision: that of `VGG19`; of `bfloat16`, features are computed in it and statistics in float32. Whether float32
+        may be TF32 is PyTorch's own switch, `torch.backends.cudnn.allow_tf32`.
     """
 
-    def __init__(self, loaded: Loaded, memory_format: torch.memory_format, device: str = "cpu"):
+    def __init__(
+        self, loaded: Loaded, memory_format: torch.memory_format, device: str = "cpu", precision: str = "float32"
+    ):
         objective, problem = loaded.prepared.objective, loaded.prepared.problem
         self.formula = FORMULAS[objective.convention]
         self.content_layers, self.style_layers = objective.content_layers, objective.style_layers
         self.memory_format, self.device = memory_format, torch.device(device)
+        self.type = torch.bfloat16 if precision == "bfloat16" else torch.float32
         self.facts = loaded.weights.preprocessing
         self.pool = functional.avg_pool2d if loaded.pooling == "average" else functional.max_pool2d
         self.layers = LAYERS[: LAYERS.index(deepest((*self.content_layers, *self.style_layers))) + 1]
         self.kernels = {
-            layer: self._tensor(loaded.weights.parameters[layer]["kernel"].transpose(3, 2, 0, 1))
+            layer: self._tensor(loaded.weights.parameters[layer]["kernel"].transpose(3, 2, 0, 1)).to(self.type)
             for layer in self.layers
         }
-        self.biases = {layer: self._tensor(loaded.weights.parameters[layer]["bias"]) for layer in self.layers}
+        self.biases = {
+            layer: self._tensor(loaded.weights.parameters[layer]["bias"]).to(self.type) for layer in self.layers
+        }
         targets = jax.device_get(problem.targets)
         self.content = {
             layer: self._tensor(features.transpose(2, 0, 1)[None]) for layer, features in targets.content.items()
@@ -55,7 +62,7 @@ class TorchObjective:
         """The total loss of a picture [1, 3, height, width]."""
         pixels = image.flip(1) if self.facts.order == "bgr" else image
         hidden, block = (pixels * self.facts.scale - self.mean) / self.std, 0
-        hidden = hidden.contiguous(memory_format=self.memory_format)
+        hidden = hidden.to(self.type).contiguous(memory_format=self.memory_format)
         total = torch.zeros((), device=self.device)
         for layer in self.layers:
             if downsampling(layer) > block:
@@ -63,12 +70,13 @@ class TorchObjective:
                 hidden = self.pool(hidden, 2)
             hidden = functional.relu(functional.conv2d(hidden, self.kernels[layer], self.biases[layer], padding=1))
             _, filters, height, width = hidden.shape
+            features = hidden.float()
             if layer in self.content_layers:
-                squares = (hidden - self.content[layer]).square().sum()
+                squares = (features - self.content[layer]).square().sum()
                 scale = self.formula.content_scale(filters, height * width)
                 total = total + float(self.coefficients.content[layer]) * scale * squares
             if layer in self.style_layers:
-                responses = hidden.reshape(filters, -1)
+                responses = features.reshape(filters, -1)
                 gram = responses @ responses.T / (height * width)
                 squares = (gram - self.style[layer]).square().sum()
                 total = total + float(self.coefficients.style[layer]) * self.formula.style_scale(filters) * squares
@@ -92,9 +100,11 @@ def layouts() -> dict[str, torch.memory_format]:
     return {"NCHW": torch.contiguous_format, "channels-last": torch.channels_last}
 
 
-def evaluator(loaded: Loaded, memory_format: torch.memory_format, device: str = "cpu") -> Callable[[], float]:
+def evaluator(
+    loaded: Loaded, memory_format: torch.memory_format, device: str = "cpu", precision: str = "float32"
+) -> Callable[[], float]:
     """One loss and gradient at the start, as a function without arguments."""
-    peer = TorchObjective(loaded, memory_format, device)
+    peer = TorchObjective(loaded, memory_format, device, precision)
     image = peer.image(loaded.prepared.start)
     return lambda: peer.value_and_grad(image)[0]
 

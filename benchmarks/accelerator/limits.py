@@ -1,0 +1,90 @@
+"""The loop's calls, XLA's command buffers, and the largest image that fits."""
+
+import dataclasses
+import functools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import common
+
+from accelerator.plan import Measurement, Plan, Row, environment, last_line, rounded
+from jaxstyle import memory, preparation, weights
+from jaxstyle.config import experiment_from_mapping
+from jaxstyle.estimates import estimate_memory, outlines
+from jaxstyle.optimizers.device import minimize_on_device
+from jaxstyle.synthesis import optimize
+
+COMMAND_BUFFERS = "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL"
+LARGE = (2048, 4096, 6144, 8192)
+
+
+def measurements(plan: Plan) -> Iterator[Measurement]:
+    """Yields the loop's ways, then larger and larger images."""
+    for size in plan.pick((256, 512), (32,)):
+        for chunked in (True, False):
+            asked = {"what": "loop" if chunked else "single calls", "size": size}
+            yield Measurement(asked, functools.partial(loop, plan, size, chunked))
+    if not plan.tiny:
+        yield Measurement(
+            {"what": "loop, command buffers with WHILE", "size": 256}, functools.partial(buffers, plan, 256)
+        )
+    for size in plan.pick(LARGE, (48,)):
+        yield Measurement({"what": "memory", "size": size}, functools.partial(largest, plan, size))
+
+
+def loop(plan: Plan, size: int, chunked: bool) -> Row:
+    """Milliseconds an evaluation of a run by L-BFGS."""
+    ready = plan.load(size, optimizer={"iterations": plan.pick(200, 3)}).prepared
+    result = minimize_on_device(
+        ready.objective,
+        ready.start,
+        ready.problem,
+        ready.settings,
+        lambda iterations, best: None,
+        lambda: False,
+        chunked=chunked,
+    )
+    each = result.run_seconds / result.evaluations
+    return {"compile s": round(result.compile_seconds, 1), "ms an evaluation": rounded(1000 * each)}
+
+
+def buffers(plan: Plan, size: int) -> Row:
+    """The loop in a process of its own, with another flag for XLA."""
+    places = f"Path({str(plan.kit)!r}), Path({str(plan.out)!r})"
+    code = (
+        "import json; from pathlib import Path; from accelerator import limits, plan; "
+        f"print(json.dumps(limits.loop(plan.Plan({places}), {size}, True)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(XLA_FLAGS=COMMAND_BUFFERS), capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(last_line(done.stderr))
+    return json.loads(last_line(done.stdout))
+
+
+def largest(plan: Plan, size: int) -> Row:
+    """What the estimate says of an image, and what a few iterations of it then take."""
+    image = {"content": "skimage:chelsea", "style": "experiments/images/brushwork.jpg", "size": size}
+    mapping = {"image": image, "optimizer": {"iterations": 3}}
+    experiment = experiment_from_mapping(mapping, source="accelerator", folder=common.ROOT)
+    pictures = preparation.read_pictures(experiment)
+    parameters = weights.load(experiment.network.weights)
+    estimate = estimate_memory(outlines(experiment, pictures, parameters)[-1])
+    available = memory.available()
+    row = {"estimate GB": round(estimate / 1e9, 2), "available GB": available and round(available / 1e9, 2)}
+    if available is not None and estimate > memory.in_use() + available:
+        return row | {"result": "would be refused"}
+    scales = preparation.prepare(experiment, pictures, parameters)
+    found = optimize([dataclasses.replace(scales[-1])])
+    peak = memory.peak() or 0
+    first, last = found.history[0], found.history[-1]
+    each = (last.seconds - first.seconds) / max(1, last.evaluations - first.evaluations)
+    return row | {
+        "peak GB": round(peak / 1e9, 2),
+        "estimate / peak": rounded(estimate / peak, 3),
+        "s an evaluation": rounded(each, 3),
+        "status": str(found.status),
+    }
