@@ -49,6 +49,12 @@ def _limits(plan: Plan) -> Iterable[Measurement]:
     return limits.measurements(plan)
 
 
+def _precision(plan: Plan) -> Iterable[Measurement]:
+    from accelerator import precision
+
+    return precision.measurements(plan)
+
+
 def _paper(plan: Plan) -> Iterable[Measurement]:
     from accelerator import paper
 
@@ -72,12 +78,13 @@ class Step(NamedTuple):
 
 
 STEPS = {
-    "right": Step("Does it run, and is it right", 0.17, _right),
-    "evaluation": Step("One evaluation of loss and gradient", 0.27, _evaluations),
-    "whole": Step("From the command to the image", 0.17, _whole),
-    "lanes": Step("Side by side in lanes", 0.14, _lanes),
-    "limits": Step("The loop's calls, and the largest image", 0.10, _limits, True),
-    "paper": Step("The paper's figures by the authors' procedure", 0.15, _paper, True),
+    "right": Step("Does it run, and is it right", 0.12, _right),
+    "evaluation": Step("One evaluation of loss and gradient", 0.20, _evaluations),
+    "whole": Step("From the command to the image", 0.10, _whole),
+    "lanes": Step("Side by side in lanes", 0.10, _lanes),
+    "limits": Step("The loop's calls, and the largest image", 0.08, _limits, True),
+    "paper": Step("The paper's figures by the authors' procedure", 0.30, _paper),
+    "precision": Step("The loss reached in each precision", 0.10, _precision),
 }
 
 

@@ -10,21 +10,18 @@ figure is rehearsed with images that every checkout has.
 
 import dataclasses
 import functools
-import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import common
 import numpy as np
 
-from accelerator.plan import Measurement, Plan, Row, environment, last_line, rounded
+from accelerator.plan import Measurement, Plan, Row, rounded
 from jaxstyle import gallery, images, preparation, weights
 from jaxstyle.config import experiment_from_mapping
+from jaxstyle.kept import Kept
 from jaxstyle.metrics import grey_correlation, psnr
 from jaxstyle.optimizers import Iteration, Lane, Result, minimize, minimize_lanes
 from jaxstyle.preparation import Prepared
@@ -36,6 +33,8 @@ ITERATIONS = 2000
 LOGGED = (100, 200, 300, 400, 500, 700, 1000, 1400, 2000)
 """Iterations at which the correlation with the photo is noted."""
 BOUNDS = "paper"
+PRECISION = "tf32"
+"""Rounding that a run from noise enlarges to no more than another noise does (`precision.py`)."""
 PATIENCE = 240
 """Seconds after which a run by SciPy is ended."""
 THUMBNAIL = 256
@@ -69,33 +68,32 @@ class Panel:
 
     def runs(self) -> list[tuple[float, Run]]:
         """Every κ with every noise."""
-        return [(kappa, Run(self.style, self.ratio * kappa, seed)) for kappa in KAPPAS for seed in self.seeds]
+        weights = {kappa: float(f"{self.ratio * kappa:.6g}") for kappa in KAPPAS}  # so that equal runs are equal
+        return [(kappa, Run(self.style, weight, seed)) for kappa, weight in weights.items() for seed in self.seeds]
 
 
-FIGURE_4 = tuple(
-    Panel(f"Fig. 4, {ratio:g}", "composition_vii", ratio, correlation)
-    for ratio, correlation in ((1e-4, 0.077), (1e-3, 0.396), (1e-2, 0.558), (1e-1, 0.657))
+FIGURES = (
+    *(
+        Panel(f"Fig. 4, {ratio:g}", "composition_vii", ratio, correlation)
+        for ratio, correlation in ((1e-4, 0.077), (1e-3, 0.396), (1e-2, 0.558), (1e-1, 0.657))
+    ),
+    Panel("Fig. 3 F", "composition_vii", 5e-4, 0.271),
+    Panel("Fig. 3 C", "starry_night", 8e-4, 0.564),
 )
+"""In the order of what they tell; runs that two panels share are made once."""
 FIGURE_6 = (Panel("Fig. 6 C", "starry_night", 1e-3, 0.544, seeds=(0, 1, 2, 3)),)
-FIGURE_3 = (Panel("Fig. 3 C", "starry_night", 8e-4, 0.564), Panel("Fig. 3 F", "composition_vii", 5e-4, 0.271))
-
-
-JUDGED = tuple(Run("composition_vii", kappa * ratio) for kappa, ratio in ((5, 1e-3), (2, 1e-3), (5, 1e-2), (5, 1e-1)))
-"""Runs of Fig. 4 that SciPy's L-BFGS-B, which the authors used, makes too."""
+WIDTH = 18
+"""Lanes of the one program that serves all figures."""
 
 
 def measurements(plan: Plan) -> Iterator[Measurement]:
-    """Yields one figure after another, on the device; and a few runs by SciPy's L-BFGS-B, which judges ours."""
-    judged = plan.pick(JUDGED, ())
-    processes = {run: start_scipy(plan, run) for run in judged}
+    """Yields the figures, and a run by SciPy's L-BFGS-B, which the authors used and which judges ours."""
     results: dict[str, np.ndarray] = {}
-    for figure in plan.pick((FIGURE_4, FIGURE_6, FIGURE_3), (FIGURE_4[:1],)):
+    for figure in plan.pick((FIGURES, FIGURE_6), (FIGURES[:1],)):
         asked = {"panels": ", ".join(panel.name for panel in figure), "method": "lbfgs"}
         yield Measurement(asked, functools.partial(on_device, plan, figure, results))
-    for run, process in processes.items():
-        yield Measurement(
-            {**dataclasses.asdict(run), "method": "scipy-lbfgsb"}, functools.partial(finish_scipy, process)
-        )
+    run = Run("composition_vii", 5e-3)
+    yield Measurement({**dataclasses.asdict(run), "method": "scipy-lbfgsb"}, lambda: by_scipy(plan, run))
 
 
 def prepare(plan: Plan, run: Run, method: str) -> Prepared:
@@ -110,20 +108,19 @@ def prepare(plan: Plan, run: Run, method: str) -> Prepared:
     mapping = {
         "image": {"content": content, "style": style, "size": size},
         "loss": {"convention": "paper-figures", "content_weight": run.weight / KAPPA},
+        "network": {"precision": PRECISION},
         "start": {"seed": run.seed},
         "optimizer": {"method": method, "iterations": iterations, "bounds": BOUNDS},
     }
     if plan.tiny:
         mapping["loss"] |= {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
     experiment = experiment_from_mapping(mapping, source="accelerator", folder=common.ROOT)
-    return preparation.prepare(experiment, preparation.read_pictures(experiment), _weights(experiment))[-1]
+    pictures = preparation.read_pictures(experiment, kept=_KEPT)
+    return preparation.prepare(experiment, pictures, _load(experiment.network.weights), kept=_KEPT)[-1]
 
 
-def _weights(experiment: Any) -> weights.Weights:
-    return _loaded(experiment.network.weights)
-
-
-_loaded = functools.cache(weights.load)
+_KEPT = Kept()
+_load = functools.cache(weights.load)
 
 
 class Curve:
@@ -149,7 +146,9 @@ def on_device(plan: Plan, figure: Sequence[Panel], results: dict[str, np.ndarray
     assert first.content is not None
     curves = {run: Curve(first.content) for run in wanted}
     lanes = [Lane(it.start, it.problem, it.settings, observe=curves[run].observe) for run, it in ready.items()]
-    found = dict(zip(wanted, minimize_lanes(first.objective, lanes), strict=True))
+    found = dict(
+        zip(wanted, minimize_lanes(first.objective, lanes, width=max(len(lanes), plan.pick(WIDTH, 1))), strict=True)
+    )
     rows = {}
     for panel in figure:
         for kappa, run in panel.runs():
@@ -176,17 +175,6 @@ def outcome(result: Result, content: np.ndarray, curve: Curve) -> Row:
         "lowest and highest": [rounded(float(result.image.min()), 4), rounded(float(result.image.max()), 4)],
         "correlation after": curve.noted,
     }
-
-
-def start_scipy(plan: Plan, run: Run) -> subprocess.Popen[str]:
-    """A run by SciPy in a process of its own: its work on the host is what takes long, so several go at once."""
-    command = [sys.executable, "-m", "accelerator.paper", str(plan.kit), str(plan.out), run.style, str(run.weight)]
-    return subprocess.Popen(command, env=environment(OMP_NUM_THREADS="1"), stdout=subprocess.PIPE, text=True)
-
-
-def finish_scipy(process: subprocess.Popen[str]) -> Row:
-    """What such a process found."""
-    return json.loads(last_line(process.communicate()[0]))
 
 
 def by_scipy(plan: Plan, run: Run) -> Row:
@@ -219,8 +207,3 @@ def write_sheet(path: Path, pictures: Sequence[np.ndarray], columns: int) -> Non
         top, left = index // columns * height, index % columns * width
         sheet[top : top + height, left : left + width] = picture
     images.write_picture(path, sheet)
-
-
-if __name__ == "__main__":
-    kit, out, style, weight = sys.argv[1:]
-    print(json.dumps(by_scipy(Plan(Path(kit), Path(out)), Run(style, float(weight)))))
