@@ -27,6 +27,7 @@ import common
 import numpy as np
 from common import Loaded
 
+from jaxstyle.config import BoundsRule
 from jaxstyle.optimizers import Iteration
 from jaxstyle.synthesis import optimize
 
@@ -89,15 +90,16 @@ class Question(NamedTuple):
     start: str
     seed: int
     content_weight: float
+    bounds: str
 
 
 def questions(
-    sizes: Sequence[int], starts: Sequence[str], seeds: Sequence[int], ratios: Sequence[float]
+    sizes: Sequence[int], starts: Sequence[str], seeds: Sequence[int], ratios: Sequence[float], bounds: str
 ) -> Iterator[Question]:
     """Every combination; the seed means nothing to the content, which starts once."""
     for size, start, alpha in itertools.product(sizes, starts, ratios):
         for seed in seeds if start == "noise" else seeds[:1]:
-            yield Question(size, start, seed, alpha)
+            yield Question(size, start, seed, alpha, bounds)
 
 
 def measure(question: Question, method: str, marks: Sequence[int]) -> dict[str, Any]:
@@ -117,7 +119,11 @@ def measure(question: Question, method: str, marks: Sequence[int]) -> dict[str, 
 def problem(question: Question) -> Loaded:
     """What a question asks to minimize."""
     return common.loaded(
-        question.size, start=question.start, seed=question.seed, content_weight=question.content_weight
+        question.size,
+        start=question.start,
+        seed=question.seed,
+        content_weight=question.content_weight,
+        optimizer={"bounds": question.bounds},
     )
 
 
@@ -148,11 +154,13 @@ def main() -> None:
     )
     parser.add_argument("--start", nargs="+", choices=["noise", "content"], default=["noise", "content"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3], help="of the noise")
+    parser.add_argument("--bounds", choices=list(BoundsRule), default="none", help="as optimizer.bounds")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--json", type=Path, help="keep every row here, and measure none that is there already")
     options = parser.parse_args()
     marks, rows = sorted(options.evaluations), common.Rows(options.json)
-    methods = [name for name in options.methods if name != "torch-lbfgs" or importlib.util.find_spec("torch")]
+    has_torch = importlib.util.find_spec("torch") and options.bounds == BoundsRule.NONE  # PyTorch's has no bounds
+    methods = [name for name in options.methods if name != "torch-lbfgs" or has_torch]
     print(common.machine())
     print(
         "The lowest loss within so many evaluations; evaluations per iteration after the first ten; the seconds to the"
@@ -162,7 +170,7 @@ def main() -> None:
     print(f"| size | start | seed | α/β | method | {columns} | evaluations/iteration | s/evaluation | s |")
     print("|---" * (len(marks) + 8) + "|")
     losses: dict[tuple[Question, str], Sequence[float]] = {}
-    asked = questions(options.sizes, options.start, options.seeds, options.content_weight)
+    asked = questions(options.sizes, options.start, options.seeds, options.content_weight, options.bounds)
     for question, method in itertools.product(asked, methods):
         wanted = {**question._asdict(), "method": method, "evaluations": marks}
         row = rows.find(wanted, functools.partial(measure, question, method, marks))

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxstyle import memory
+from jaxstyle.bounds import WHOLE_RANGE, bounds_of
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.kept import Kept
@@ -63,7 +64,7 @@ class Outline(NamedTuple):
       problem: what is traced about it, by shapes.
       size: (height, width) of the result.
       style_sizes: those of the style pictures as they are measured.
-      settings: the optimizer and its options.
+      settings: the optimizer and its options; its bounds, if it has any, are those of images of the whole range.
       in_use: bytes that the process, or the accelerator's allocator, held already.
     """
 
@@ -81,9 +82,10 @@ class Outline(NamedTuple):
         return Reads(self.objective.content_layers, self.objective.style_layers, self.objective.with_tv)
 
     @property
-    def program(self) -> tuple[Objective, Size, str, int]:
+    def program(self) -> tuple[Objective, Size, str, int, bool]:
         """What decides the optimizer's compiled program: equal for experiments that share one."""
-        return self.objective, self.size, self.settings.method, self.settings.history_size
+        chosen = self.settings
+        return self.objective, self.size, chosen.method, chosen.history_size, chosen.bounds is not None
 
 
 class Program(NamedTuple):
@@ -132,6 +134,7 @@ def outlines(
         lambda: _shapes(experiment, weights, reads, devices),
     )
     weighed = coefficients(experiment, objective)
+    bounds = bounds_of(experiment.optimizer.bounds, [WHOLE_RANGE], weights.preprocessing)
     found = []
     for scale in scales:
         size = result_shape(pictures, scale.size)
@@ -143,7 +146,7 @@ def outlines(
                 problem=_problem(own, size, parameters, weighed),
                 size=size,
                 style_sizes=style_shapes(experiment, pictures, scale.size),
-                settings=settings_of(experiment, scale),
+                settings=settings_of(experiment, scale, bounds),
                 in_use=in_use,
             )
         )

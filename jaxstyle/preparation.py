@@ -13,6 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxstyle import gallery
+from jaxstyle.bounds import Bounds, bounds_of
 from jaxstyle.config import Experiment, ScaleRule, StartMethod, StyleSize
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import Picture, fit_shape, fit_style, long_side_shape, read_picture, resize_to
@@ -273,7 +274,7 @@ def _prepare_scale(
             coefficients=replicate(objective.bands and objective.bands.mesh, coefficients(experiment, objective)),
         ),
         start=_start(experiment, pictures, (height, width), weights.preprocessing),
-        settings=settings_of(experiment, scale, sources),
+        settings=settings_of(experiment, scale, bounds_of(experiment.optimizer.bounds, sources, weights.preprocessing)),
         content=content.pixels if content else None,
     )
 
@@ -364,13 +365,13 @@ def _start(
     return resize_to(pictures.by_role()[role].pixels, *shape)
 
 
-def settings_of(experiment: Experiment, scale: Scale, sources: Sequence[np.ndarray] = ()) -> Settings:
+def settings_of(experiment: Experiment, scale: Scale, bounds: Bounds | None) -> Settings:
     """The optimizer and its options at one scale.
 
     Args:
       experiment: says what they are.
       scale: says how many steps.
-      sources: the content and style pictures, whose range keeps the pixels in bounds if that is asked for.
+      bounds: what its rule makes of the source images at that scale.
     """
     chosen = experiment.optimizer
     return Settings(
@@ -379,11 +380,6 @@ def settings_of(experiment: Experiment, scale: Scale, sources: Sequence[np.ndarr
         history_size=chosen.history_size,
         learning_rate=chosen.learning_rate,
         tolerance=chosen.tolerance,
-        bounds=_range_of_channels(sources) if chosen.bounds and sources else None,
+        bounds=bounds,
         terms=reads_of(experiment).terms,
     )
-
-
-def _range_of_channels(pictures: Sequence[np.ndarray]) -> tuple[tuple[float, float], ...]:
-    channels = np.concatenate([pixels.reshape(-1, 3) for pixels in pictures])
-    return tuple(zip(channels.min(axis=0).tolist(), channels.max(axis=0).tolist(), strict=True))

@@ -192,7 +192,7 @@ def _nothing_yet(prepared: Prepared) -> Result:
 
 def _finished(progress: Result, scales: Sequence[Prepared]) -> Result:
     """The run with its picture as it is given away: of the result's size, clipped."""
-    image = carry_to(progress.image, *scales[-1].start.shape[:2])
+    image = scales[-1].settings.feasible(carry_to(progress.image, *scales[-1].start.shape[:2]))
     return dataclasses.replace(progress, image=np.clip(image, 0.0, 1.0))
 
 

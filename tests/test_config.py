@@ -252,9 +252,17 @@ def test_the_last_override_of_a_key_counts():
 
 
 def test_another_optimizer_leaves_the_settings_of_the_first_behind():
-    scipy = {"method": "scipy-lbfgsb", "bounds": True, "history_size": 50}
+    scipy = {"method": "scipy-lbfgsb", "bounds": "paper", "history_size": 50}
     assert make(None, "optimizer.method=lbfgs", optimizer=scipy).optimizer.history_size == 50
-    assert make(None, "optimizer.method=adam", optimizer=scipy).optimizer.bounds is False
+    adam = make(None, "optimizer.method=adam", optimizer=scipy).optimizer
+    assert (adam.history_size, adam.bounds) == (20, "paper")  # every method has bounds
+
+
+@pytest.mark.parametrize(("written", "rule"), [(True, "per-channel"), (False, "none")])
+def test_bounds_of_older_files_and_records_are_read(written, rule):
+    assert make(optimizer={"bounds": written}).optimizer.bounds == rule
+    assert make(None, f"optimizer.bounds={str(written).lower()}").optimizer.bounds == rule
+    assert make(optimizer={"bounds": rule}).to_json()["optimizer"]["bounds"] == rule
 
 
 def test_sweeps_can_be_added_and_changed():

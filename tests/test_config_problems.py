@@ -124,7 +124,12 @@ def test_an_override_of_a_swept_key_would_have_no_effect():
         ("optimizer", {"iterations": 0}, "optimizer.iterations: found 0; allowed: 1 or more"),
         ("optimizer", {"tolerance": 1}, "optimizer.tolerance: found 1; allowed: less than 1"),
         ("optimizer", {"learning_rate": 0.0}, "optimizer.learning_rate: found 0.0; allowed: more than 0"),
-        ("optimizer", {"bounds": 1}, "optimizer.bounds: found 1; allowed: true or false"),
+        ("optimizer", {"bounds": 1}, "optimizer.bounds: found 1; allowed: none, paper, per-channel"),
+        (
+            "optimizer",
+            {"bounds": "per-chanel"},
+            "optimizer.bounds: unknown bounds 'per-chanel'; did you mean 'per-channel'? Allowed: none, paper, per-ch",
+        ),
         ("output", {"bits": 12}, "output.bits: found 12; allowed: 8 or 16"),
         ("optimiser", {}, "optimiser: unknown key 'optimiser'; did you mean 'optimizer'? Allowed: title, image, netw"),
         ("size", 3, "size: unknown key 'size'; did you mean 'image.size'?"),
@@ -199,10 +204,6 @@ def test_all_problems_are_reported_at_once():
         ({"image": {"style": "a"}, "loss": {"style_layers": {"conv1_1": 0}}}, "loss: nothing to minimize"),
         ({"image": {"content": "a", "style": {"image": "b", "weight": 0}}}, "image.style: every picture has weight 0"),
         (
-            {"image": PICTURES, "optimizer": {"bounds": True}},
-            "optimizer.bounds: found true with optimizer.method = lbfgs, which has none; allowed with: scipy-lbfgsb",
-        ),
-        (
             {"image": PICTURES, "optimizer": {"learning_rate": 1}},
             "optimizer.learning_rate: found 1.0 with optimizer.met",
         ),
@@ -226,7 +227,9 @@ def test_impossible_combinations_are_refused(mapping, answer):
         {"image": PICTURES, "loss": {"content_weight": 0}},  # the content picture then gives the shape
         {"image": PICTURES, "loss": {"content_layers": []}},
         {"image": {"content": "a"}, "loss": {"content_weight": 0, "tv_weight": 1}, "start": {"method": "content"}},
-        {"image": PICTURES, "optimizer": {"method": "scipy-lbfgsb", "bounds": True, "history_size": 5}},
+        {"image": PICTURES, "optimizer": {"method": "scipy-lbfgsb", "bounds": "paper", "history_size": 5}},
+        {"image": PICTURES, "optimizer": {"method": "lbfgs", "bounds": "per-channel"}},
+        {"image": PICTURES, "optimizer": {"method": "adam", "bounds": "paper"}},
         {"image": {}, "start": {"method": "content"}, "sweep": {"image.content": ["a.png"]}},  # given by the sweep
     ],
 )

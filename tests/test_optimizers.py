@@ -197,15 +197,6 @@ def test_the_best_picture_is_at_hand_while_it_runs_and_stays(method):
         assert Synthetic().loss(picture, PROBLEM)[0] <= loss * (1 + 1e-5)  # the same sum, not compiled
 
 
-def test_pixel_bounds_are_kept():
-    bounds = ((0.45, 0.55),) * 3
-    free = run(method="scipy-lbfgsb", iterations=50)
-    bound = run(method="scipy-lbfgsb", iterations=50, bounds=bounds)
-    assert free.image.min() < 0.4
-    assert bound.image.min() >= np.float32(0.45)
-    assert bound.image.max() <= np.float32(0.55)
-
-
 @pytest.mark.parametrize("method", ["lbfgs", "adam"])
 def test_many_evaluations_in_a_call_are_one_at_a_time_in_a_row(method):
     def observe(iterations, best):
@@ -241,14 +232,15 @@ def without_seconds(history):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("bounds", [None, ((0.3, 0.55), (0.45, 0.6), (0.0, 0.5))], ids=["free", "bounded"])
 @pytest.mark.parametrize(("method", "kind"), [("lbfgs", "rosenbrock"), ("lbfgs", "saddle"), ("adam", "quadratic")])
-def test_from_every_moment_it_goes_on_to_the_bit(method, kind, chunked):
+def test_from_every_moment_it_goes_on_to_the_bit(method, kind, bounds, chunked):
     def go(resume, keep):
         return minimize_on_device(
             Synthetic(kind),
             START if resume is None else np.full_like(START, np.nan),
             PROBLEM,
-            settings(method, 12),
+            settings(method, 12, bounds=bounds),
             lambda iterations, best: None,
             lambda: False,
             resume,

@@ -20,6 +20,7 @@ from jaxstyle.config.models import (
 from jaxstyle.config.options import (
     CUSTOMARY,
     LAYER_KEYS,
+    BoundsRule,
     Convention,
     Customary,
     LayerSubsets,
@@ -36,6 +37,7 @@ __all__ = [
     "CUSTOMARY",
     "KEYS",
     "LAYER_KEYS",
+    "BoundsRule",
     "Convention",
     "Customary",
     "Experiment",

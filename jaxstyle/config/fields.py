@@ -16,7 +16,7 @@ from pydantic import (
     WrapValidator,
 )
 
-from jaxstyle.config.options import CUSTOMARY, DEFAULT_CONVENTION, Customary, ScaleRule
+from jaxstyle.config.options import CUSTOMARY, DEFAULT_CONVENTION, BoundsRule, Customary, ScaleRule
 from jaxstyle.config.words import unknown
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.layers import LAYERS, canonical_layer
@@ -79,3 +79,17 @@ def _scales(value: Any) -> ScaleRule | tuple[int, ...]:
 Scales = Annotated[
     ScaleRule | tuple[LongSide, ...], BeforeValidator(_scales, json_schema_input_type=ScaleRule | list[LongSide])
 ]
+
+
+def _bounds(value: Any) -> BoundsRule:
+    """Reads a rule's name; true and false are what files of version 0.1 say."""
+    if isinstance(value, bool):
+        return BoundsRule.PER_CHANNEL if value else BoundsRule.NONE
+    if not isinstance(value, str):
+        raise JaxstyleError(f"found {json.dumps(value, default=str)}; allowed: {', '.join(BoundsRule)}")
+    if value not in list(BoundsRule):
+        raise JaxstyleError(unknown("bounds", value, [*BoundsRule]))
+    return BoundsRule(value)
+
+
+Bounds = Annotated[BoundsRule, BeforeValidator(_bounds, json_schema_input_type=BoundsRule | bool)]

@@ -18,13 +18,14 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from jaxstyle.config.fields import LayerWeights, LongSide, Scales, Text, Weight, customary
+from jaxstyle.config.fields import Bounds, LayerWeights, LongSide, Scales, Text, Weight, customary
 from jaxstyle.config.options import (
     CONTENT_LAYERS,
     DEFAULT_CONVENTION,
     LAYER_KEYS,
     NOT_OF_METHOD,
     STYLE_LAYERS,
+    BoundsRule,
     Convention,
     LayerSubsets,
     OptimizerMethod,
@@ -158,8 +159,11 @@ class Optimizer(Section):
     """The number of correction pairs that L-BFGS keeps (lbfgs and scipy-lbfgsb); each takes two pictures of memory."""
     learning_rate: float = Field(default=0.02, gt=0, allow_inf_nan=False)
     """The size of a step (adam), in units of a pixel's range from 0 to 1."""
-    bounds: bool = False
-    """Whether pixels are kept within the range of the source pictures (scipy-lbfgsb), as in the authors' own code."""
+    bounds: Bounds = BoundsRule.NONE
+    """Box constraints on the pixels: "none"; "paper", one interval for all channels of the mean-subtracted image, from
+    the lowest to the highest value of the source images in any channel, as in the authors' texture code (of images of
+    the full range: red 0 to 1.077, green -0.027 to 1.050, blue -0.077 to 1); or "per-channel", each channel's own range
+    in the source images, as fzliu/style-transfer keeps to valid colors. true means "per-channel", false "none"."""
     tolerance: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
     """Stop when the loss changes relatively by less than this over 20 iterations; 0: never."""
 

@@ -63,6 +63,14 @@ class OptimizerMethod(StrEnum):
     SCIPY_LBFGSB = "scipy-lbfgsb"
 
 
+class BoundsRule(StrEnum):
+    """Which box, if any, the optimizer keeps the pixels in."""
+
+    NONE = "none"
+    PAPER = "paper"
+    PER_CHANNEL = "per-channel"
+
+
 class SweepMode(StrEnum):
     """How the lists of a sweep are combined."""
 
@@ -118,8 +126,8 @@ LAYER_KEYS = ("loss.content_layers", "loss.style_layers")
 """The keys whose values are layers, where a sweep may say `LayerSubsets`."""
 
 NOT_OF_METHOD: Mapping[str, tuple[str, ...]] = {
-    OptimizerMethod.LBFGS: ("learning_rate", "bounds"),
-    OptimizerMethod.ADAM: ("history_size", "bounds"),
+    OptimizerMethod.LBFGS: ("learning_rate",),
+    OptimizerMethod.ADAM: ("history_size",),
     OptimizerMethod.SCIPY_LBFGSB: ("learning_rate",),
 }
 """The keys of `[optimizer]` that a method does not know."""

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Float
 
+from jaxstyle.optimizers.box import Box, box_of
+
 T = TypeVar("T")
 
 WINDOW = 20
@@ -33,7 +35,8 @@ class Iteration(NamedTuple):
       evaluations: of loss and gradient, since the start.
       loss: the total.
       terms: what the total is the sum of.
-      gradient_norm: Euclidean norm of the gradient with respect to the picture in [0, 1].
+      gradient_norm: Euclidean norm of the gradient with respect to the picture in [0, 1]; with bounds, of the projected
+        gradient.
       step_size: the multiple of the search direction that was taken; Adam's learning rate; for SciPy, which does not
         say, the Euclidean length of the step.
       seconds: since the first evaluation began, compilation not counted. Within one call of the compiled loop the time
@@ -84,7 +87,7 @@ class Settings:
       history_size: correction pairs of the two L-BFGS.
       learning_rate: Adam's, in units of the picture's [0, 1].
       tolerance: relative decrease of the loss over `WINDOW` iterations below which the run has converged.
-      bounds: lowest and highest value of each colour channel, for `scipy-lbfgsb` only.
+      bounds: lowest and highest value of each color channel; None for no bounds.
       terms: the terms of the loss that are told of; None for all.
     """
 
@@ -95,6 +98,15 @@ class Settings:
     tolerance: float
     bounds: tuple[tuple[float, float], ...] | None = None
     terms: tuple[str, ...] | None = None
+
+    @property
+    def box(self) -> Box | None:
+        """The bounds as arrays."""
+        return None if self.bounds is None else box_of(self.bounds)
+
+    def feasible(self, image: np.ndarray) -> np.ndarray:
+        """The image itself, or with bounds the nearest one within them."""
+        return image if self.box is None else self.box.project(np.asarray(image, np.float32))
 
     def told(self, terms: Mapping[str, T]) -> dict[str, T]:
         """Those of the loss's terms that are told of."""

@@ -29,6 +29,7 @@ from jaxstyle.optimizers.base import (
     Status,
     most_evaluations,
 )
+from jaxstyle.optimizers.box import Box
 from jaxstyle.optimizers.lbfgs import LBFGS
 from jaxstyle.sharding import Bands, fetch, padded, place, shapes, spread, stored_shape
 
@@ -57,11 +58,12 @@ class Step(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """The traced settings."""
+    """The traced settings; without bounds the program has nothing of them."""
 
     iterations: Int[Array, "*lanes"]
     tolerance: Float[Array, "*lanes"]
     learning_rate: Float[Array, "*lanes"]
+    box: Box | None = None
 
 
 class LoopState(NamedTuple):
@@ -107,7 +109,7 @@ class DeviceMethod:
         """Spends one evaluation: (image, own state, what was found, where, failed, finite)."""
         evaluations = state.evaluations + 1
         if self.name == "lbfgs":
-            image, method, trial = self._lbfgs(objective).try_step(state.image, state.method, problem)
+            image, method, trial = self._lbfgs(objective).try_step(state.image, state.method, problem, box=limits.box)
             step = Step(
                 method.iteration, evaluations, trial.value, trial.aux, trial.grad_norm, trial.stepsize, trial.accepted
             )
@@ -116,9 +118,12 @@ class DeviceMethod:
         (loss, terms), grad = objective.value_and_grad(state.image, problem)
         updates, moments = optax.scale_by_adam().update(grad, moments)
         finite = jnp.isfinite(loss) & jnp.all(jnp.isfinite(grad))
-        rate = limits.learning_rate
-        step = Step(iteration, evaluations, loss, terms, jnp.sqrt(jnp.vdot(grad, grad)), rate, finite)
+        rate, box = limits.learning_rate, limits.box
         image = state.image - rate * jnp.asarray(updates)
+        if box is not None:
+            image = jnp.where(image == state.image, image, box.project(image))
+            grad = box.projected(state.image, grad)
+        step = Step(iteration, evaluations, loss, terms, jnp.sqrt(jnp.vdot(grad, grad)), rate, finite)
         return image, (moments, iteration + 1), step, state.image, ~finite, finite
 
     def _lbfgs(self, objective: LossFunction) -> LBFGS:
@@ -265,7 +270,7 @@ def minimize_on_device(
     chunked = is_chunked(chunked)
     program = advance_chunk if chunked else advance_once
     method, limits = DeviceMethod(settings.method, settings.history_size), limits_of(settings)
-    state = start_state(objective, method, place(objective.bands, image))
+    state = start_state(objective, method, place(objective.bands, settings.feasible(image)))
     before = resume or Saved({}, (), 0.0, 0.0)
     if resume is not None:
         state = restored_state(state, before.arrays, objective.bands)
@@ -365,7 +370,7 @@ def next_steps(steps: int, each: float) -> int:
 def limits_of(settings: Settings) -> Limits:
     """The traced settings on the device."""
     numbers = (np.int32(settings.iterations), np.float32(settings.tolerance), np.float32(settings.learning_rate))
-    return Limits(*jax.device_put(numbers))
+    return Limits(*jax.device_put(numbers), box=jax.device_put(settings.box))
 
 
 def compiled(

@@ -12,6 +12,7 @@ import scipy.optimize
 
 from jaxstyle.objective import LossFunction, evaluate
 from jaxstyle.optimizers.base import WINDOW, Iteration, Observer, Result, Settings, Status, most_evaluations
+from jaxstyle.optimizers.box import Box
 from jaxstyle.sharding import fetch, place
 
 
@@ -38,7 +39,8 @@ def minimize_with_scipy(
     compile_seconds = time.perf_counter() - began
 
     began = time.perf_counter()
-    story = _Story(best_image=np.asarray(image))
+    image, box = settings.feasible(np.asarray(image)), settings.box
+    story = _Story(best_image=image)
     budget = most_evaluations(settings.iterations)
 
     def value_and_grad(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -54,7 +56,8 @@ def minimize_with_scipy(
             story.evaluations += 1
             raise _Stop(Status.NOT_FINITE)
         numbers = {name: float(term) for name, term in settings.told(terms).items()}
-        norm = float(np.linalg.norm(gradient))
+        uphill = gradient if box is None else box.projected(point, gradient.reshape(point.shape))
+        norm = float(np.linalg.norm(uphill))
         story.note(_Evaluation(point, float(loss), numbers, norm, time.perf_counter() - began))
         if story.evaluations == 1:
             story.accept(observe, settings.tolerance)
@@ -67,7 +70,7 @@ def minimize_with_scipy(
             np.asarray(image, np.float64).ravel(),
             jac=True,
             method="L-BFGS-B",
-            bounds=_pixel_bounds(settings.bounds, image),
+            bounds=None if box is None else _pixel_bounds(box, image),
             callback=lambda flat: story.accept(observe, settings.tolerance),
             options={
                 "maxiter": settings.iterations,
@@ -94,9 +97,9 @@ def minimize_with_scipy(
     )
 
 
-def _pixel_bounds(bounds: tuple[tuple[float, float], ...] | None, image: np.ndarray) -> np.ndarray | None:
+def _pixel_bounds(box: Box, image: np.ndarray) -> np.ndarray:
     """(lowest, highest) for every number of the flattened picture."""
-    return None if bounds is None else np.broadcast_to(np.asarray(bounds), (*image.shape, 2)).reshape(-1, 2)
+    return np.broadcast_to(np.stack(box, axis=-1).astype(np.float64), (*image.shape, 2)).reshape(-1, 2)
 
 
 class _Evaluation(NamedTuple):

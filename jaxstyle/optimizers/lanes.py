@@ -159,7 +159,7 @@ class _Story:
 
 
 def _start(objective: LossFunction, method: device.DeviceMethod, lane: Lane) -> device.LoopState:
-    state = device.start_state(objective, method, jnp.asarray(lane.image, jnp.float32))
+    state = device.start_state(objective, method, jnp.asarray(lane.settings.feasible(lane.image), jnp.float32))
     return state if lane.resume is None else device.restored_state(state, lane.resume.arrays)
 
 

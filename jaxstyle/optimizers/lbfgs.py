@@ -7,6 +7,7 @@ shortens the step. Every choice is a `where` on scalars, so nothing is computed 
 """
 
 import dataclasses
+import os
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ import jaxopt
 from jaxopt._src.lbfgs import inv_hessian_product, update_history
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxstyle.optimizers.box import Box
 from jaxstyle.units import GREY_LEVEL
 
 SUFFICIENT_DECREASE = 1e-4
@@ -136,19 +138,24 @@ class LBFGS(jaxopt.LBFGS):
         return jaxopt.OptStep(params, state)
 
     def try_step(
-        self, params: Float[Array, "..."], state: SearchState, *args: Any, **kwargs: Any
+        self, params: Float[Array, "..."], state: SearchState, *args: Any, box: Box | None = None, **kwargs: Any
     ) -> tuple[Float[Array, "..."], SearchState, Trial]:
-        """As `update`, and also says what was found at the trial point."""
+        """As `update`, and also says what was found at the trial point; with a box, all points are within it."""
         point = params + state.stepsize * state.direction
+        if box is not None:  # what has no gradient stays where it is, as the rows below a picture in bands
+            point = jnp.where(state.direction == 0, params, box.project(point))
         (value, aux), grad = self._value_and_grad_with_aux(point, *args, **kwargs)
         finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad))
         is_start = jnp.isinf(state.value)
         slope = jnp.vdot(state.grad, state.direction)
+        if box is not None:  # on average along the projected path (Nocedal & Wright, Sec. 16.7)
+            descent = jnp.minimum(jnp.vdot(state.grad, point - params), 0.0)
+            slope = jnp.where(state.stepsize > 0, descent / state.stepsize, slope)
         rounding = jnp.finfo(params.dtype).eps * jnp.abs(state.value)
         enough = value <= state.value + SUFFICIENT_DECREASE * state.stepsize * slope + rounding
         accepted = finite & (is_start | enough)
 
-        trial = Trial(point, value, aux, _norm(grad), state.stepsize, accepted)
+        trial = Trial(point, value, aux, _norm(_projected(box, point, grad)), state.stepsize, accepted)
         shortened = _interpolated(state.stepsize, slope, state.value, value, finite)
         kept = self._remember(state, point - params, grad - state.grad, store=accepted & ~is_start)
         forgotten = ~accepted & (state.rejections + 1 >= MOST_REJECTIONS)
@@ -159,11 +166,13 @@ class LBFGS(jaxopt.LBFGS):
 
         new_params = jnp.where(accepted, point, params)
         new_grad = jnp.where(accepted, grad, state.grad)
-        new_direction = jnp.where(accepted | forgotten, self._direction(new_grad, kept), state.direction)
+        steepest = _projected(box, new_params, new_grad)
+        ahead = self._direction(steepest, kept, None if box is None else box.free(new_params, new_grad))
+        new_direction = jnp.where(accepted | forgotten, ahead, state.direction)
         still_concave = accepted & ~is_start & (kept.pairs == 0)
         longer = jnp.minimum(GROWTH * state.reach, LONGEST_MOVE)
         reach = jnp.where(still_concave, longer, jnp.where(forgotten, GREY_LEVEL, state.reach))
-        first_step = reach / self._mean_size(new_grad)
+        first_step = reach / self._mean_size(steepest)
         longest = jnp.clip(LENGTHENING * self._mean_size(point - params), GREY_LEVEL, LONGEST_MOVE)
         fresh = jnp.where(kept.pairs == 0, first_step, jnp.minimum(1.0, longest / self._mean_size(new_direction)))
         was_steepest_descent = (state.pairs == 0) & ~is_start
@@ -202,8 +211,16 @@ class LBFGS(jaxopt.LBFGS):
             pairs=state.pairs + store,
         )
 
-    def _direction(self, grad: Float[Array, "..."], state: SearchState) -> Float[Array, "..."]:
-        """−H g by the two-loop recursion (Nocedal & Wright, Alg. 7.4), −g where there is no history."""
+    def _direction(
+        self, grad: Float[Array, "..."], state: SearchState, free: Bool[Array, "..."] | None
+    ) -> Float[Array, "..."]:
+        """−H g by the two-loop recursion (Nocedal & Wright, Alg. 7.4), −g where there is no history.
+
+        Within a box, what is not free has no gradient here and does not move: H is that of the free values, of the
+        pairs' parts there.
+        """
+        if free is not None:
+            state = self._reduced(state, free)
         product = inv_hessian_product(
             grad,
             state.s_history,
@@ -214,6 +231,23 @@ class LBFGS(jaxopt.LBFGS):
         )
         downhill = jnp.vdot(product, grad) > 0
         return -jnp.where(downhill, product, grad)
+
+    def _reduced(self, state: SearchState, free: Bool[Array, "..."]) -> SearchState:
+        """The pairs of the free values alone; one that has no curvature there does not count."""
+        if os.environ.get("VARIANT") == "full":
+            return state
+        s, y = state.s_history * free[None], state.y_history * free[None]
+        dot = jax.vmap(jnp.vdot)
+        curvature, lengths = dot(s, y), jnp.sqrt(dot(s, s) * dot(y, y))
+        usable = (state.rho_history > 0) & (curvature > jnp.finfo(s.dtype).eps * lengths)
+        newest = (state.pairs - 1) % self.history_size
+        gamma = BOLDNESS * curvature[newest] / jnp.where(usable[newest], jnp.vdot(y[newest], y[newest]), 1.0)
+        return state._replace(
+            s_history=s,
+            y_history=y,
+            rho_history=jnp.where(usable, 1 / jnp.where(usable, curvature, 1.0), 0.0),
+            gamma=jnp.where(usable[newest], gamma, state.gamma),
+        )
 
     def _mean_size(self, array: Float[Array, "..."]) -> Float[Array, ""]:
         return jnp.maximum(jnp.mean(jnp.abs(array)) / self.filled, jnp.finfo(array.dtype).tiny)
@@ -231,6 +265,10 @@ def _interpolated(
     fraction = -stepsize * slope / (2 * jnp.where(rise > 0, rise, 1.0))
     fraction = jnp.where(rise > 0, jnp.clip(fraction, SHORTEST_CUT, LONGEST_CUT), LONGEST_CUT)
     return stepsize * jnp.where(finite, fraction, jax.lax.convert_element_type(SHORTEST_CUT, stepsize.dtype))
+
+
+def _projected(box: Box | None, point: Float[Array, "..."], grad: Float[Array, "..."]) -> Float[Array, "..."]:
+    return grad if box is None else box.projected(point, grad)
 
 
 def _norm(array: Float[Array, "..."]) -> Float[Array, ""]:
