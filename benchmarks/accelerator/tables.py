@@ -1,0 +1,161 @@
+"""Writes the tables of docs/performance.md and docs/conventions.md from stored measurements.
+
+    PYTHONPATH=benchmarks python -m accelerator.tables docs/measurements/h200
+
+Everything between `<!-- begin NAME -->` and `<!-- end NAME -->` is replaced.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import common
+
+from accelerator.paper import KAPPAS, LOGGED
+
+Rows = list[dict[str, Any]]
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def machine(found: dict[str, str]) -> str:
+    """Where and when."""
+    return f"{found['card']}, {found['host']}; {found['software']}; {found['date']}."
+
+
+def evaluation(rows: Rows) -> str:
+    """One loss and gradient beside PyTorch's."""
+    lines = []
+    for row in rows:
+        peer = min((row["PyTorch NCHW ms"], "NCHW"), (row["PyTorch channels-last ms"], "channels-last"))
+        ours = f"{row['ours ms']:.1f} ({row['ours range']})"
+        lines.append((row["pixels"], row["precision"], ours, f"{peer[0]:.1f} ({peer[1]})", row["speed / best PyTorch"]))
+    return markdown(("pixels", "precision", "jaxstyle, ms", "PyTorch, ms (layout)", "speed / PyTorch's"), lines)
+
+
+def right(rows: Rows) -> str:
+    """Relative errors against the CPU."""
+    of_precision = [row for row in rows if "precision" in row]
+    names = [name for name in of_precision[0] if "/" in name or name in ("loss", "gradient")]
+    lines = [[name, *(row.get(name) for row in of_precision)] for name in names]
+    return markdown(("", *(row["precision"] for row in of_precision)), lines)
+
+
+def whole(rows: Rows) -> str:
+    """Whole runs."""
+    columns = (
+        "precision",
+        "compiled programs",
+        "command to image s",
+        "compile s",
+        "optimizing s",
+        "evaluations",
+        "loss",
+    )
+    lines = [[row[column] for column in columns] for row in rows if "size" in row]
+    return markdown(columns, lines)
+
+
+def lanes(rows: Rows) -> str:
+    """Images a minute."""
+    columns = ("size", "lanes", "ms an evaluation of all", "images a minute")
+    return markdown(columns, [[row[column] for column in columns] for row in rows if "lanes" in row])
+
+
+def loop(rows: Rows) -> str:
+    """The loop's calls."""
+    columns = ("what", "size", "ms an evaluation")
+    return markdown(columns, [[row[column] for column in columns] for row in rows if "ms an evaluation" in row])
+
+
+def of_panels(rows: Rows) -> dict[str, tuple[float, dict[float, Rows]]]:
+    """The printed correlation and the runs of every κ, by panel."""
+    panels: dict[str, tuple[float, dict[float, Rows]]] = {}
+    for row in rows:
+        for name, run in row.get("runs", {}).items():
+            panel, _, constants = name.partition(", κ = ")
+            kappa = float(constants.partition(",")[0])
+            panels.setdefault(panel, (run["printed"], {}))[1].setdefault(kappa, []).append(run)
+    return panels
+
+
+def constant(rows: Rows) -> str:
+    """Correlation with the photo by κ, and how far from the printed panels each κ is."""
+    panels = of_panels(rows)
+    means = {panel: {kappa: _mean(runs) for kappa, runs in found.items()} for panel, (_, found) in panels.items()}
+    lines: list[list[object]] = [
+        [panel, f"{printed:.3f}", *(f"{means[panel][kappa]:.3f}" for kappa in KAPPAS)]
+        for panel, (printed, _) in panels.items()
+    ]
+    for title, summary in (("largest distance", max), ("mean distance", lambda found: sum(found) / len(found))):
+        distances = [
+            summary([abs(means[panel][kappa] - printed) for panel, (printed, _) in panels.items()]) for kappa in KAPPAS
+        ]
+        lines.append([title, "", *(f"{distance:.3f}" for distance in distances)])
+    return markdown(("panel", "printed", *(f"κ = {kappa:g}" for kappa in KAPPAS)), lines)
+
+
+def curve(rows: Rows) -> str:
+    """Correlation along the runs of κ = 1; a run that ended before has its last."""
+    lines = []
+    for panel, (printed, found) in of_panels(rows).items():
+        runs = found[1.0]
+        noted = [
+            sum(run["correlation after"].get(str(at), run["correlation"]) for run in runs) / len(runs) for at in LOGGED
+        ]
+        lines.append([panel, *(f"{value:.3f}" for value in noted), f"{printed:.3f}"])
+    return markdown(("panel", *map(str, LOGGED), "printed"), lines)
+
+
+def _mean(runs: Rows) -> float:
+    return sum(run["correlation"] for run in runs) / len(runs)
+
+
+PERFORMANCE: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "gpu-machine": ("machine", machine),
+    "gpu-evaluation": ("evaluation", evaluation),
+    "gpu-right": ("right", right),
+    "gpu-whole": ("whole", whole),
+    "gpu-lanes": ("lanes", lanes),
+    "gpu-loop": ("limits", loop),
+}
+CONVENTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "kappa": ("paper", constant),
+    "kappa-curve": ("paper", curve),
+}
+
+
+def fill(page: Path, folder: Path, blocks: dict[str, tuple[str, Callable[[Any], str]]]) -> None:
+    """Replaces the blocks of a page whose measurements are there."""
+    text = page.read_text(encoding="utf-8")
+    for name, (file, make) in blocks.items():
+        path = folder / f"{file}.json"
+        if path.exists():
+            content = make(_complete(json.loads(path.read_text(encoding="utf-8"))))
+            pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
+            text, count = re.subn(pattern, lambda found, new=content: f"{found[1]}{new}\n{found[2]}", text, flags=re.S)
+            if count != 1:
+                sys.exit(f"{page}: {count} blocks called {name}; there must be one")
+    page.write_text(text, encoding="utf-8")
+
+
+def _complete(content: Any) -> Any:
+    """The rows that were measured."""
+    return [row for row in content if not {"error", "left out"} & row.keys()] if isinstance(content, list) else content
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    fill(common.ROOT / "docs/performance.md", folder, PERFORMANCE)
+    fill(common.ROOT / "docs/conventions.md", folder, CONVENTIONS)
+
+
+if __name__ == "__main__":
+    main()
