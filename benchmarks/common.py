@@ -87,9 +87,8 @@ def with_network(given: Loaded, **options: str) -> Prepared:
     """The experiment at the full size with another network: `convolution`, `precision` of `VGG19`."""
     ready = given.prepared
     objective = ready.objective
-    layers = (*objective.content_layers, *objective.style_layers)
     network = VGG19(
-        given.weights.parameters, given.weights.preprocessing, pooling=given.pooling, layers=layers, **options
+        given.weights.parameters, given.weights.preprocessing, pooling=given.pooling, layers=objective.layers, **options
     )
     structure, parameters = nnx.split(network)
     return dataclasses.replace(

@@ -16,7 +16,7 @@ import torch
 import torch_peer
 from common import Loaded
 
-from jaxstyle.objective import evaluate
+from jaxstyle.paper.objective import evaluate
 
 AGREEMENT = 1e-4
 """The losses of all ways must agree relatively; bfloat16 features are exempt."""

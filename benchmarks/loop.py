@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxstyle.objective import Terms, evaluate
 from jaxstyle.optimizers.device import DeviceMethod, Limits, advance_chunk, advance_once, start_state
+from jaxstyle.paper.objective import Values, evaluate
 
 CHUNK = 4
 
@@ -27,10 +27,10 @@ CHUNK = 4
 class Free:
     """A loss that costs nothing: the squared distance from grey."""
 
-    terms: tuple[str, ...] = ("grey",)
+    names: tuple[str, ...] = ("grey",)
     bands: None = None
 
-    def value_and_grad(self, image: Array, problem: Any) -> tuple[tuple[Array, Terms], Array]:
+    def value_and_grad(self, image: Array, problem: Any) -> tuple[tuple[Array, Values], Array]:
         loss = jnp.sum(jnp.square(image - 0.5))
         return (loss, {"grey": loss}), 2 * (image - 0.5)
 

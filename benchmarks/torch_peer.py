@@ -11,7 +11,8 @@ from common import Loaded
 from torch.nn import functional
 
 from jaxstyle.layers import LAYERS, downsampling
-from jaxstyle.losses import FORMULAS
+from jaxstyle.paper.conventions import FORMULAS
+from jaxstyle.sharing import layers_of
 from jaxstyle.vgg import deepest
 
 
@@ -30,8 +31,8 @@ class TorchObjective:
         self, loaded: Loaded, memory_format: torch.memory_format, device: str = "cpu", precision: str = "float32"
     ):
         objective, problem = loaded.prepared.objective, loaded.prepared.problem
-        self.formula = FORMULAS[objective.convention]
-        self.content_layers, self.style_layers = objective.content_layers, objective.style_layers
+        self.content_layers, self.style_layers = (layers_of(objective.terms, source) for source in ("content", "style"))
+        self.formula = FORMULAS[objective.terms[0].convention]
         self.memory_format, self.device = memory_format, torch.device(device)
         self.type = torch.bfloat16 if precision == "bfloat16" else torch.float32
         self.facts = loaded.weights.preprocessing
@@ -46,10 +47,10 @@ class TorchObjective:
         }
         targets = jax.device_get(problem.targets)
         self.content = {
-            layer: self._tensor(features.transpose(2, 0, 1)[None]) for layer, features in targets.content.items()
+            layer: self._tensor(targets[f"content/{layer}"].transpose(2, 0, 1)[None]) for layer in self.content_layers
         }
-        self.style = {layer: self._tensor(gram) for layer, gram in targets.style.items()}
-        self.coefficients = jax.device_get(problem.coefficients)
+        self.style = {layer: self._tensor(targets[f"style/{layer}"]) for layer in self.style_layers}
+        self.weights = jax.device_get(problem.weights)
         self.mean = self._tensor(np.reshape(np.float32(self.facts.mean), (1, 3, 1, 1)))
         self.std = self._tensor(np.reshape(np.float32(self.facts.std), (1, 3, 1, 1)))
 
@@ -74,12 +75,12 @@ class TorchObjective:
             if layer in self.content_layers:
                 squares = (features - self.content[layer]).square().sum()
                 scale = self.formula.content_scale(filters, height * width)
-                total = total + float(self.coefficients.content[layer]) * scale * squares
+                total = total + float(self.weights[f"content/{layer}"]) * scale * squares
             if layer in self.style_layers:
                 responses = features.reshape(filters, -1)
                 gram = responses @ responses.T / (height * width)
                 squares = (gram - self.style[layer]).square().sum()
-                total = total + float(self.coefficients.style[layer]) * self.formula.style_scale(filters) * squares
+                total = total + float(self.weights[f"style/{layer}"]) * self.formula.style_scale(filters) * squares
         return total
 
     def value_and_grad(self, image: torch.Tensor) -> tuple[float, torch.Tensor]:

@@ -28,7 +28,7 @@ import pastiche_peer
 
 from jaxstyle import compilation_cache, images, preparation, weights
 from jaxstyle.config import load_experiment
-from jaxstyle.objective import evaluate
+from jaxstyle.paper.objective import evaluate
 from jaxstyle.preparation import Prepared
 
 AGREEMENT = 1e-4

@@ -14,13 +14,12 @@ from jaxstyle.bounds import WHOLE_RANGE, bounds_of
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.kept import Kept
-from jaxstyle.objective import Coefficients, Objective, Problem, measure
 from jaxstyle.optimizers import Iteration, Settings, expected_evaluations, needed_bytes
+from jaxstyle.paper.objective import Objective, Problem, measure
 from jaxstyle.preparation import (
     Pictures,
     Prepared,
     build_objective,
-    coefficients,
     fitting,
     plan,
     read_pictures,
@@ -28,10 +27,11 @@ from jaxstyle.preparation import (
     settings_of,
     spread_over,
     style_shapes,
+    traced_weights,
 )
-from jaxstyle.reads import Reads, share
 from jaxstyle.scales import Scale
 from jaxstyle.sharding import Devices, count_devices, replicate, shapes
+from jaxstyle.sharing import Terms, share
 from jaxstyle.sweep import Member
 from jaxstyle.synthesis import Track, optimize, optimize_together
 from jaxstyle.weights import Weights
@@ -77,9 +77,9 @@ class Outline(NamedTuple):
     in_use: int
 
     @property
-    def reads(self) -> Reads:
-        """What it reads, the layers of other members included."""
-        return Reads(self.objective.content_layers, self.objective.style_layers, self.objective.with_tv)
+    def reads(self) -> Terms:
+        """The terms that it computes, those of other members included."""
+        return self.objective.terms
 
     @property
     def program(self) -> tuple[Objective, Size, str, int, bool]:
@@ -107,7 +107,7 @@ def outlines(
     pictures: Pictures,
     weights: Weights,
     *,
-    reads: Reads | None = None,
+    reads: Terms | None = None,
     kept: Kept | None = None,
     devices: Devices = 1,
 ) -> list[Outline]:
@@ -133,7 +133,7 @@ def outlines(
         (experiment.network, experiment.loss.convention, weights.sha256, reads, count_devices(devices)),
         lambda: _shapes(experiment, weights, reads, devices),
     )
-    weighed = coefficients(experiment, objective)
+    weighed = traced_weights(experiment, objective)
     bounds = bounds_of(experiment.optimizer.bounds, [WHOLE_RANGE], weights.preprocessing)
     found = []
     for scale in scales:
@@ -156,22 +156,22 @@ def outlines(
 def on_devices(planned: Outline, devices: Devices) -> Outline:
     """The same with its picture spread over so many devices."""
     objective = spread_over(planned.objective, devices, planned.size[0])
-    problem = _problem(objective, planned.size, planned.problem.parameters, planned.problem.coefficients)
+    problem = _problem(objective, planned.size, planned.problem.parameters, planned.problem.weights)
     return planned._replace(objective=objective, problem=problem)
 
 
-def _problem(objective: Objective, size: Size, parameters: Any, weighed: Coefficients) -> Problem:
+def _problem(objective: Objective, size: Size, parameters: Any, weighed: dict[str, Any]) -> Problem:
     """By shapes, what is traced about the loss."""
     bands = objective.bands
     targets = jax.eval_shape(functools.partial(measure, objective), _picture(size), parameters)
     return Problem(
         parameters=replicate(bands and bands.mesh, shapes(None, parameters)),
         targets=shapes(bands, targets),
-        coefficients=shapes(bands, weighed),
+        weights=shapes(bands, weighed),
     )
 
 
-def _shapes(experiment: Experiment, weights: Weights, reads: Reads, devices: Devices) -> tuple[Objective, Any]:
+def _shapes(experiment: Experiment, weights: Weights, reads: Terms, devices: Devices) -> tuple[Objective, Any]:
     """The objective, and the shapes of its parameters: no kernel is transformed or copied."""
     built: list[Objective] = []
 

@@ -79,6 +79,8 @@ def value_label(value: Any) -> str:
         case {"image": image, **rest}:
             weight = rest.get("weight", 1)
             return value_label(image) if weight == 1 else f"{value_label(weight)} {value_label(image)}"
+        case {"kind": kind, **rest}:
+            return f"{value_label(rest.get('weight', 1))} {kind}"
         case Mapping():
             return " + ".join(f"{value_label(weight)} {name}" for name, weight in value.items()) or "none"
         case list() | tuple():

@@ -21,7 +21,7 @@ from jaxstyle.estimates import Outline, Planned, estimate_memory, time_evaluatio
 from jaxstyle.files import write_beside
 from jaxstyle.optimizers import expected_evaluations, has_lanes
 from jaxstyle.preparation import Prepared
-from jaxstyle.reads import products_per_pixel
+from jaxstyle.sharing import products_per_pixel
 from jaxstyle.sweep import Member
 from jaxstyle.version import __version__
 
@@ -117,7 +117,7 @@ def _fits(outline: Outline, lanes: int) -> bool:
 
 def _products(outline: Outline) -> float:
     evaluations = expected_evaluations(outline.settings)
-    return evaluations * math.prod(outline.size) * products_per_pixel(outline.reads)
+    return evaluations * math.prod(outline.size) * products_per_pixel(outline.objective.layers)
 
 
 # What was measured
@@ -139,7 +139,7 @@ def _key(planned: Planned) -> str:
         f"{width}×{height}",
         f"{outline.settings.method} {outline.settings.history_size}",
         f"{network.pooling} {network.precision}",
-        *outline.objective.terms,
+        *outline.objective.names,
     ]
     return ", ".join(facts)
 

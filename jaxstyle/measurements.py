@@ -1,6 +1,5 @@
-"""What is measured on every finished picture, whatever was optimized, so that pictures of all conventions compare."""
+"""What is measured on every finished image, whatever was optimized, so that images of all conventions compare."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -8,36 +7,38 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxstyle.losses import FORMULAS
 from jaxstyle.metrics import grey_correlation, psnr
-from jaxstyle.objective import measure
+from jaxstyle.paper.conventions import FORMULAS
+from jaxstyle.paper.objective import measure
+from jaxstyle.paper.terms import Content, Style
 from jaxstyle.preparation import Prepared
 
-REFERENCE = "paper"
+PAPER = FORMULAS["paper"]
 """The convention that loss terms are reported in: the equations to the letter."""
 
 
 def measure_result(prepared: Prepared, image: Float[np.ndarray, "height width 3"]) -> dict[str, Any]:
-    """Measures a result picture.
+    """Measures a result.
 
     Returns:
       `grey_correlation` and `psnr` (dB) against the content at the same size, where there is one;
       `paper_terms`: L_content and E of every layer by Eqs. 1 and 4, without any weight;
       `gram_distance`: ‖G/M − A/M‖ / ‖A/M‖ of every style layer.
     """
-    found = measure(prepared.objective, jnp.asarray(image), prepared.problem.parameters)
+    found = jax.device_get(measure(prepared.objective, jnp.asarray(image), prepared.problem.parameters))
     targets = prepared.problem.targets
-    formula = FORMULAS[REFERENCE]
+    asked = prepared.objective.names if prepared.settings.terms is None else prepared.settings.terms
     terms, distances = {}, {}
-    for layer in _asked(prepared, "content", targets.content):
-        target = targets.content[layer]
-        terms[f"content/{layer}"] = float(formula.content(found.content[layer], target))
-    for layer in _asked(prepared, "style", targets.style):
-        target = targets.style[layer]
-        error = np.asarray(jax.device_get(found.style[layer] - target), np.float64)
-        filters = target.shape[0]
-        terms[f"style/{layer}"] = float(np.sum(error**2) * formula.style_scale(filters))
-        distances[layer] = float(np.linalg.norm(error) / np.linalg.norm(target))
+    for term in prepared.objective.terms:
+        if term.name not in asked or not isinstance(term, Content | Style):
+            continue
+        target = np.asarray(jax.device_get(targets[term.name]), np.float64)
+        squares = float(np.sum(np.square(found[term.name] - target)))
+        if isinstance(term, Content):
+            terms[term.name] = PAPER.content_scale(target.shape[-1], 0) * squares
+        else:
+            terms[term.name] = PAPER.style_scale(target.shape[-1]) * squares
+            distances[term.layer] = float(np.sqrt(squares) / np.linalg.norm(target))
     against_content = {}
     if prepared.content is not None:
         against_content = {
@@ -45,9 +46,3 @@ def measure_result(prepared: Prepared, image: Float[np.ndarray, "height width 3"
             "psnr": psnr(image, prepared.content),
         }
     return {**against_content, "paper_terms": terms, "gram_distance": distances}
-
-
-def _asked(prepared: Prepared, kind: str, layers: Iterable[str]) -> list[str]:
-    """The layers whose terms the experiment asks for; the objective may read others for other members of a sweep."""
-    asked = prepared.objective.terms if prepared.settings.terms is None else prepared.settings.terms
-    return [layer for layer in layers if f"{kind}/{layer}" in asked]

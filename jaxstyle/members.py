@@ -8,8 +8,8 @@ from jaxstyle.config import Experiment
 from jaxstyle.engines import Engine, Job, Local, Outcome, Watcher
 from jaxstyle.files import write_beside
 from jaxstyle.folders import EXPERIMENT, FAILED, MEMBERS, is_finished, locked, make_folder, read_manifest
-from jaxstyle.reads import share
 from jaxstyle.record import csv_text, flatten, write_json
+from jaxstyle.sharing import share
 from jaxstyle.sweep import Member
 
 TABLE = "table.csv"

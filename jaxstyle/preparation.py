@@ -18,12 +18,12 @@ from jaxstyle.config import Experiment, ScaleRule, StartMethod, StyleSize
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import Picture, fit_shape, fit_style, long_side_shape, read_picture, resize_to
 from jaxstyle.kept import Kept
-from jaxstyle.objective import Coefficients, Objective, Problem, Targets, measure
 from jaxstyle.optimizers import Settings
-from jaxstyle.reads import Reads, reads_of
+from jaxstyle.paper.objective import Objective, Problem, Targets, measure
+from jaxstyle.paper.statistics import blend
 from jaxstyle.scales import Scale, ladder, share
 from jaxstyle.sharding import Bands, Devices, count_devices, mesh_over, replicate
-from jaxstyle.statistics import blend
+from jaxstyle.sharing import Terms, layers_of, terms_of, weights_of
 from jaxstyle.units import GREY_LEVEL
 from jaxstyle.vgg import VGG19, check_size, deepest
 from jaxstyle.weights import Preprocessing, Weights
@@ -138,7 +138,7 @@ def prepare(
     weights: Weights,
     *,
     scales: Sequence[Scale] | None = None,
-    reads: Reads | None = None,
+    reads: Terms | None = None,
     kept: Kept | None = None,
     devices: Devices = 1,
 ) -> tuple[Prepared, ...]:
@@ -184,11 +184,11 @@ def spread_over(objective: Objective, devices: Devices, height: int) -> Objectiv
     return objective if mesh is None else dataclasses.replace(objective, bands=Bands(mesh, height))
 
 
-def fitting(experiment: Experiment, pictures: Pictures, scales: Sequence[Scale], reads: Reads | None) -> Reads:
+def fitting(experiment: Experiment, pictures: Pictures, scales: Sequence[Scale], reads: Terms | None) -> Terms:
     """What is read: what is shared where the pictures are large enough for it, else what the experiment asks for."""
     if reads and all(_is_large_enough(experiment, pictures, scale.size, reads) for scale in scales):
         return reads
-    return reads_of(experiment)
+    return terms_of(experiment)
 
 
 def result_shape(pictures: Pictures, size: int) -> tuple[int, int]:
@@ -256,7 +256,7 @@ def _prepare_scale(
         return kept("statistics", key, lambda: _see(picture, objective, parameters, **size), most=MOST_PICTURES)
 
     size = {"height": height, "width": width, "rule": str(StyleSize.CONTENT)}
-    content = seen(pictures.content, objective.content_alone(), **size) if pictures.content else None
+    content = seen(pictures.content, objective.only("content"), **size) if pictures.content else None
     size |= {"rule": str(image.style_size), "reduction": scale.size / image.size}
     styles = [seen(picture, objective, **size) for picture in pictures.style]
     sources = [source.pixels for source in (content, *styles) if source is not None]
@@ -265,13 +265,14 @@ def _prepare_scale(
         objective=objective,
         problem=Problem(
             parameters=parameters,
-            targets=Targets(
-                content=content.targets.content if content else {},
-                style=_style_targets(
-                    [style.targets.style for style in styles], [style.weight for style in image.style]
+            targets={
+                **(content.targets if content else {}),
+                **_style_targets(
+                    [_of_source(objective, "style", style.targets) for style in styles],
+                    [style.weight for style in image.style],
                 ),
-            ),
-            coefficients=replicate(objective.bands and objective.bands.mesh, coefficients(experiment, objective)),
+            },
+            weights=replicate(objective.bands and objective.bands.mesh, traced_weights(experiment, objective)),
         ),
         start=_start(experiment, pictures, (height, width), weights.preprocessing),
         settings=settings_of(experiment, scale, bounds_of(experiment.optimizer.bounds, sources, weights.preprocessing)),
@@ -284,21 +285,22 @@ def _see(picture: Picture, objective: Objective, parameters: Any, **size: Any) -
     return _Seen(pixels, measure(objective, jnp.asarray(pixels), parameters))
 
 
-def _check_sizes(experiment: Experiment, pictures: Pictures, size: int, reads: Reads | None = None) -> None:
+def _check_sizes(experiment: Experiment, pictures: Pictures, size: int, reads: Terms | None = None) -> None:
     """Checks that every picture has something left at the deepest layer that reads it, if the long side is `size`."""
-    reads = reads or reads_of(experiment)
+    reads = reads or terms_of(experiment)
     height, width = result_shape(pictures, size)
-    check_size(height, width, deepest(reads.layers))
-    if not reads.style:
+    if layers := layers_of(reads):
+        check_size(height, width, deepest(layers))
+    if not layers_of(reads, "style"):
         return
     for picture, shape in zip(pictures.style, style_shapes(experiment, pictures, size), strict=True):
         try:
-            check_size(*shape, deepest(reads.style))
+            check_size(*shape, deepest(layers_of(reads, "style")))
         except JaxstyleError as error:
             raise JaxstyleError(f"{picture.path}: {error}") from None
 
 
-def _is_large_enough(experiment: Experiment, pictures: Pictures, size: int, reads: Reads | None = None) -> bool:
+def _is_large_enough(experiment: Experiment, pictures: Pictures, size: int, reads: Terms | None = None) -> bool:
     try:
         _check_sizes(experiment, pictures, size, reads)
     except JaxstyleError:
@@ -307,52 +309,49 @@ def _is_large_enough(experiment: Experiment, pictures: Pictures, size: int, read
 
 
 def build_objective(
-    experiment: Experiment, weights: Weights, reads: Reads | None = None, devices: Devices = 1
+    experiment: Experiment, weights: Weights, reads: Terms | None = None, devices: Devices = 1
 ) -> tuple[Objective, Any]:
     """The objective, and the parameters of the network as deep as is read: by default, as the experiment asks.
 
     For several devices its convolutions are XLA's own, of which devices exchange a few rows: the tiles of Winograd's
     algorithm do not end where the bands do, so that whole feature maps would be gathered.
     """
-    content_layers, style_layers, with_tv = reads or reads_of(experiment)
+    terms = reads or terms_of(experiment)
     network = VGG19(
         weights.parameters,
         weights.preprocessing,
-        layers=(*content_layers, *style_layers),
+        layers=layers_of(terms),
         pooling=str(experiment.network.pooling),
         precision=str(experiment.network.precision),
         convolution=None if mesh_over(devices) is None else "direct",
     )
     structure, parameters = nnx.split(network)
     return (
-        Objective(
-            network=structure,
-            content_layers=content_layers,
-            style_layers=style_layers,
-            convention=str(experiment.loss.convention),
-            with_tv=with_tv,
-        ),
+        Objective(network=structure, terms=terms),
         parameters,
     )
 
 
-def _style_targets(measured: list[dict[str, Array]], weights: list[float]) -> dict[str, Array]:
+def _of_source(objective: Objective, source: str, measured: Targets) -> Targets:
+    """Those of an image's targets that are of one source."""
+    return {name: measured[name] for name in objective.only(source).names}
+
+
+def _style_targets(measured: list[Targets], weights: list[float]) -> Targets:
     if len(measured) > 1:
         return _blended(measured, np.asarray(weights, np.float32))
     return measured[0] if measured else {}
 
 
 @jax.jit
-def _blended(measured: list[dict[str, Array]], weights: Float[Array, " pictures"]) -> dict[str, Array]:
+def _blended(measured: list[Targets], weights: Float[Array, " pictures"]) -> Targets:
     return jax.tree.map(lambda *of_each: blend(jnp.stack(of_each), weights), *measured)
 
 
-def coefficients(experiment: Experiment, objective: Objective) -> Coefficients:
-    """The weights of the objective's terms; 0 for a layer that the experiment does not ask for."""
-    loss = experiment.loss
-    content = {layer: loss.content_weight * loss.content_layers.get(layer, 0.0) for layer in objective.content_layers}
-    style = {layer: loss.style_weight * loss.style_layers.get(layer, 0.0) for layer in objective.style_layers}
-    return Coefficients(*jax.device_put(jax.tree.map(np.float32, (content, style, loss.tv_weight))))
+def traced_weights(experiment: Experiment, objective: Objective) -> dict[str, Array]:
+    """The weights of the objective's terms; 0 for one that the experiment does not ask for."""
+    own = {term.name: weight for term, weight in weights_of(experiment).items()}
+    return jax.device_put({name: np.float32(own.get(name, 0.0)) for name in objective.names})
 
 
 def _start(
@@ -381,5 +380,5 @@ def settings_of(experiment: Experiment, scale: Scale, bounds: Bounds | None) -> 
         learning_rate=chosen.learning_rate,
         tolerance=chosen.tolerance,
         bounds=bounds,
-        terms=reads_of(experiment).terms,
+        terms=tuple(term.name for term in terms_of(experiment)),
     )

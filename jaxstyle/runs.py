@@ -20,10 +20,10 @@ from jaxstyle.kept import Kept
 from jaxstyle.measurements import measure_result
 from jaxstyle.optimizers import Iteration, Observer, Result
 from jaxstyle.preparation import Pictures, Prepared, prepare, read_pictures
-from jaxstyle.reads import Reads
 from jaxstyle.record import PICTURES, Recorder, recording
 from jaxstyle.scales import Scale
 from jaxstyle.sharding import Devices, count_devices
+from jaxstyle.sharing import Terms
 from jaxstyle.standing import KeepStanding, Standing, keeper, pack, unpack
 from jaxstyle.synthesis import optimize
 from jaxstyle.weights import Weights
@@ -81,7 +81,7 @@ def run(
     folder: Path,
     *,
     inputs: Inputs | None = None,
-    reads: Reads | None = None,
+    reads: Terms | None = None,
     kept: Kept | None = None,
     say: Say = lambda message: None,
     plan: Callable[[Sequence[Scale]], None] = lambda scales: None,
@@ -139,7 +139,7 @@ def carry_out(
     plan: Callable[[Sequence[Scale]], None],
     watch: Watch,
     interrupted: Callable[[], bool],
-    reads: Reads | None = None,
+    reads: Terms | None = None,
     kept: Kept | None = None,
     compiled_ahead: float = 0.0,
     devices: Devices = 1,
@@ -176,7 +176,7 @@ def begin(
     *,
     say: Say,
     plan: Callable[[Sequence[Scale]], None],
-    reads: Reads | None = None,
+    reads: Terms | None = None,
     kept: Kept | None = None,
     devices: Devices = 1,
 ) -> Begun:

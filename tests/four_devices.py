@@ -22,11 +22,12 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.estimates import estimate_memory, outlines
 from jaxstyle.layers import FILTERS
 from jaxstyle.measurements import measure_result
-from jaxstyle.objective import evaluate
 from jaxstyle.optimizers import Result, needed_bytes
 from jaxstyle.optimizers.device import advance_chunk, advance_once, compile_on_device, minimize_on_device
+from jaxstyle.paper.objective import evaluate
 from jaxstyle.preparation import Prepared, picture_of_array, prepare, read_pictures
 from jaxstyle.sharding import Bands, count_devices, fetch, mesh_over, place
+from jaxstyle.sharing import layers_of
 from jaxstyle.standing import Standing
 from jaxstyle.synthesis import optimize
 from jaxstyle.weights import Weights
@@ -96,8 +97,8 @@ def test_loss_and_gradient_are_those_of_one_device(tiny: Weights, size: tuple[in
     assert same_loss == pytest.approx(loss, rel=1e-5)  # float32, summed in another order: 3e-7 was seen
     # Through five convolutions and back, where single products cancel: 3e-6 was seen.
     np.testing.assert_allclose(same_gradient, gradient, atol=2e-5 * np.abs(gradient).max(), rtol=0)
-    for layer, target in alone.problem.targets.content.items():
-        stored = spread.problem.targets.content[layer]
+    for layer in layers_of(alone.objective.terms, "content"):
+        target, stored = (it.problem.targets[f"content/{layer}"] for it in (alone, spread))
         assert {shard.data.shape[0] for shard in stored.addressable_shards} == {-(-target.shape[0] // COUNT)}
         np.testing.assert_allclose(stored[: target.shape[0]], target, atol=1e-5 * np.abs(target).max(), rtol=0)
         assert not np.any(stored[target.shape[0] :])
@@ -122,7 +123,7 @@ def test_the_papers_network_exchanges_edges_and_gram_matrices_alone(vgg19_normal
     assert found.keys() == {"collective-permute", "all-reduce"}
     rows = [shape[-3] for shape in found["collective-permute"]]
     assert max(rows) <= 3  # what a convolution reads of its neighbours, and two rows more where a pooling's bands shift
-    grams = {(FILTERS[layer],) * 2 for layer in spread.objective.style_layers}
+    grams = {(FILTERS[layer],) * 2 for layer in layers_of(spread.objective.terms, "style")}
     assert grams <= {*found["all-reduce"]} <= {*grams, ()}
 
 

@@ -23,7 +23,7 @@ class Synthetic:
     bands: Bands | None = None
 
     @property
-    def terms(self):
+    def names(self):
         return ("content/conv1_1",)
 
     def loss(self, image, problem):

@@ -14,8 +14,8 @@ from small_runs import read_manifest, read_metrics, smooth, strict_json
 from jaxstyle import memory, preparation
 from jaxstyle.cli.show import Watching
 from jaxstyle.images import read_metadata, read_picture, write_picture
-from jaxstyle.objective import Objective, Targets, measure
 from jaxstyle.optimizers import Iteration
+from jaxstyle.paper.objective import Objective, Targets, measure
 from jaxstyle.scales import Scale
 
 # run

@@ -1,5 +1,6 @@
 """The oracles are float64 NumPy, written from the formulas of docs/conventions.md, and Eqs. 2 and 6 of the paper."""
 
+import functools
 import itertools
 
 import jax
@@ -9,7 +10,9 @@ import pytest
 
 from jaxstyle.config import Convention
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.losses import FORMULAS, content_loss, convert_weights, style_layer_loss, total_variation
+from jaxstyle.paper.conventions import FORMULAS, convert_weights
+from jaxstyle.paper.losses import content_loss, style_layer_loss, style_loss, total_variation
+from jaxstyle.paper.terms import Content, Style
 
 HEIGHT, WIDTH, FILTERS = 6, 5, 8
 POSITIONS = HEIGHT * WIDTH
@@ -48,15 +51,23 @@ STYLE = {
 }
 
 
+def content_of(convention, features, target):
+    return Content("conv1_1", convention).value(jnp.zeros((1, 1, 3)), {"conv1_1": features}, target)
+
+
+def style_of(convention, features, target):
+    return Style("conv1_1", convention).value(jnp.zeros((1, 1, 3)), {"conv1_1": features}, target)
+
+
 def test_every_convention_has_a_formula_and_an_oracle():
     assert set(FORMULAS) == {str(name) for name in Convention} == set(CONTENT) == set(STYLE)
 
 
 @pytest.mark.parametrize("convention", FORMULAS)
 def test_a_conventions_terms(convention):
-    formula = FORMULAS[convention]
-    assert formula.content(jnp.asarray(F), jnp.asarray(P)) == pytest.approx(CONTENT[convention], rel=ROUNDING)
-    assert formula.style(jnp.asarray(F), TARGET) == pytest.approx(STYLE[convention], rel=ROUNDING)
+    found = content_of(convention, jnp.asarray(F), jnp.asarray(P))
+    assert found == pytest.approx(CONTENT[convention], rel=ROUNDING)
+    assert style_of(convention, jnp.asarray(F), TARGET) == pytest.approx(STYLE[convention], rel=ROUNDING)
 
 
 def test_the_papers_losses_are_equations_1_and_4():
@@ -65,6 +76,14 @@ def test_the_papers_losses_are_equations_1_and_4():
     expected = np.sum((gram(F) - gram(same_size)) ** 2) / (4 * FILTERS**2 * POSITIONS**2)
     target = jnp.asarray(gram(same_size) / POSITIONS, jnp.float32)
     assert style_layer_loss(jnp.asarray(F), target) == pytest.approx(expected, rel=ROUNDING)
+
+
+def test_the_style_loss_is_equation_5():
+    features = {"conv1_1": jnp.asarray(F), "conv2_1": jnp.asarray(P)}
+    targets = {"conv1_1": TARGET, "conv2_1": 2 * TARGET}
+    expected = 0.2 * style_layer_loss(features["conv1_1"], TARGET) + 0.3 * style_layer_loss(jnp.asarray(P), 2 * TARGET)
+    found = style_loss(features, targets, {"conv1_1": 0.2, "conv2_1": 0.3})
+    assert found == pytest.approx(float(expected), rel=ROUNDING)
 
 
 def test_the_contents_gradient_is_equation_2():
@@ -89,11 +108,10 @@ def test_the_styles_gradient_is_equation_6():
 
 @pytest.mark.parametrize("convention", FORMULAS)
 def test_gradients_agree_with_finite_differences(convention):
-    formula = FORMULAS[convention]
     direction = np.random.default_rng(8).normal(size=F.shape)
     with jax.enable_x64(True):
-        for loss, target in ((formula.content, P), (formula.style, gram(S) / 36)):
-            target = jnp.asarray(target, jnp.float64)
+        for term, target in ((content_of, P), (style_of, gram(S) / 36)):
+            loss, target = functools.partial(term, convention), jnp.asarray(target, jnp.float64)
             point = jnp.asarray(F, jnp.float64)
             slope = jnp.vdot(jax.grad(loss)(point, target), direction)
             step = 1e-5  # the error of a central difference is of order step² ≈ 1e-10
@@ -109,14 +127,13 @@ def test_converted_weights_give_the_same_gradient(source, target):
     style_targets = {"conv1_1": TARGET, "conv2_1": TARGET[:4, :4]}
 
     def gradient(convention, content, style):
-        formula = FORMULAS[convention]
-
         def loss(pictures):
-            terms = [
-                weight * formula.content(pictures[layer], content_targets[layer]) for layer, weight in content.items()
-            ]
-            terms += [weight * formula.style(pictures[layer], style_targets[layer]) for layer, weight in style.items()]
-            return sum(terms)
+            parts = ((content_of, content, content_targets), (style_of, style, style_targets))
+            return sum(
+                weight * term(convention, pictures[layer], targets[layer])
+                for term, weights, targets in parts
+                for layer, weight in weights.items()
+            )
 
         return jax.grad(loss)(pictures)
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxstyle.losses import FORMULAS, total_variation
-from jaxstyle.objective import Coefficients, Objective, Problem, Targets, evaluate, measure
 from jaxstyle.optimizers.device import advance_once
+from jaxstyle.paper.conventions import FORMULAS
+from jaxstyle.paper.losses import total_variation
+from jaxstyle.paper.objective import Objective, Problem, evaluate, measure
+from jaxstyle.paper.terms import Content, Style, TotalVariation
 from jaxstyle.vgg import VGG19
 
 CONTENT, STYLE = ("conv2_1",), ("conv1_1", "conv2_1")
@@ -21,17 +23,15 @@ def picture(seed, height=14, width=11):
 def objective_of(weights, convention="paper", *, with_tv=True, content=CONTENT, style=STYLE):
     network = VGG19(weights.parameters, weights.preprocessing, layers=(*content, *style))
     structure, parameters = nnx.split(network)
-    return Objective(structure, content, style, convention, with_tv), parameters
+    terms = [*(Content(layer, convention) for layer in content), *(Style(layer, convention) for layer in style)]
+    return Objective(structure, (*terms, TotalVariation()) if with_tv else (*terms,)), parameters
 
 
 def problem_of(objective, parameters, *, alpha=2.0, beta=3.0, tv=1e-3, seed=10, size=(14, 11)):
     content, style = (measure(objective, picture(seed + which, *size), parameters) for which in (0, 1))
-    coefficients = Coefficients(
-        {layer: jnp.float32(alpha) for layer in objective.content_layers},
-        {layer: jnp.float32(beta / 2) for layer in objective.style_layers},
-        jnp.float32(tv),
-    )
-    return Problem(parameters, Targets(content.content, style.style), coefficients)
+    of_kind = {"content": alpha, "style": beta / 2, "tv": tv}
+    targets = {name: (content if name.startswith("content") else style)[name] for name in content}
+    return Problem(parameters, targets, {term.name: jnp.float32(of_kind[term.kind]) for term in objective.terms})
 
 
 @pytest.mark.parametrize("convention", FORMULAS)
@@ -40,16 +40,15 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(tiny, convention):
     problem = problem_of(objective, parameters)
     image = picture(0)
     (loss, terms), _ = evaluate(objective, image, problem)
-    assert set(terms) == set(objective.terms) == {"content/conv2_1", "style/conv1_1", "style/conv2_1", "tv"}
+    assert set(terms) == set(objective.names) == {"content/conv2_1", "style/conv1_1", "style/conv2_1", "tv"}
     assert loss == pytest.approx(sum(float(term) for term in terms.values()), rel=1e-6)  # four float32 numbers
     features = objective.features(image, parameters)
-    formula = FORMULAS[convention]
+    weights = {"content/conv2_1": 2.0, "style/conv1_1": 1.5, "style/conv2_1": 1.5, "tv": 1e-3}
     expected = {
-        "content/conv2_1": 2.0 * formula.content(features["conv2_1"], problem.targets.content["conv2_1"]),
-        "style/conv1_1": 1.5 * formula.style(features["conv1_1"], problem.targets.style["conv1_1"]),
-        "style/conv2_1": 1.5 * formula.style(features["conv2_1"], problem.targets.style["conv2_1"]),
-        "tv": 1e-3 * total_variation(image),
+        term.name: weights[term.name] * term.value(image, features, problem.targets.get(term.name))
+        for term in objective.terms
     }
+    assert expected["tv"] == 1e-3 * total_variation(image)
     for name, term in expected.items():
         assert terms[name] == pytest.approx(float(term), rel=1e-4)  # another program, another order of summation
 
@@ -84,12 +83,8 @@ def test_a_weight_of_zero_leaves_a_layer_out(tiny):
     objective, parameters = objective_of(tiny, with_tv=False)
     without, _ = objective_of(tiny, with_tv=False, style=("conv2_1",))
     problem = problem_of(objective, parameters)
-    style = problem.coefficients.style | {"conv1_1": jnp.float32(0)}
-    zero = problem._replace(coefficients=problem.coefficients._replace(style=style))
-    targets = Targets(problem.targets.content, {"conv2_1": problem.targets.style["conv2_1"]})
-    shorter = Problem(
-        parameters, targets, Coefficients(problem.coefficients.content, {"conv2_1": style["conv2_1"]}, style["conv1_1"])
-    )
+    zero = problem._replace(weights=problem.weights | {"style/conv1_1": jnp.float32(0)})
+    shorter = Problem(parameters, *({name: of[name] for name in without.names} for of in problem[1:]))
     (loss, terms), gradient = evaluate(objective, picture(0), zero)
     (expected, _), expected_gradient = evaluate(without, picture(0), shorter)
     assert terms["style/conv1_1"] == 0
@@ -109,7 +104,8 @@ def test_values_are_arguments_and_structures_are_static(tiny):
     other = problem_of(again, other_parameters, alpha=0.0, beta=7.0, tv=0.0, seed=20, size=(15, 12))
     evaluate(again, picture(1, 15, 12), other)
     assert evaluate._cache_size() == before
-    evaluate(dataclasses.replace(objective, convention="pystiche"), image, problem)
+    other_terms = tuple(dataclasses.replace(term, convention="pystiche") for term in objective.terms if term.layers)
+    evaluate(dataclasses.replace(objective, terms=other_terms), image, problem)
     assert evaluate._cache_size() == before + 1
 
 

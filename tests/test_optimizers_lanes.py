@@ -9,26 +9,27 @@ import numpy as np
 import pytest
 from synthetic import MINIMIZER, START, Synthetic, settings
 
-from jaxstyle.objective import Coefficients, Problem, Targets
 from jaxstyle.optimizers import Lane, Status, minimize, minimize_lanes
 from jaxstyle.optimizers.device import advance_chunk, advance_once
 from jaxstyle.optimizers.lanes import compile_lanes
+from jaxstyle.paper.objective import Problem
 
 CHUNKED = pytest.mark.parametrize("chunked", [False, True], ids=["a call each", "many in a call"])
 
 
 @dataclasses.dataclass(frozen=True)
 class Own(Synthetic):
-    """A `Synthetic` whose minimizer is the target of a problem, and whose loss a coefficient multiplies."""
+    """A `Synthetic` whose minimizer is the target of a problem, and whose loss a weight multiplies."""
 
     def loss(self, image, problem):
-        value, _ = super().loss(image, problem.targets.content["conv1_1"])
-        value = problem.coefficients.tv * value
+        value, _ = super().loss(image, problem.targets["content/conv1_1"])
+        value = problem.weights["content/conv1_1"] * value
         return value, {"content/conv1_1": value}
 
 
 def problem(minimizer=MINIMIZER, weight=1.0):
-    return Problem(None, Targets({"conv1_1": jnp.asarray(minimizer)}, {}), Coefficients({}, {}, jnp.float32(weight)))
+    name = "content/conv1_1"
+    return Problem(None, {name: jnp.asarray(minimizer)}, {name: jnp.float32(weight)})
 
 
 def lane(start=START, weight=1.0, minimizer=MINIMIZER, observe=lambda iterations, best: None, **chosen):

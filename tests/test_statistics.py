@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle.statistics import blend, gram_matrix, mean_gram_matrix
+from jaxstyle.paper.statistics import blend, gram_matrix, mean_gram_matrix
 
 
 def test_the_gram_matrix_is_equation_3():

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import jaxstyle
-from jaxstyle import losses, synthesis
+from jaxstyle import synthesis
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import carry_to, read_picture, write_picture
-from jaxstyle.objective import measure
 from jaxstyle.optimizers.device import advance_once
+from jaxstyle.paper import conventions
+from jaxstyle.paper.objective import measure
 from jaxstyle.preparation import prepare, read_pictures
 from jaxstyle.synthesis import optimize
 
@@ -41,7 +42,7 @@ def transfer(tiny, monkeypatch):
 
 
 def test_the_docstrings_examples_run():
-    for module in (synthesis, losses):
+    for module in (synthesis, conventions):
         outcome = doctest.testmod(module)
         assert outcome.attempted > 0
         assert outcome.failed == 0

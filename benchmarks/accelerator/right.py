@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from accelerator.plan import PRECISIONS, REFERENCE, Measurement, Plan, Row, rounded
-from jaxstyle.objective import evaluate
 from jaxstyle.optimizers import Result
+from jaxstyle.paper.objective import evaluate
+from jaxstyle.paper.statistics import mean_gram_matrix
 from jaxstyle.preparation import Prepared
-from jaxstyle.statistics import mean_gram_matrix
+from jaxstyle.sharing import layers_of
 from jaxstyle.synthesis import optimize
 
 ITERATIONS = 20
@@ -42,7 +43,8 @@ def numbers(ready: Prepared) -> dict[str, np.ndarray]:
     image = jnp.asarray(ready.start)
     features = jax.jit(ready.objective.features)(image, ready.problem.parameters)
     (loss, _), gradient = evaluate(ready.objective, image, ready.problem)
-    grams = {layer: jax.jit(mean_gram_matrix)(features[layer]) for layer in ready.objective.style_layers}
+    of_style = layers_of(ready.objective.terms, "style")
+    grams = {layer: jax.jit(mean_gram_matrix)(features[layer]) for layer in of_style}
     short = dataclasses.replace(ready, settings=dataclasses.replace(ready.settings, iterations=ITERATIONS))
     found = {f"features/{layer}": of_layer for layer, of_layer in features.items()}
     found |= {f"gram/{layer}": gram for layer, gram in grams.items()}

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from accelerator.plan import PRECISIONS, Measurement, Plan, Row, rounded
-from jaxstyle.objective import evaluate
+from jaxstyle.paper.objective import evaluate
 
 SIZES = (512, 256, 1024, 2048)
 

@@ -15,6 +15,7 @@ from jaxstyle.cli import images, weights
 from jaxstyle.cli.engines import EngineName, EngineOptions
 from jaxstyle.cli.report import report
 from jaxstyle.cli.show import INTERRUPTED, MISTAKE, complain, tell, warned
+from jaxstyle.cli.terms import terms
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.version import __version__
 
@@ -49,6 +50,7 @@ app = typer.Typer(
 app.add_typer(weights.app, name="weights")
 app.add_typer(images.app, name="images")
 app.command()(report)
+app.command()(terms)
 
 Overrides = Annotated[
     list[str] | None,

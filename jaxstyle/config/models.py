@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -36,17 +35,13 @@ from jaxstyle.config.options import (
     StyleSize,
     SweepMode,
 )
+from jaxstyle.config.section import Section
+from jaxstyle.config.terms import LossTerm
 from jaxstyle.config.words import is_named_picture, looks_like_path, unknown
 from jaxstyle.errors import JaxstyleError, did_you_mean
 
 Problem = tuple[tuple[str, ...], str]
 """A key, as the path to it, and what is wrong with its value."""
-
-
-class Section(BaseModel):
-    """A table of an experiment file: frozen, unknown keys refused, no type guessed from another."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 class StyleImage(Section):
@@ -128,6 +123,9 @@ class Loss(Section):
     )
     """The layers whose Gram matrices are compared (Eqs. 3–5): a table of the weights w_l, or a list, which weighs 1/n
     each, or 1 each in the conventions "gatys-notebook" and "neural-style"."""
+    terms: tuple[LossTerm, ...] = Field(default=(), strict=False)
+    """Terms of other papers that are added to the loss, [[loss.terms]] with `kind`, `weight` and the kind's own keys;
+    `jaxstyle terms` lists them."""
 
 
 class Start(Section):
@@ -302,7 +300,15 @@ def impossibilities(experiment: Experiment) -> Iterator[Problem]:
             "every picture has weight 0; allowed: some above 0 (loss.style_weight = 0 drops style)",
         )
     elif not _has_objective(experiment):
-        yield ("loss",), "nothing to minimize: every term is absent or has weight 0; allowed: some weight above 0"
+        missing = "nothing to minimize: every term on the network's features is absent or has weight 0"
+        yield ("loss",), f"{missing}; allowed: some weight above 0"
+    for index, added in enumerate(experiment.loss.terms):
+        source = next(iter(added.build())).source
+        if (source == "content" and image.content is None) or (source == "style" and not image.style):
+            yield ("loss", "terms", str(index)), f'"{added.kind}" compares with image.{source}, and there is none'
+    names = [term.name for added in experiment.loss.terms for term in added.build()]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        yield ("loss", "terms"), f"{', '.join(twice)} named more than once; allowed: each term once"
     for key in NOT_OF_METHOD[optimizer.method]:
         value = getattr(optimizer, key)
         if value != Optimizer.model_fields[key].default:
@@ -315,7 +321,11 @@ def _has_objective(experiment: Experiment) -> bool:
     image, loss = experiment.image, experiment.loss
     has_content = image.content is not None and loss.content_weight > 0 and any(loss.content_layers.values())
     has_style = bool(image.style) and loss.style_weight > 0 and any(loss.style_layers.values())
-    return has_content or has_style or loss.tv_weight > 0
+    return has_content or has_style or any(added.weight > 0 and any(map(_reads, added.build())) for added in loss.terms)
+
+
+def _reads(term: Any) -> bool:
+    return bool(term.layers)
 
 
 def refuse(problems: Iterable[Problem]) -> None:

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from jaxstyle.folders import FAILED
 from jaxstyle.optimizers import Iteration
-from jaxstyle.reads import Reads
 from jaxstyle.record import describe
 from jaxstyle.scales import Scale
+from jaxstyle.sharing import Terms
 from jaxstyle.sweep import Member
 
 
@@ -28,7 +28,7 @@ class Job:
     member: Member
     folder: Path
     facts: Mapping[str, Any]
-    reads: Reads | None = None
+    reads: Terms | None = None
 
 
 @dataclasses.dataclass(frozen=True)

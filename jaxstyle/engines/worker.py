@@ -21,10 +21,10 @@ from jaxstyle.images import Picture
 from jaxstyle.kept import Kept
 from jaxstyle.optimizers import Iteration
 from jaxstyle.preparation import Pictures
-from jaxstyle.reads import Reads
 from jaxstyle.record import describe, environment
 from jaxstyle.runs import Inputs, carry_out
 from jaxstyle.scales import Scale
+from jaxstyle.sharing import Terms
 from jaxstyle.version import __version__
 from jaxstyle.weights import Weights
 
@@ -61,7 +61,7 @@ class Order(NamedTuple):
     folder: Path
     source: str
     remedy: str | None
-    reads: Reads | None = None
+    reads: Terms | None = None
 
 
 class Teller:

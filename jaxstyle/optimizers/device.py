@@ -17,7 +17,6 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxstyle.checkpoints import CheckpointError
-from jaxstyle.objective import LossFunction, Problem, Terms
 from jaxstyle.optimizers.base import (
     WINDOW,
     Iteration,
@@ -31,6 +30,7 @@ from jaxstyle.optimizers.base import (
 )
 from jaxstyle.optimizers.box import Box
 from jaxstyle.optimizers.lbfgs import LBFGS
+from jaxstyle.paper.objective import LossFunction, Problem, Values
 from jaxstyle.sharding import Bands, fetch, padded, place, shapes, spread, stored_shape
 
 CHUNK = 64
@@ -38,7 +38,7 @@ CHUNK = 64
 CHUNK_SECONDS = 0.7
 """About how long one call may take, so that progress is seen and an interruption is answered."""
 
-LANES = Problem(parameters=None, targets=cast(Any, 0), coefficients=cast(Any, 0))
+LANES = Problem(parameters=None, targets=cast(Any, 0), weights=cast(Any, 0))
 """What of a problem each lane has for itself; parameters are shared."""
 
 STATUSES = tuple(Status)
@@ -51,7 +51,7 @@ class Step(NamedTuple):
     iteration: Int[Array, "*chunk_lanes"]
     evaluations: Int[Array, "*chunk_lanes"]
     loss: Float[Array, "*chunk_lanes"]
-    terms: Terms
+    terms: Values
     gradient_norm: Float[Array, "*chunk_lanes"]
     step_size: Float[Array, "*chunk_lanes"]
     accepted: Bool[Array, "*chunk_lanes"]
@@ -184,7 +184,7 @@ def advance_chunk(
         iteration=counts,
         evaluations=counts,
         loss=numbers,
-        terms=dict.fromkeys(objective.terms, numbers),
+        terms=dict.fromkeys(objective.names, numbers),
         gradient_norm=numbers,
         step_size=numbers,
         accepted=jnp.zeros(shape, bool),

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxstyle.objective import LossFunction, Problem
 from jaxstyle.optimizers import device
 from jaxstyle.optimizers.base import Keep, Observer, Result, Saved, Settings, Status
+from jaxstyle.paper.objective import LossFunction, Problem
 
 
 class Lane(NamedTuple):
@@ -100,9 +100,7 @@ def compile_lanes(
 
     method = device.DeviceMethod(settings.method, settings.history_size)
     state = jax.tree.map(wide, jax.eval_shape(functools.partial(device.start_state, objective, method), image))
-    problem = problem._replace(
-        targets=jax.tree.map(wide, problem.targets), coefficients=jax.tree.map(wide, problem.coefficients)
-    )
+    problem = problem._replace(targets=jax.tree.map(wide, problem.targets), weights=jax.tree.map(wide, problem.weights))
     limits = jax.tree.map(wide, device.limits_of(settings))
     return device.compiled(objective, method, state, problem, limits, device.is_chunked(chunked))
 
@@ -169,7 +167,7 @@ def _common(lanes: Sequence[Lane], width: int) -> tuple[device.DeviceMethod, Pro
     problem = Problem(
         parameters=first.problem.parameters,
         targets=_stack([lane.problem.targets for lane in lanes], width),
-        coefficients=_stack([lane.problem.coefficients for lane in lanes], width),
+        weights=_stack([lane.problem.weights for lane in lanes], width),
     )
     method = device.DeviceMethod(first.settings.method, first.settings.history_size)
     return method, problem, _stack([device.limits_of(lane.settings) for lane in lanes], width)

@@ -1,69 +1,20 @@
-"""The paper's losses, and the other programs' conventions under the same names.
+"""What one unit of "content weight" and "style weight" multiplies, in the paper and in other programs.
 
-Ten years of style transfer use the words "content weight" and "style weight" for different multiples of the same two
-sums. Here each multiple is a named `Formula`, and `convert_weights` carries weights from one into another.
+Ten years of style transfer use these words for different multiples of the same two sums. Here each multiple has a name,
+and `convert_weights` carries weights from one into another.
 
-With N filters, M positions, features F (of the picture) and P (of the content), Gram matrices G and A:
+With N filters, M positions, features F (of the image) and P (of the content), Gram matrices G and A:
 
     content term = content_scale(N, M) · Σ (F − P)²
     style term   = style_scale(N) · Σ (G/M − A/M)²
 
-References: Gatys et al., CVPR 2016, Sec. 2, Eqs. 1–7.
+References: Gatys et al., CVPR 2016, Sec. 2, Eqs. 1 and 4; the programs are named in docs/conventions.md.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float
-
 from jaxstyle.errors import JaxstyleError, did_you_mean
-from jaxstyle.statistics import mean_gram_matrix
-from jaxstyle.units import LEVELS
-
-
-def content_loss(
-    features: Float[Array, "height width channels"], target: Float[Array, "height width channels"]
-) -> Float[Array, ""]:
-    """Half the squared error between the picture's and the content's features (Eq. 1): ½ Σ (F − P)².
-
-    Args:
-      features: F, responses of one layer to the generated picture.
-      target: P, responses of the same layer to the content picture.
-
-    References: Gatys et al., CVPR 2016, Eq. 1; its gradient with respect to F is Eq. 2.
-    """
-    return 0.5 * jnp.sum(jnp.square(features - target))
-
-
-def style_layer_loss(
-    features: Float[Array, "height width channels"], target: Float[Array, "channels channels"]
-) -> Float[Array, ""]:
-    """One layer's contribution to the style loss (Eq. 4): E = 1 / (4 N² M²) Σ (G − A)².
-
-    Args:
-      features: F, responses of one layer to the generated picture.
-      target: A / M_a, the style picture's Gram matrix divided by *its own* number of positions. Equal to Eq. 4 when
-        both pictures have the same size, and defined when they do not.
-
-    References: Gatys et al., CVPR 2016, Eq. 4; its gradient with respect to F is Eq. 6.
-    """
-    filters = features.shape[-1]
-    return jnp.sum(jnp.square(mean_gram_matrix(features) - target)) / (4 * filters**2)
-
-
-def total_variation(image: Float[Array, "height width 3"]) -> Float[Array, ""]:
-    """Half the squared differences of neighbouring pixels, in units of 0–255.
-
-    Differs from Gatys et al., who use none. Its gradient is neural-style's `TVLoss`, but for the last row and column,
-    which that leaves out; neural-style-pt and others sum absolute differences, which are not smooth and therefore not
-    for L-BFGS.
-
-    Args:
-      image: sRGB in [0, 1].
-    """
-    pixels = LEVELS * image
-    return 0.5 * (jnp.sum(jnp.square(jnp.diff(pixels, axis=0))) + jnp.sum(jnp.square(jnp.diff(pixels, axis=1))))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,20 +30,6 @@ class Formula:
     content_scale: Callable[[int, int], float]
     style_scale: Callable[[int], float]
     meaning: str
-
-    def content(
-        self, features: Float[Array, "height width channels"], target: Float[Array, "height width channels"]
-    ) -> Float[Array, ""]:
-        """This convention's content term of one layer, for a weight of 1."""
-        height, width, filters = features.shape
-        return 2 * self.content_scale(filters, height * width) * content_loss(features, target)
-
-    def style(
-        self, features: Float[Array, "height width channels"], target: Float[Array, "channels channels"]
-    ) -> Float[Array, ""]:
-        """This convention's style term of one layer, for a weight of 1; `target` as in `style_layer_loss`."""
-        filters = features.shape[-1]
-        return 4 * filters**2 * self.style_scale(filters) * style_layer_loss(features, target)
 
 
 def _mean_square(filters: int, positions: int) -> float:
@@ -142,7 +79,7 @@ def convert_weights(
     target: str,
     shapes: Mapping[str, tuple[int, int, int]],
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Carries weights from one convention into another, so that the loss stays the same function of the picture.
+    """Carries weights from one convention into another, so that the loss stays the same function of the image.
 
     Args:
       content: each content layer's weight (α times the layer's own) in the convention `source`.

@@ -1,4 +1,4 @@
-"""What the members of a sweep read together, and that reading with weight 0 changes nothing."""
+"""What the members of a sweep compute together, and that a term of weight 0 changes nothing."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +11,22 @@ from small_runs import make
 from jaxstyle import preparation
 from jaxstyle.config import Experiment
 from jaxstyle.kept import Kept
-from jaxstyle.objective import evaluate
 from jaxstyle.optimizers import Result
+from jaxstyle.paper.objective import evaluate
+from jaxstyle.paper.terms import Content, Style, TotalVariation
 from jaxstyle.preparation import Prepared, prepare, read_pictures
-from jaxstyle.reads import Reads, reads_of, share
+from jaxstyle.sharing import Terms, layers_of, share, terms_of
 from jaxstyle.synthesis import Track, optimize, optimize_together
 from jaxstyle.weights import Weights
 
-ALL = Reads(("conv1_2", "conv2_1"), ("conv1_1", "conv2_1", "conv3_1"), True)
+
+def paper(content: Sequence[str], style: Sequence[str], tv: bool) -> Terms:
+    content_terms = (Content(layer, "paper-figures") for layer in content)
+    style_terms = (Style(layer, "paper-figures") for layer in style)
+    return *content_terms, *style_terms, *([TotalVariation()] if tv else [])
+
+
+ALL = paper(("conv1_2", "conv2_1"), ("conv1_1", "conv2_1", "conv3_1"), True)
 
 
 def read(folder: Path, content: Sequence[str], style: Sequence[str], *overrides: str) -> Experiment:
@@ -31,8 +39,8 @@ def test_members_that_read_equally_deep_read_together(tmp_path: Path):
         read(tmp_path, ["conv4_2"], ["conv5_1", "conv1_1"]),
         read(tmp_path, ["conv1_2", "conv3_2"], ["conv5_1"], "loss.tv_weight=0.1"),
     ]
-    assert share(members) == [Reads(("conv1_2", "conv3_2", "conv4_2"), ("conv1_1", "conv5_1"), True)] * 2
-    assert reads_of(members[0]) == Reads(("conv4_2",), ("conv1_1", "conv5_1"), False)
+    assert share(members) == [paper(("conv1_2", "conv3_2", "conv4_2"), ("conv1_1", "conv5_1"), True)] * 2
+    assert terms_of(members[0]) == paper(("conv4_2",), ("conv1_1", "conv5_1"), False)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +49,7 @@ def test_members_that_read_equally_deep_read_together(tmp_path: Path):
 def test_what_cannot_share_a_program_does_not_read_together(tmp_path: Path, change: str):
     layers = ["conv1_1", "conv2_1"]
     members = [read(tmp_path, layers[:1], layers, "loss.tv_weight=0.0"), read(tmp_path, layers, layers[1:], change)]
-    assert share(members) == [reads_of(member) for member in members]
+    assert share(members) == [terms_of(member) for member in members]
 
 
 def test_a_shallow_member_is_computed_deeper_only_if_that_costs_little(tmp_path: Path):
@@ -62,7 +70,7 @@ def test_what_takes_less_time_than_compiling_is_shared_however_deep(tmp_path: Pa
 # weight 0
 
 
-def ready(experiment: Experiment, weights: Weights, reads: Reads | None = None) -> tuple[Prepared, ...]:
+def ready(experiment: Experiment, weights: Weights, reads: Terms | None = None) -> tuple[Prepared, ...]:
     return prepare(experiment, read_pictures(experiment), weights, reads=reads)
 
 
@@ -100,8 +108,8 @@ def test_layers_of_weight_zero_may_hold_anything(tmp_path: Path, tiny: Weights, 
     experiment = make(tmp_path)
     (alone,), (shared,) = ready(experiment, tiny), ready(experiment, tiny, ALL)
     targets = shared.problem.targets
-    targets.content["conv1_2"] += poison
-    targets.style["conv3_1"] *= poison
+    targets["content/conv1_2"] += poison
+    targets["style/conv3_1"] *= poison
     (loss, terms), gradient = evaluate(shared.objective, jnp.asarray(shared.start), shared.problem)
     (expected, _), expected_gradient = evaluate(alone.objective, jnp.asarray(alone.start), alone.problem)
     assert float(terms["content/conv1_2"]) == float(terms["style/conv3_1"]) == float(terms["tv"]) == 0
@@ -111,9 +119,9 @@ def test_layers_of_weight_zero_may_hold_anything(tmp_path: Path, tiny: Weights, 
 
 
 def test_pictures_too_small_for_the_others_layers_are_read_as_alone(tmp_path: Path, tiny: Weights):
-    deep = Reads(("conv2_1",), ("conv1_1", "conv5_1"), False)
+    deep = paper(("conv2_1",), ("conv1_1", "conv5_1"), False)
     (prepared,) = ready(make(tmp_path, "image.size=16"), tiny, deep)  # 12 pixels high: nothing is left at conv5_1
-    assert prepared.objective.style_layers == ("conv1_1", "conv2_1")
+    assert layers_of(prepared.objective.terms, "style") == ("conv1_1", "conv2_1")
 
 
 def test_what_members_have_in_common_is_made_once(tmp_path: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,27 @@
+"""`jaxstyle terms`: what may be added to the loss."""
+
+import inspect
+
+from jaxstyle.cli.show import tell
+
+
+def terms() -> None:
+    """List the kinds of [[loss.terms]]: what each compares, its keys with their defaults, and where it comes from.
+
+    Example: jaxstyle run photo.toml --set 'loss.terms=[{kind = "laplacian", weight = 100.0}]'
+    """
+    from jaxstyle import terms as kinds
+    from jaxstyle.config.terms import keys_of
+
+    for name in kinds.names():
+        kind = kinds.load(name)
+        model = keys_of(kind)
+        defaults = model() if all(not field.is_required() for field in model.model_fields.values()) else None
+        keys = [
+            f"{key} = {getattr(defaults, key)}" if defaults and key != "layers" else key for key in model.model_fields
+        ]
+        tell(f"{name}: {', '.join(['weight = 1.0', *keys])}")
+        tell(f"{inspect.getmodule(kind).__doc__}".strip())
+        for line in inspect.getdoc(kind).splitlines():
+            tell(f"    {line}".rstrip())
+        tell("")

@@ -1,0 +1,163 @@
+"""Eq. 7: the loss is the weighted sum of its terms; and the one function that is optimized, image → loss, gradient.
+
+Static, so that another one is another compiled program: the network's structure, the terms, the image's size, and the
+devices that it is spread over. Traced, and free to vary: the network's parameters, the targets and the weights. All
+traced arrays travel in one `Problem`; none is captured in a closure.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxstyle.paper.terms import Features, Image, Term
+from jaxstyle.sharding import Bands, even, spread, store, unstore
+from jaxstyle.vgg import VGG19
+
+Values: TypeAlias = dict[str, Float[Array, ""]]
+"""The weighted terms of the loss by name, `content/conv4_2`, `style/conv1_1`, `tv`; they sum to the loss."""
+Targets: TypeAlias = dict[str, Any]
+"""What each term compares the image with, by the term's name."""
+
+
+class Problem(NamedTuple):
+    """Everything traced that the loss depends on besides the image.
+
+    Attributes:
+      parameters: the network's.
+      targets: of every term that has a source.
+      weights: of every term: α times the layer's own for content, β w_l for style.
+    """
+
+    parameters: Any
+    targets: Targets
+    weights: dict[str, Float[Array, ""]]
+
+
+@runtime_checkable
+class LossFunction(Protocol):
+    """All that an optimizer needs of an objective: hashable, for it is a static argument of compiled programs."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the loss's terms."""
+        ...
+
+    @property
+    def bands(self) -> Bands | None:
+        """Where the image lies, if on several devices."""
+        ...
+
+    def value_and_grad(self, image: Array, problem: Any) -> tuple[tuple[Array, Values], Array]:
+        """Returns ((loss, weighted terms), gradient with respect to the image)."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """The total loss (Eq. 7) with its gradient; hashable, so that it is a static argument of a jitted function.
+
+    Attributes:
+      network: the structure of the VGG-19 (`nnx.split`'s graph definition).
+      terms: what the loss is the sum of.
+      bands: where the image lies, if on several devices; images and targets as high as one are then as `sharding`
+        stores them, but for images that are measured.
+    """
+
+    network: nnx.GraphDef[VGG19]
+    terms: tuple[Term, ...]
+    bands: Bands | None = None
+
+    def loss(self, image: Image, problem: Problem) -> tuple[Float[Array, ""], Values]:
+        """L_total = α L_content + β L_style (Eq. 7), and whatever other terms there are.
+
+        Args:
+          image: sRGB in [0, 1].
+          problem: parameters, targets and weights.
+
+        Returns:
+          The sum over the terms of weight · value, and each of the addends.
+        """
+        if self.bands is not None:
+            image = unstore(self.bands, image, self.bands.height)
+        features = self.features(image, problem.parameters)
+        values: Values = {}
+        for term in self.terms:
+            own = self._read_by(term, features)
+            target = self._own(term, problem.targets.get(term.name), image, own)
+            values[term.name] = _weighted(term, problem.weights[term.name], image, own, target)
+        return jnp.sum(jnp.stack(list(values.values()))), values
+
+    def value_and_grad(self, image: Image, problem: Problem) -> tuple[tuple[Float[Array, ""], Values], Image]:
+        """Returns ((loss, weighted terms), gradient with respect to the image), in one pass over the network."""
+        return jax.value_and_grad(self.loss, has_aux=True)(image, problem)
+
+    def features(self, image: Image, parameters: Any) -> dict[str, Array]:
+        """The features of every layer that a term reads."""
+        return nnx.merge(self.network, parameters)(image, self.layers)
+
+    def only(self, source: str) -> "Objective":
+        """The terms whose target is of that source, for which less of the network may be computed."""
+        return dataclasses.replace(self, terms=tuple(term for term in self.terms if term.source == source))
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that the terms read, each once."""
+        return tuple(dict.fromkeys(layer for term in self.terms for layer in term.layers))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the terms."""
+        return tuple(term.name for term in self.terms)
+
+    def _read_by(self, term: Term, features: Features) -> dict[str, Array]:
+        """What a term reads, spread evenly over the devices where it does not mind rows of zeros."""
+        own = {layer: features[layer] for layer in term.layers}
+        return {layer: even(self.bands, of_layer) for layer, of_layer in own.items()} if term.sums_products else own
+
+    def _own(self, term: Term, target: Any, image: Image, features: Features) -> Any:
+        """A term's target as the term made it: of the height that it has on one device."""
+        if self.bands is None or term.source is None:
+            return target
+        made = jax.eval_shape(term.target, image, features)
+        return jax.tree.map(lambda array, own: unstore_like(self.bands, array, own), target, made)
+
+
+def unstore_like(bands: Bands | None, stored: Array, own: jax.ShapeDtypeStruct) -> Array:
+    """A stored array at its own height, if it is as high as an image."""
+    return stored if stored.ndim < 3 else unstore(bands, stored, own.shape[-3])
+
+
+def _weighted(term: Term, weight: Float[Array, ""], image: Image, features: Features, target: Any) -> Float[Array, ""]:
+    """A term times its weight; where that is 0, neither value nor gradient depends on the term, not even as 0 · ∞."""
+    counts = weight != 0
+
+    def gated(array: Array) -> Array:
+        return jnp.where(counts, array, jax.lax.stop_gradient(array))  # the same: it gates the gradient
+
+    value = term.value(gated(image), {layer: gated(of_layer) for layer, of_layer in features.items()}, target)
+    return jnp.where(counts, weight * value, 0.0)
+
+
+@jax.jit(static_argnames="objective")
+def measure(objective: Objective, image: Image, parameters: Any) -> Targets:
+    """The targets that an image gives, of every term that has a source."""
+    image = spread(objective.bands, image)
+    features = objective.features(image, parameters)
+    found = {
+        term.name: term.target(image, objective._read_by(term, features)) for term in objective.terms if term.source
+    }
+    return spread(objective.bands, jax.tree.map(lambda array: _stored(objective.bands, array), found))
+
+
+def _stored(bands: Bands | None, array: Array) -> Array:
+    return array if array.ndim < 3 else store(bands, array)
+
+
+@jax.jit(static_argnames="objective")
+def evaluate(objective: LossFunction, image: Image, problem: Any) -> tuple[tuple[Float[Array, ""], Values], Image]:
+    """The jitted loss and gradient: ((loss, weighted terms), gradient with respect to the image)."""
+    return objective.value_and_grad(image, problem)

@@ -1,0 +1,130 @@
+"""The terms that the loss is a sum of: each a small frozen object with a name, a target and a value.
+
+A term is static: another one is another compiled program. Its target and its weight vary, and are arguments. The paper's
+two terms are here, with total variation; those of other papers are in `jaxstyle.terms`, one to a file.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxstyle.paper.conventions import FORMULAS
+from jaxstyle.paper.losses import total_variation
+from jaxstyle.paper.statistics import mean_gram_matrix
+
+Image: TypeAlias = Float[Array, "height width 3"]
+Features: TypeAlias = Mapping[str, Float[Array, "_ _ _"]]
+"""Responses after the ReLU, by layer."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """A term of the loss. Inherit, give a `name` and a `value`, and what else it needs.
+
+    Attributes:
+      kind: what `[[loss.terms]]` calls it.
+      source: which image the target is made from: the content, the style images (whose targets are blended), or none.
+      sums_products: whether features count only by sums of products of responses over positions, divided by the number
+        of positions, as in a Gram matrix. Several devices may then append rows of zeros.
+    """
+
+    kind: ClassVar[str] = ""
+    source: ClassVar[Literal["content", "style"] | None] = None
+    sums_products: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """What records, reports and weights call it; different for every term of a loss."""
+        return self.kind
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers whose features it reads; none for a term on the pixels."""
+        return ()
+
+    def target(self, image: Image, features: Features) -> Any:
+        """What the image is to be compared with, made once from a source image: any tree of arrays."""
+        raise NotImplementedError
+
+    def value(self, image: Image, features: Features, target: Any) -> Float[Array, ""]:
+        """The term for a weight of 1.
+
+        Args:
+          image: sRGB in [0, 1], which it may exceed.
+          features: of at least `layers`.
+          target: of the source image; None without a source.
+        """
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerTerm(Term):
+    """A term on the features of one layer.
+
+    Attributes:
+      layer: whose features it reads.
+    """
+
+    layer: str
+
+    @property
+    def name(self) -> str:
+        """The kind and the layer, `style/conv1_1`."""
+        return f"{self.kind}/{self.layer}"
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The one."""
+        return (self.layer,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Content(LayerTerm):
+    """The content loss of one layer (Eq. 1), as a convention scales it."""
+
+    kind: ClassVar[str] = "content"
+    source: ClassVar[Literal["content"]] = "content"
+    convention: str = "paper"
+
+    def target(self, image: Image, features: Features) -> Array:
+        """P, the content image's features."""
+        return features[self.layer]
+
+    def value(self, image: Image, features: Features, target: Array) -> Float[Array, ""]:
+        """content_scale · Σ (F − P)²."""
+        height, width, filters = features[self.layer].shape
+        scale = FORMULAS[self.convention].content_scale(filters, height * width)
+        return scale * jnp.sum(jnp.square(features[self.layer] - target))
+
+
+@dataclasses.dataclass(frozen=True)
+class Style(LayerTerm):
+    """The style loss of one layer (Eq. 4), as a convention scales it."""
+
+    kind: ClassVar[str] = "style"
+    source: ClassVar[Literal["style"]] = "style"
+    sums_products: ClassVar[bool] = True
+    convention: str = "paper"
+
+    def target(self, image: Image, features: Features) -> Float[Array, "channels channels"]:
+        """A / M, the style image's Gram matrix divided by its own number of positions."""
+        return mean_gram_matrix(features[self.layer])
+
+    def value(self, image: Image, features: Features, target: Array) -> Float[Array, ""]:
+        """style_scale · Σ (G/M − A/M)²."""
+        scale = FORMULAS[self.convention].style_scale(features[self.layer].shape[-1])
+        return scale * jnp.sum(jnp.square(mean_gram_matrix(features[self.layer]) - target))
+
+
+@dataclasses.dataclass(frozen=True)
+class TotalVariation(Term):
+    """Total variation of the pixels."""
+
+    kind: ClassVar[str] = "tv"
+
+    def value(self, image: Image, features: Features, target: None) -> Float[Array, ""]:
+        """½ Σ of squared differences of neighbours, in grey levels."""
+        return total_variation(image)
