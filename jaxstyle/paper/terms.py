@@ -1,7 +1,7 @@
 """The terms that the loss is a sum of: each a small frozen object with a name, a target and a value.
 
-A term is static: another one is another compiled program. Its target and its weight vary, and are arguments. The paper's
-two terms are here, with total variation; those of other papers are in `jaxstyle.terms`, one to a file.
+A term is static: another one is another compiled program. Its target and its weight are arguments. The paper's two are
+here, with total variation; those of other papers are in `jaxstyle.terms`, one to a file.
 """
 
 import dataclasses
