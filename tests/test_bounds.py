@@ -254,7 +254,7 @@ def test_from_scale_to_scale_the_image_stays_within_the_bounds(tmp_path, tiny, m
         "image.scales=[16, 24, 32]",
         f"optimizer.method={method}",
         "optimizer.iterations=30",
-        "optimizer.learning_rate=0.2",
+        *(["optimizer.learning_rate=0.2"] if method == "adam" else []),
     )
     scales = prepare(experiment, read_pictures(experiment), tiny)
     narrow = ((0.42, 0.5), (0.4, 0.55), (0.35, 0.52))
