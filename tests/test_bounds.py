@@ -281,7 +281,7 @@ def test_an_interrupted_result_is_enlarged_within_the_bounds(tmp_path, tiny):
         for ready in prepare(experiment, read_pictures(experiment), tiny)
     ]
     seen = []
-    result = optimize(scales, observe=lambda iterations, best: seen.append(best()), interrupted=lambda: len(seen) == 20)
+    result = optimize(scales, observe=lambda iterations, best: seen.append(best()), interrupted=lambda: len(seen) == 6)
     assert result.status is Status.INTERRUPTED
     assert not within(carry_to(seen[-1], *result.image.shape[:2]), scales[0].settings.box)
     assert within(result.image, scales[0].settings.box)
