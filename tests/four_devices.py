@@ -3,6 +3,7 @@
 The devices are the CPU's, made by an XLA flag: they prove what is computed and what is exchanged, and no speed.
 """
 
+import dataclasses
 import logging
 import re
 from collections.abc import Callable
@@ -154,6 +155,22 @@ def test_optimizers_go_the_same_way(tiny: Weights, method: str):
     # Every iteration multiplies the rounding of the one before; 1e-6 was seen.
     np.testing.assert_allclose(losses(spread), losses(alone), rtol=1e-4)
     assert spread.image.shape == alone.image.shape
+    np.testing.assert_allclose(spread.image, alone.image, atol=1 / 255)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])
+def test_bounds_do_not_reach_the_rows_below_the_picture(tiny: Weights, method: str):
+    """Those rows are 0, which lies outside of these bounds; brought within, they would count as moved pixels."""
+    bounds = ((0.42, 0.5), (0.4, 0.55), (0.35, 0.52))
+    found = []
+    for devices in (1, COUNT):
+        prepared = on(devices, tiny, (21, 16), f"optimizer.method={method}", "optimizer.iterations=10", **SHALLOW)
+        prepared = dataclasses.replace(prepared, settings=dataclasses.replace(prepared.settings, bounds=bounds))
+        found.append(optimize([prepared]))
+    alone, spread = found
+    for channel, (lowest, highest) in enumerate(np.float32(bounds)):
+        assert lowest <= spread.image[..., channel].min() < spread.image[..., channel].max() <= highest
+    np.testing.assert_allclose(losses(spread), losses(alone), rtol=1e-4)  # as without bounds
     np.testing.assert_allclose(spread.image, alone.image, atol=1 / 255)
 
 

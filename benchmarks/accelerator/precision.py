@@ -26,8 +26,8 @@ def losses(plan: Plan, precision: str, reference: list[float]) -> Row:
     """The losses after 500 iterations, as multiples of those in float32 at the same ratio and noise."""
     size, iterations = plan.pick((256, 500), (32, 3))
     lanes = []
-    for ratio in RATIOS:
-        for seed in SEEDS:
+    for ratio in plan.pick(RATIOS, RATIOS[:1]):
+        for seed in plan.pick(SEEDS, SEEDS[:2]):
             loaded = plan.load(size, seed=seed, content_weight=ratio, optimizer={"iterations": iterations})
             ready = common.with_network(loaded, precision=precision)
             lanes.append(Lane(ready.start, ready.problem, ready.settings))

@@ -22,8 +22,9 @@ def measurements(plan: Plan) -> Iterator[Measurement]:
             asked = {"size": plan.pick(512, 32), "precision": precision, "compiled programs": cache}
             yield Measurement(asked, functools.partial(whole_run, plan, precision, folder))
     yield Measurement({"what": "two processes at once"}, lambda: two_processes(plan))
-    share = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    yield Measurement({"what": "two processes that share memory"}, lambda: two_processes(plan, **share))
+    if not plan.tiny:
+        share = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        yield Measurement({"what": "two processes that share memory"}, lambda: two_processes(plan, **share))
     yield Measurement({"what": "doctor"}, doctor)
 
 

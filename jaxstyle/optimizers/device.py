@@ -119,11 +119,11 @@ class DeviceMethod:
         updates, moments = optax.scale_by_adam().update(grad, moments)
         finite = jnp.isfinite(loss) & jnp.all(jnp.isfinite(grad))
         rate, box = limits.learning_rate, limits.box
+        uphill = grad if box is None else box.projected(state.image, grad)
+        step = Step(iteration, evaluations, loss, terms, jnp.sqrt(jnp.vdot(uphill, uphill)), rate, finite)
         image = state.image - rate * jnp.asarray(updates)
         if box is not None:
             image = jnp.where(image == state.image, image, box.project(image))
-            grad = box.projected(state.image, grad)
-        step = Step(iteration, evaluations, loss, terms, jnp.sqrt(jnp.vdot(grad, grad)), rate, finite)
         return image, (moments, iteration + 1), step, state.image, ~finite, finite
 
     def _lbfgs(self, objective: LossFunction) -> LBFGS:

@@ -7,7 +7,6 @@ shortens the step. Every choice is a `where` on scalars, so nothing is computed 
 """
 
 import dataclasses
-import os
 from typing import Any, NamedTuple
 
 import jax
@@ -167,8 +166,8 @@ class LBFGS(jaxopt.LBFGS):
         new_params = jnp.where(accepted, point, params)
         new_grad = jnp.where(accepted, grad, state.grad)
         steepest = _projected(box, new_params, new_grad)
-        ahead = self._direction(steepest, kept, None if box is None else box.free(new_params, new_grad))
-        new_direction = jnp.where(accepted | forgotten, ahead, state.direction)
+        pairs = kept if box is None else self._reduced(kept, box.free(new_params, new_grad))
+        new_direction = jnp.where(accepted | forgotten, self._direction(steepest, pairs), state.direction)
         still_concave = accepted & ~is_start & (kept.pairs == 0)
         longer = jnp.minimum(GROWTH * state.reach, LONGEST_MOVE)
         reach = jnp.where(still_concave, longer, jnp.where(forgotten, GREY_LEVEL, state.reach))
@@ -211,16 +210,8 @@ class LBFGS(jaxopt.LBFGS):
             pairs=state.pairs + store,
         )
 
-    def _direction(
-        self, grad: Float[Array, "..."], state: SearchState, free: Bool[Array, "..."] | None
-    ) -> Float[Array, "..."]:
-        """−H g by the two-loop recursion (Nocedal & Wright, Alg. 7.4), −g where there is no history.
-
-        Within a box, what is not free has no gradient here and does not move: H is that of the free values, of the
-        pairs' parts there.
-        """
-        if free is not None:
-            state = self._reduced(state, free)
+    def _direction(self, grad: Float[Array, "..."], state: SearchState) -> Float[Array, "..."]:
+        """−H g by the two-loop recursion (Nocedal & Wright, Alg. 7.4), −g where there is no history."""
         product = inv_hessian_product(
             grad,
             state.s_history,
@@ -233,9 +224,10 @@ class LBFGS(jaxopt.LBFGS):
         return -jnp.where(downhill, product, grad)
 
     def _reduced(self, state: SearchState, free: Bool[Array, "..."]) -> SearchState:
-        """The pairs of the free values alone; one that has no curvature there does not count."""
-        if os.environ.get("VARIANT") == "full":
-            return state
+        """The pairs of the free values alone, so that H is theirs and the others do not move.
+
+        A pair that has no curvature there does not count; it stays stored, for when other values are free.
+        """
         s, y = state.s_history * free[None], state.y_history * free[None]
         dot = jax.vmap(jnp.vdot)
         curvature, lengths = dot(s, y), jnp.sqrt(dot(s, s) * dot(y, y))
