@@ -42,11 +42,11 @@ def convert(source: Path, output: Path, *, network: str | None = None, overwrite
         raise JaxstyleError(f"--network: unknown network '{network}'{hint} Networks: {', '.join(NETWORKS)}")
     check_output(output, overwrite)
     data = read_bytes(source)
+    if is_converted(data):
+        _copy(source, data, output, network)
+        return output
     try:
-        if is_converted(data):
-            _copy(source, data, output, network)
-        else:
-            write_set(data, output, network=network, source=source.name)
+        write_set(data, output, network=network, source=source.name)
     except JaxstyleError as error:
         raise JaxstyleError(f"{source}: {error}") from error
     return output
@@ -81,7 +81,7 @@ def write_set(data: bytes, output: Path, *, network: str | None, source: str) ->
 def _copy(source: Path, data: bytes, output: Path, network: str | None) -> None:
     weights = load_converted(source)
     if network not in (None, weights.network):
-        raise JaxstyleError(f"--network {network}: but the file says that it is {weights.network}.")
+        raise JaxstyleError(f"{source}: --network {network}: but the file says that it is {weights.network}.")
     write_beside(output, data)
 
 
@@ -125,7 +125,9 @@ def _settle_network(parameters: Parameters, known: str | None, named: str | None
             "multiplied into them, or they were trained further. How to feed this network cannot be told from the "
             "file; convert the original."
         )
-    if named and (resembles or not named.startswith("oxford")):
+    if named and not resembles and named.startswith("oxford"):
+        raise JaxstyleError(f"--network {named}: but its numbers are not the Oxford network's.")
+    if named:
         return named
     if resembles:
         changed = changed_layers(parameters)

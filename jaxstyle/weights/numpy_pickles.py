@@ -69,20 +69,12 @@ def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any, *_: Any) -> P
     return array
 
 
-def _encode(text: Any, encoding: Any = "latin1") -> bytes:
-    """Bytes as protocol 2 writes them."""
-    if encoding not in ("latin1", "latin-1"):
-        raise ValueError(f"bytes as text in {encoding!a}")
-    return text.encode("latin-1")
-
-
 NUMPY_BUILDERS: Mapping[str, Callable[..., Any]] = {
     "numpy.dtype": PickledType,
     "numpy.core.multiarray._reconstruct": PickledArray,
     "numpy._core.multiarray._reconstruct": PickledArray,
     "numpy.core.numeric._frombuffer": _from_buffer,
     "numpy._core.numeric._frombuffer": _from_buffer,
-    "_codecs.encode": _encode,
 }
 
 NUMPY_PLAIN_CALLS = (

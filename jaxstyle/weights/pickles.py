@@ -75,7 +75,7 @@ def _paths(module: str, names: str) -> set[str]:
 
 
 PLAIN_CALLS = frozenset(
-    _paths("builtins", "bool bytearray bytes complex dict float frozenset int list object range set slice str tuple")
+    _paths("builtins", "bool bytearray complex dict float frozenset int list object range set slice str tuple")
     | _paths("builtins", "long unicode xrange")  # Python 2's
     | _paths("collections", "Counter deque")
     | _paths("copyreg", "_reconstructor")
@@ -117,6 +117,15 @@ def load_pickle(stream: io.BytesIO, dialect: Dialect) -> Any:
         raise JaxstyleError(f"the pickle is damaged ({type(error).__name__}: {error}).") from error
     raise JaxstyleError("the pickle is damaged (it has no end).")
 
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise ValueError(f"bytes as text in {encoding!a}")
+    return text.encode("latin-1")
+
+
+_BYTES: Mapping[str, Callable[..., Any]] = {"_codecs.encode": _encode, "builtins.bytes": lambda: b""}
+"""How protocol 2 writes bytes, and bytes of no length."""
 
 _MARK = object()
 
@@ -204,8 +213,9 @@ class _Machine:
 
     def _call(self, function: Any, arguments: Any) -> Any:
         path = _expect(function, Global).path
-        if path in self.dialect.builders:
-            return self.dialect.builders[path](*_expect(arguments, tuple))
+        builder = self.dialect.builders.get(path) or _BYTES.get(path)
+        if builder is not None:
+            return builder(*_expect(arguments, tuple))
         if path == "copyreg._reconstructor" and arguments and isinstance(arguments[0], Global):
             return Instance(arguments[0].path)
         if path in PLAIN_CALLS or path in self.dialect.plain_calls:
