@@ -74,7 +74,9 @@ def count_devices(devices: Any) -> int:
     count = present if isinstance(devices, str) and devices == ALL else devices
     if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 1 <= count <= present:
         allowed = f"1 to {present}" if present > 1 else "1, for there is no other"
-        found = f"{devices}" if isinstance(devices, int | np.integer) else f"the {type(devices).__name__} {devices!r}"
+        found = str(devices) if isinstance(devices, int | np.integer) else repr(devices)
+        if isinstance(devices, str) and devices.strip().isdecimal():
+            found += ", which is text"
         raise JaxstyleError(f"devices: found {found}; allowed: {allowed}, or {ALL}")
     return int(count)
 

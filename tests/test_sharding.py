@@ -31,10 +31,11 @@ def test_one_device_is_all_there_is():
 @pytest.mark.parametrize(
     ("devices", "shown"),
     [
-        ("1", "the str '1'"),
-        (" all", "the str ' all'"),
-        (1.0, "the float 1.0"),
-        (None, "the NoneType None"),
+        ("1", "'1', which is text"),
+        ("two", "'two'"),
+        (" all", "' all'"),
+        (1.0, "1\\.0"),
+        (None, "None"),
         (True, "True"),
         (np.int64(2), "2"),
     ],

@@ -22,6 +22,7 @@ from weights_writers import (
     zip_file,
 )
 
+from jaxstyle.cli import weights as commands
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.layers import LAYERS
 from jaxstyle.weights import NETWORKS, convert, default_mean_activations, load_converted, normalize_to
@@ -152,6 +153,17 @@ def test_objects_beside_the_tensors_are_noted(tmp_path):
     assert weights.metadata["notes"] == (
         "objects beside the tensors were left aside, and nothing of them was run: my.Config"
     )
+
+
+def test_the_command_prints_the_notes(tmp_path, capsys):
+    tensors = oihw(vgg19().parameters, FEATURES)
+    tensors["features.0.weight"] = np.ascontiguousarray(tensors["features.0.weight"][:, ::-1]).astype(np.float16)
+    (tmp_path / "mine.pth").write_bytes(torch_zip(tensors))
+    commands.convert(tmp_path / "mine.pth", tmp_path / "out.safetensors")
+    printed = "".join(capsys.readouterr())
+    assert "out.safetensors: oxford, sha256 " in printed.replace("\n", "")
+    assert "note: the order of conv1_1's colours reversed" in printed
+    assert "note: the file's numbers are float16" in printed
 
 
 def test_a_pickled_model_beside_tensors_is_named(tmp_path):
