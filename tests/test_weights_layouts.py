@@ -158,6 +158,20 @@ def test_faults_are_named(tensors, change, message):
         find_network(arrays)
 
 
+def test_unknown_names_are_taken_in_their_order_with_a_doubt(tensors):
+    found = find_network(renamed(tensors, "layer{place}.inner"))
+    for layer in LAYERS:
+        assert np.array_equal(found.parameters[layer]["bias"], random_parameters()[layer]["bias"])
+    assert found.doubt.startswith("no VGG-19 in it: it holds 32 arrays ('layer1.inner.weight'")
+    assert find_network(tensors).doubt == ""
+
+
+@pytest.mark.parametrize("pattern", ["layer{place}.inner|.weight|.shift", "x{index}.layer{place}.inner"])
+def test_unknown_names_whose_order_does_not_fit(tensors, pattern):
+    with pytest.raises(JaxstyleError, match="no VGG-19 in it"):
+        find_network(renamed(tensors, pattern))
+
+
 def test_another_network_is_answered_with_what_it_holds():
     with pytest.raises(
         JaxstyleError, match=r"it holds 1 arrays \('layer1\.0\.conv1\.weight' …\)\. Known namings: Keras"

@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import decimal
 import fractions
+import functools
 import importlib
 import io
 import os
@@ -136,6 +137,7 @@ PLAIN_VALUES = [
     datetime.timedelta(1),
     decimal.Decimal("1.5"),
     fractions.Fraction(1, 2),
+    functools.partial(print, 1),
     pathlib.PurePosixPath("a"),
     types.SimpleNamespace(a=1),
     argparse.Namespace(a=1),

@@ -234,7 +234,6 @@ def test_malicious_files_are_refused(write, legacy, program, tmp_path, monkeypat
         ((2,), (-1,), 1),
         ((2,), (1,), -1),
         ((-1,), (1,), 0),
-        ((1 << 30,), (0,), 0),  # one number, repeated for four gigabytes
     ],
 )
 def test_a_tensor_that_reaches_beyond_its_storage(write, legacy, shape, strides, offset):
@@ -242,6 +241,18 @@ def test_a_tensor_that_reaches_beyond_its_storage(write, legacy, shape, strides,
     program = tensor("float32", "0", 24, shape, strides, offset, legacy=legacy)
     with pytest.raises(JaxstyleError, match=r"'a': the tensor reaches beyond its storage"):
         read_arrays(write(b"\x80\x02}" + text("a") + program + b"s.", {"0": storage}))
+
+
+@BOTH
+@pytest.mark.parametrize(("shape", "strides"), [((1 << 30,), (0,)), ((24, 1 << 40), (1, 0)), ((2, 3), (0, 0))])
+def test_a_tensor_that_repeats_its_numbers_asks_for_no_memory(write, legacy, shape, strides):
+    strange = b"".join(python(size) for size in shape)
+    program = tensor("float32", "0", 24, (), (), legacy=legacy)
+    program = program.replace(b"(t(t", b"(" + strange + b"t(" + b"".join(map(integer, strides)) + b"t")
+    state = nested({"a": TENSORS["a"]}, "model", legacy=legacy, other=program)
+    contents = read_arrays(write(state, {"0": TENSORS["a"]}))
+    assert list(contents.arrays) == ["model.a"]
+    assert contents.aside == {"other": "tensor that repeats its numbers"}
 
 
 @BOTH

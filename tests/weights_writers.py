@@ -228,6 +228,12 @@ def keras_archive(weights: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def npz(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
 def npy(parameters: Mapping[str, Mapping[str, np.ndarray]]) -> bytes:
     buffer = io.BytesIO()
     pairs = {layer: [arrays["kernel"], arrays["bias"]] for layer, arrays in parameters.items()}

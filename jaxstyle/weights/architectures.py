@@ -22,7 +22,7 @@ _BATCH_NORMALIZATION = re.compile(
 
 def other_architecture(arrays: Mapping[str, np.ndarray]) -> str | None:
     """Returns a name such as `VGG-16` or `VGG-19 with batch normalization`; None for anything else, and for VGG-19."""
-    widths = Counter(pair for array in arrays.values() if (pair := _widths(array.shape)))
+    widths = Counter(pair for array in arrays.values() if (pair := channels(array.shape)))
     for name, blocks in _CONVOLUTIONS.items():
         outputs = [width for width, count in zip(_WIDTHS, blocks, strict=True) for _ in range(count)]
         inputs = [3, *outputs[:-1]]
@@ -38,8 +38,12 @@ def batch_normalization(names: Iterable[str]) -> str | None:
     return next(filter(_BATCH_NORMALIZATION.search, names), None)
 
 
-def _widths(shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """The numbers of channels that a 3×3 kernel reads and gives, the smaller first, whichever axes are which."""
+def channels(shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """The numbers of channels that a 3×3 kernel reads and gives, the smaller first, whichever axes are which.
+
+    Returns:
+      None for what is no 3×3 kernel.
+    """
     if len(shape) != 4:
         return None
     for height, width in ((0, 1), (2, 3), (1, 2)):

@@ -60,6 +60,8 @@ def write_set(data: bytes, output: Path, *, network: str | None, source: str) ->
     except JaxstyleError as error:
         raise JaxstyleError(f"{error}{_not_read(contents)}") from error
     parameters, reversed_colours, changes = arrange(found.parameters)
+    if found.doubt and identify(parameters) not in ("oxford", "oxford-normalized"):
+        raise JaxstyleError(f"{found.doubt}{_not_read(contents)}")
     preprocessing = own_preprocessing(contents.arrays, found)
     if preprocessing and reversed_colours:
         preprocessing = preprocessing.reversed
@@ -102,7 +104,8 @@ def _notes(contents: Contents, found: Found, changes: str) -> list[str]:
     notes = [f"{changes}, to agree with the known network"] if changes else []
     rounded = [kind for kind in found.types if kind in _ROUNDED]
     if rounded:
-        notes.append(f"the file's numbers are {rounded[0]}: rounded by up to {_ROUNDED[rounded[0]]}")
+        which = "the file's numbers" if len(found.types) == 1 else "some of the file's numbers"
+        notes.append(f"{which} are {rounded[0]}: rounded by up to {_ROUNDED[rounded[0]]}")
     others = list(dict.fromkeys(path for path in contents.aside.values() if not is_plain(path)))
     if others:
         shown = ", ".join(others[:4]) + (" …" if len(others) > 4 else "")
@@ -133,7 +136,8 @@ def _settle_network(parameters: Parameters, known: str | None, named: str | None
         changed = changed_layers(parameters)
         raise JaxstyleError(
             f"conv1_1 is the Oxford network's, but not every layer is{f' ({changed[0]} is not)' if changed else ''}. "
-            f"Say which preprocessing it was trained with: --network, one of: {', '.join(NETWORKS)}"
+            "If it was trained further, and not put together wrongly, say which preprocessing it was trained with: "
+            f"--network, one of: {', '.join(NETWORKS)}"
         )
     raise JaxstyleError(
         "the file does not show which network it is; its numbers are neither the Oxford network's nor torchvision's. "

@@ -77,6 +77,8 @@ FORMATS: tuple[Format, ...] = (
     Format("HDF5", lambda data: data.startswith(keras_files.MAGIC), keras_files.read_h5),
     Format("MATLAB's form", matlab_files.is_matlab, matlab_files.read_mat),
     Format("NumPy's form", lambda data: data.startswith(numpy_files.MAGIC), numpy_files.read_npy),
+    Format("NumPy's .npz form", numpy_files.is_npz, numpy_files.read_npz),
+    Format("a pickle of NumPy's arrays", numpy_files.is_pickle, numpy_files.read_pickle),
     Format("safetensors", safetensors_files.is_safetensors, safetensors_files.read_safetensors),
     Format("Caffe's form", caffe_files.looks_like_caffe, caffe_files.read_caffemodel),
 )

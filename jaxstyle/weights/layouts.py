@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.layers import LAYERS
-from jaxstyle.weights.architectures import batch_normalization, other_architecture
+from jaxstyle.weights.architectures import batch_normalization, channels, other_architecture
 from jaxstyle.weights.parameters import Parameters, check_parameters, expected_shapes
 from jaxstyle.weights.registry import CHANNELS, Preprocessing
 
@@ -76,16 +76,20 @@ class Found:
       naming: how the file names them.
       prefix: what stands before each name.
       types: what types of numbers they had in the file, the least precise first.
+      doubt: why the file may hold something else, unless the numbers prove the network; empty if nothing speaks for it.
     """
 
     parameters: Parameters
     naming: Naming
     prefix: str
     types: tuple[str, ...]
+    doubt: str = ""
 
 
 def find_network(arrays: Arrays) -> Found:
     """Finds the sixteen convolutions among a file's arrays and brings them into our layout.
+
+    Sixteen convolutions of the right shapes under unknown names are taken in the order of their names, with a doubt.
 
     Raises:
       JaxstyleError: the arrays are no VGG-19, or more than one; what is missing or misshapen is named.
@@ -94,9 +98,10 @@ def find_network(arrays: Arrays) -> Found:
     parts = _by_part(arrays)
     counts = {place: _count(*place, parts) for place in _places(parts)}
     complete = [place for place, count in counts.items() if count == 2 * len(LAYERS)]
-    if not complete:
-        raise JaxstyleError(_what_is_missing(arrays, parts, counts))
-    found = [_found(naming, prefix, parts) for naming, prefix in complete]
+    if complete:
+        found = [_found(naming, prefix, parts) for naming, prefix in complete]
+    else:
+        found = [_in_order_of_names(parts, doubt=_what_is_missing(arrays, parts, counts))]
     first = found[0]
     for other in found[1:]:
         if not _same(first.parameters, other.parameters):
@@ -228,6 +233,23 @@ def _found(naming: Naming, prefix: str, parts: _Parts) -> Found:
     types = {array.dtype.newbyteorder("=") for pair in arrays.values() for array in pair.values()}
     by_precision = sorted(types, key=lambda dtype: (dtype.itemsize, dtype.kind == "f"))
     return Found(parameters, naming, prefix, tuple(dtype.name for dtype in by_precision))
+
+
+def _in_order_of_names(parts: _Parts, doubt: str) -> Found:
+    stems = [stem for (stem, part), (array, *_) in parts.items() if part == "kernel" and channels(array.shape)]
+    ordered = sorted(stems, key=lambda stem: [int(word) if word.isdecimal() else word for word in _words(stem)])
+    if len(ordered) != len(LAYERS) or any((stem, "bias") not in parts for stem in ordered):
+        raise JaxstyleError(doubt)
+    naming = Naming("in the order of their names", dict(zip(LAYERS, ordered, strict=True)))
+    try:
+        return dataclasses.replace(_found(naming, "", parts), doubt=doubt)
+    except JaxstyleError:
+        raise JaxstyleError(doubt) from None
+
+
+def _words(name: str) -> list[str]:
+    """A name cut into text and numbers in turn, so that the tenth layer comes after the ninth."""
+    return re.split(r"([0-9]+)", name)
 
 
 def _only(name: str, part: str, parts: _Parts) -> np.ndarray:

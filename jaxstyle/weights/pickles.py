@@ -82,11 +82,12 @@ PLAIN_CALLS = frozenset(
     | _paths("datetime", "date datetime time timedelta timezone")
     | _paths("decimal", "Decimal")
     | _paths("fractions", "Fraction")
+    | _paths("functools", "partial")
     | _paths("pathlib", "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath")
     | _paths("pathlib._local", "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath")
     | _paths("types", "SimpleNamespace")
 )
-"""Globals whose calls only make a value: one that lies beside the arrays is no reason to refuse them."""
+"""Globals whose calls only make a value; one that lies beside the arrays is no reason to refuse them."""
 
 
 def is_plain(path: str) -> bool:

@@ -3,7 +3,6 @@
 import re
 
 from jaxstyle.weights.protobuf import Field, read_fields
-from jaxstyle.weights.torch_files import is_pickle
 from jaxstyle.weights.zips import is_zip, member_names
 
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -26,11 +25,6 @@ def name_stranger(data: bytes) -> str | None:
     """Says what a file is that holds no weights, or holds them in a form that is not read; None for any other."""
     if is_zip(data):
         return _name_zip(member_names(data))
-    if is_pickle(data):
-        return (
-            "a plain pickle, which is not read: load it with the program that wrote it, and save its arrays with "
-            "safetensors.numpy.save_file"
-        )
     if data.startswith(_TORCH7):
         return "a file of Torch 7 (Lua), which is not read; the networks that circulate in it exist as .pth, too"
     if data[4:8] == b"TFL3":
@@ -54,8 +48,6 @@ def _name_zip(names: list[str]) -> str:
         )
     if "archive_format" in last or "serialized_exported_program.json" in last:
         return f"a program that torch.export has saved; save the tensors of its model alone: {_STATE_DICT}"
-    if names and all(name.endswith(".npy") for name in names):
-        return "an .npz archive of NumPy, which is not read; save its arrays with safetensors.numpy.save_file"
     shown = ", ".join(map(ascii, names[:4])) + (" …" if len(names) > 4 else "")
     return f"a zip file without PyTorch's data.pkl; it holds {shown or 'nothing'}. Unpack it if weights are among these"
 

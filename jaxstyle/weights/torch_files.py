@@ -93,16 +93,16 @@ class _Tensor:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
+    @property
+    def repeats(self) -> bool:
+        """Whether an axis has stride 0, so that few numbers stand for any number of them."""
+        return any(size > 1 and stride == 0 for size, stride in zip(self.shape, self.strides, strict=False))
+
 
 def is_legacy(data: bytes) -> bool:
     """Whether the bytes begin with a pickle of the legacy form's magic number; protocols differ in what is before."""
     in_binary, in_text = b"\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little"), b"L%dL" % LEGACY_MAGIC
     return in_binary in data[:32] or in_text in data[:32]
-
-
-def is_pickle(data: bytes) -> bool:
-    """Whether the bytes begin like a pickle of protocol 2 or later."""
-    return data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
 
 
 def read_legacy(data: bytes) -> TorchContents:
@@ -229,6 +229,8 @@ def _materialize(state: dict[Any, Any], contents: dict[str, Any]) -> TorchConten
     def visit(name: str, value: Any, depth: int) -> None:
         if isinstance(value, PickledArray):
             value = value.values
+        if isinstance(value, _Tensor) and value.repeats:
+            value = Instance("tensor that repeats its numbers")
         if isinstance(value, _Tensor | np.ndarray):
             if name in found.arrays:
                 raise JaxstyleError(f"two tensors in it are called {name!a}.")
