@@ -64,18 +64,21 @@ class Bands:
         return NamedSharding(self.mesh, spec)
 
 
-def count_devices(devices: int | str) -> int:
-    """How many devices that is, of this process's own.
+def count_devices(devices: Any) -> int:
+    """How many devices that is, of this process's own; a number, also NumPy's, or `all`.
 
     Raises:
       JaxstyleError: there are not so many.
     """
     present = jax.local_device_count()
-    count = present if devices == ALL else devices
-    if not isinstance(count, int) or not 1 <= count <= present:
+    count = present if isinstance(devices, str) and devices == ALL else devices
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 1 <= count <= present:
         allowed = f"1 to {present}" if present > 1 else "1, for there is no other"
-        raise JaxstyleError(f"devices: found {devices}; allowed: {allowed}, or {ALL}")
-    return count
+        found = str(devices) if isinstance(devices, int | np.integer) else repr(devices)
+        if isinstance(devices, str) and devices.strip().isdecimal():
+            found += ", which is text"
+        raise JaxstyleError(f"devices: found {found}; allowed: {allowed}, or {ALL}")
+    return int(count)
 
 
 def mesh_over(devices: Devices) -> Mesh | None:

@@ -70,8 +70,8 @@ def test_there_are_so_many():
     assert jax.local_device_count() == COUNT
     assert [count_devices(devices) for devices in (1, 3, "all")] == [1, 3, 4]
     assert mesh_over(1) is None
-    for wrong in (0, 5, -1, "four"):
-        with pytest.raises(JaxstyleError, match=rf"devices: found {wrong}; allowed: 1 to 4, or all"):
+    for wrong, shown in ((0, "0"), (5, "5"), (-1, "-1"), ("four", "'four'")):
+        with pytest.raises(JaxstyleError, match=rf"devices: found {shown}; allowed: 1 to 4, or all"):
             count_devices(wrong)
 
 

@@ -322,6 +322,10 @@ MISTAKES = {
     ),
     "no such weights file": (["check", "small.toml", "--set", "network.weights=my.safetensors"], "my.safetensors'"),
     "no weights": (["weights", "convert", "style.png", "-o", "a.safetensors"], "not a known form of weight file"),
+    "a failed download": (
+        ["weights", "convert", "page.pth", "-o", "a.safetensors"],
+        "page.pth: a web page ('Sign in'), not weights: the download failed, or needs a login.",
+    ),
     "no file of weights": (["weights", "convert", "none.pth", "-o", "a.safetensors"], "none.pth: cannot be read"),
     "a network": (
         ["weights", "convert", "style.png", "-o", "a.safetensors", "--network", "oxfrod"],
@@ -343,6 +347,7 @@ def test_a_mistake_is_answered(jaxstyle_command: Run, folder: Path, arguments: l
     (folder / "empty").mkdir()
     (folder / "taken").mkdir()
     (folder / "taken/manifest.json").write_text("{}")
+    (folder / "page.pth").write_text("<!doctype html><title>Sign in</title>")
     before = {path for path in folder.rglob("*") if path.is_file()}
     result = jaxstyle_command(*arguments)
     assert result.exit_code == 2

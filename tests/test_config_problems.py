@@ -254,6 +254,59 @@ def test_syntax_errors_have_a_line_and_a_column(tmp_path, text, answer):
         load_experiment(file)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        r'content = "C:\Users\me\cat.jpg"',  # \U is a character's number
+        r'content = "C:\x.jpg"',
+        r'content = "pictures\cat.jpg"',
+        r'style = ["a.jpg", "C:\Users\b.jpg"]',
+        r'content = "C:\"',  # the quote that ends the text is escaped
+        r'content = "\ud800.jpg"',
+    ],
+)
+def test_backslashes_that_are_no_escapes_are_named(tmp_path, written):
+    file = write(tmp_path / "a.toml", f"[image]\n{written}\n")
+    with pytest.raises(
+        JaxstyleError, match=r"line [23], .*; in \"…\" a backslash begins an escape .* in '…', or with /"
+    ):
+        load_experiment(file)
+
+
+def test_a_syntax_error_elsewhere_says_nothing_of_backslashes(tmp_path):
+    file = write(tmp_path / "a.toml", "[image]\ncontent = 'C:\\x.jpg'\nsize = = 3\n")
+    with pytest.raises(JaxstyleError, match="not valid TOML") as caught:
+        load_experiment(file)
+    assert "backslash" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "found"),
+    [
+        ('image = {content = "C:\\temp\\new.jpg"}', "image.content", r"a tab .*C:\\temp\\new\.jpg'"),
+        ('image = {style = "C:\\new.jpg"}', r"image.style\[0\].image", r"a new line .*C:\\new\.jpg'"),
+        ('image = {style = [{image = "C:\\bild.jpg"}]}', r"image.style\[0\].image", r"a control character .*C:\\bild"),
+        (
+            'image = {style = "a.jpg"}\nstart = {method = "x\\r.png"}',
+            r"start.method",
+            r"a control character .*x\\r\.png'",
+        ),
+        ('image = {style = "a.jpg"}\nnetwork = {weights = "w\\f.safetensors"}', r"network.weights", r".*w\\f\.safe"),
+    ],
+)
+def test_escapes_in_paths_are_not_taken_in_silence(tmp_path, table, key, found):
+    file = write(tmp_path / "a.toml", f"{table}\n")
+    with pytest.raises(JaxstyleError, match=rf"a\.toml: {key}: found {found}") as caught:
+        load_experiment(file)
+    assert "a backslash begins an escape" in str(caught.value)
+
+
+def test_a_file_that_has_a_tab_in_its_name_is_that_file(tmp_path):
+    (tmp_path / "a\tb.jpg").touch()
+    file = write(tmp_path / "a.toml", 'image = {style = "a\\tb.jpg"}\n')
+    assert load_experiment(file).image.style[0].image == str(tmp_path / "a\tb.jpg")
+
+
 def test_a_missing_file_is_answered_with_the_nearest(tmp_path):
     write(tmp_path / "quickstart.toml", "")
     with pytest.raises(JaxstyleError, match=r"quikstart\.toml: no such file; did you mean 'quickstart\.toml'\?"):

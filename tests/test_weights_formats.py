@@ -2,38 +2,41 @@
 
 import contextlib
 import io
-import sys
+import pickle
 import zipfile
 
-import h5py
 import numpy as np
 import pytest
 import safetensors.numpy
 import scipy.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from weights_writers import ADAIN, TORCHVISION, by_number, caffemodel, npy, oihw, torch_legacy, torch_zip, vgg19
+from weights_writers import (
+    ADAIN,
+    TORCHVISION,
+    by_number,
+    caffemodel,
+    keras,
+    keras_archive,
+    npy,
+    npz,
+    oihw,
+    torch_legacy,
+    torch_zip,
+    vgg19,
+    with_batch_normalization,
+)
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.layers import LAYERS
 from jaxstyle.weights import registry
+from jaxstyle.weights.arrangement import arrange
 from jaxstyle.weights.fingerprint import identify
 from jaxstyle.weights.formats import read_arrays
-from jaxstyle.weights.layouts import parameters_from
+from jaxstyle.weights.layouts import find_network
 
 FEATURES = by_number("features.", TORCHVISION)
 OWN_NAMES = {layer: layer for layer in LAYERS}
-
-
-def keras(parameters, pattern: str, root: str = "") -> bytes:
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        for layer in LAYERS:
-            name = f"block{layer[4]}_conv{layer[6]}"
-            kernel, bias = (f"{root}{name}/{part.format(name)}" for part in pattern.split())
-            file[kernel], file[bias] = parameters[layer]["kernel"], parameters[layer]["bias"]
-        file["block1_pool/nothing"] = np.zeros(2)
-    return buffer.getvalue()
 
 
 def matconvnet(parameters, *, nested: bool, exchanged: bool = False) -> bytes:
@@ -57,77 +60,48 @@ def matconvnet(parameters, *, nested: bool, exchanged: bool = False) -> bytes:
     return buffer.getvalue()
 
 
+def lasagne(parameters):
+    """Kernels and biases in turn, and those of the classifier."""
+    arrays = [oihw(parameters, OWN_NAMES)[f"{layer}.{part}"] for layer in LAYERS for part in ("weight", "bias")]
+    return [*arrays, np.zeros((5, 5), np.float32), np.zeros(5, np.float32)]
+
+
+PARTS = (("W", "kernel"), ("b", "bias"))
+
 FILES = {
     "legacy .pth, torchvision's names": lambda p: torch_legacy(oihw(p, FEATURES)),
     "zip .pth, torchvision's names": lambda p: torch_zip(oihw(p, FEATURES)),
     "zip .pth, Gatys' names": lambda p: torch_zip(oihw(p, OWN_NAMES)),
     "zip .pth, AdaIN's names": lambda p: torch_zip(oihw(p, by_number("", ADAIN))),
     "safetensors, torchvision's names": lambda p: safetensors.numpy.save(oihw(p, FEATURES)),
-    "Keras, official": lambda p: keras(p, "{0}_W_1:0 {0}_b_1:0"),
-    "Keras, as saved today": lambda p: keras(p, "{0}/kernel:0 {0}/bias:0", root="model_weights/"),
+    "Keras 1, weights": lambda p: keras(p, "{name}/{name}_W_1:0", "{name}/{name}_b_1:0"),
+    "Keras 2, weights": lambda p: keras(p, "{name}/{name}/kernel:0", "{name}/{name}/bias:0"),
+    "Keras 3, .h5": lambda p: keras(p, "model_weights/{name}/{name}/kernel", "model_weights/{name}/{name}/bias"),
+    "Keras 3, .weights.h5": lambda p: keras(p, "layers/{number}/vars/0", "layers/{number}/vars/1"),
+    "Keras 3, .keras": lambda p: keras_archive(keras(p, "layers/{number}/vars/0", "layers/{number}/vars/1")),
     "MatConvNet, current": lambda p: matconvnet(p, nested=True),
     "MatConvNet, oldest": lambda p: matconvnet(p, nested=False),
     "MatConvNet, exchanged": lambda p: matconvnet(p, nested=True, exchanged=True),
     "Caffe, old layers": lambda p: caffemodel(oihw(p, OWN_NAMES), old=True),
     "Caffe, new layers": lambda p: caffemodel(oihw(p, OWN_NAMES), old=False),
     "vgg19.npy": npy,
+    "Lasagne's pickle": lambda p: pickle.dumps({"param values": lasagne(p), "mean value": np.zeros(3)}, 2),
+    ".npz": lambda p: npz(**{f"{layer}_{part}": p[layer][name] for layer in LAYERS for part, name in PARTS}),
 }
 
 
 @pytest.mark.parametrize("write", FILES.values(), ids=FILES)
 def test_the_real_network_comes_out_of_every_form_bit_by_bit(write):
     expected = vgg19().parameters
-    arrays, _ = read_arrays(write(expected))
-    parameters, _ = parameters_from(arrays)
+    arrays = read_arrays(write(expected)).arrays
+    parameters = arrange(find_network(arrays).parameters).parameters
     for layer in LAYERS:
         for part in ("kernel", "bias"):
             np.testing.assert_array_equal(parameters[layer][part], expected[layer][part], f"{layer}.{part}")
     assert identify(parameters) == "oxford"
 
 
-def test_npy_as_python_2_wrote_it():
-    """Protocol 2, strings for bytes, and the module's old name: how the file that circulates was made."""
-    program = (
-        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n(K\x00tU\x01b\x87R"
-        b"(K\x01)cnumpy\ndtype\n(U\x02O8K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK?tb\x89"
-        b"](}U\x07conv1_1]("
-        + 2
-        * (
-            b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n(K\x00tU\x01b\x87R"
-            b"(K\x01(K\x02tcnumpy\ndtype\n(U\x02f4K\x00K\x01tR(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
-            b"U\x08\x00\x00\x80?\x00\x00\x00\xc0tb"
-        )
-        + b"esetb."
-    )
-    header = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }"
-    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + program
-    arrays, _ = read_arrays(data)
-    assert list(arrays) == ["conv1_1.kernel", "conv1_1.bias"]
-    np.testing.assert_array_equal(arrays["conv1_1.bias"], np.array([1, -2], np.float32))
-
-
-def test_npy_in_fortran_order():
-    kernel = np.asfortranarray(np.arange(24, dtype=np.float32).reshape(2, 3, 4))
-    arrays, _ = read_arrays(npy({"conv1_1": {"kernel": kernel, "bias": np.zeros(2, ">f4")}}))
-    np.testing.assert_array_equal(arrays["conv1_1.kernel"], kernel)
-
-
 SMALL = {"kernel": np.arange(6, dtype=np.float32), "bias": np.zeros(2, np.float32)}
-
-
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        (np.zeros(3, np.float32), "one array of float32"),
-        (np.array([{}, {}], object), "no dictionary"),
-        (np.array({"conv1_1": [np.zeros(2, "U3"), 0]}, object), "arrays of type 'U3' are not read"),
-    ],
-)
-def test_npy_files_of_something_else(array, message):
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=True)
-    with pytest.raises(JaxstyleError, match=message):
-        read_arrays(buffer.getvalue())
 
 
 @pytest.mark.parametrize("end", [1, 12, 20, 100])
@@ -158,7 +132,7 @@ def test_damage_gives_an_answer_or_arrays(data, draw):
         damaged[draw.draw(st.integers(0, len(data) - 1))] ^= draw.draw(st.integers(1, 255))
     damaged = damaged[: draw.draw(st.integers(0, len(damaged)))]
     with contextlib.suppress(JaxstyleError):
-        arrays, _ = read_arrays(bytes(damaged))
+        arrays = read_arrays(bytes(damaged)).arrays
         assert all(array.nbytes <= len(data) for array in arrays.values())
 
 
@@ -169,7 +143,7 @@ def test_arbitrary_bytes_are_answered(data):
         read_arrays(data)
 
 
-@pytest.mark.parametrize("data", [b"hello", b"\x89PNG\r\n\x1a\n", b"\x0a\x05VGG19", b"\x12\x00"])
+@pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n", b"\x0a\x05VGG19", b"\x12\x00", b"\xff" * 2000])
 def test_an_unknown_form_is_answered_with_the_known_ones(data):
     with pytest.raises(JaxstyleError, match="not a known form of weight file"):
         read_arrays(data)
@@ -185,7 +159,7 @@ def test_a_matlab_file_of_version_7_3():
     [
         ({"x": np.zeros(2)}, "no list of 'layers'"),
         ({"layers": np.zeros(2)}, "no list of 'layers'"),
-        ({"layers": np.array([{"type": "relu"}, {"type": "pool"}], object)}, "0 layers with weights"),
+        ({"layers": np.array([{"type": "relu"}, {"type": "pool"}], object)}, "no layers with weights"),
     ],
 )
 def test_matlab_files_of_something_else(variables, message):
@@ -195,18 +169,53 @@ def test_matlab_files_of_something_else(variables, message):
         read_arrays(buffer.getvalue())
 
 
-def test_hdf5_without_h5py_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(JaxstyleError, match=r"jaxstyle\[convert\]"):
-        read_arrays(b"\x89HDF\r\n\x1a\n")
+def test_caffe_models_of_doubles():
+    doubles = {name: array.astype(np.float64) for name, array in oihw_small({"conv1_1": SMALL}).items()}
+    for old in (True, False):
+        arrays = read_arrays(caffemodel(doubles, old=old)).arrays
+        np.testing.assert_array_equal(arrays["conv1_1.weight"].ravel(), SMALL["kernel"])
+        assert arrays["conv1_1.weight"].dtype == np.float64
 
 
-def test_a_dataset_that_claims_more_than_the_file_has():
+def test_two_layers_of_one_name_in_a_caffe_model():
+    model = caffemodel(oihw_small({"conv1_1": SMALL}), old=False)
+    with pytest.raises(JaxstyleError, match="two layers with weights are called 'conv1_1'"):
+        read_arrays(model + model)
+
+
+def test_batch_normalization_in_a_caffe_model_is_not_overlooked():
+    model = caffemodel(oihw(vgg19().parameters, OWN_NAMES), old=False)
+    with pytest.raises(JaxstyleError, match=r"VGG-19 with batch normalization \('conv1_1/bn\.running_mean'\)"):
+        find_network(read_arrays(with_batch_normalization(model)).arrays)
+
+
+def test_a_matconvnet_network_of_other_depth():
+    shapes = [(3, 3, 3, 64), (3, 3, 64, 64), (7, 7, 512, 8)]
+    arrays = read_arrays(matconvnet_of(shapes)).arrays
+    assert [array.shape for name, array in arrays.items() if name.endswith("weight")] == shapes
+
+
+def test_batch_normalization_in_a_matconvnet_network_is_not_overlooked():
+    arrays = read_arrays(matconvnet_of([(3, 3, 3, 64)], normalized=True)).arrays
+    assert list(arrays) == ["convolution_1.weight", "convolution_1.bias", "batch_normalization_1.weight"]
+
+
+def matconvnet_of(shapes, *, normalized: bool = False) -> bytes:
+    layers = []
+    for shape in shapes:
+        weights = np.empty((1, 2), object)
+        weights[0, 0], weights[0, 1] = np.ones(shape, np.float32), np.ones((shape[3], 1), np.float32)
+        layers.append({"type": "conv", "weights": weights})
+    if normalized:
+        weights = np.empty((1, 3), object)
+        weights[0, :] = [np.ones((64, 1)), np.zeros((64, 1)), np.ones((64, 2))]
+        layers.append({"type": "bnorm", "weights": weights})
+    layers.append({"type": "relu", "weights": np.zeros((0, 0))})
+    cells = np.empty((1, len(layers)), object)
+    cells[0, :] = layers
     buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        file.create_dataset("block1_conv1/W", shape=(1 << 40,), dtype="f4", chunks=(1 << 10,))
-    with pytest.raises(JaxstyleError, match="more than the file has"):
-        read_arrays(buffer.getvalue())
+    scipy.io.savemat(buffer, {"layers": cells})
+    return buffer.getvalue()
 
 
 def test_a_wheel_whose_member_has_another_size():

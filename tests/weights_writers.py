@@ -2,10 +2,13 @@
 
 import functools
 import io
+import pickle
 import struct
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
+import h5py
 import numpy as np
 
 from jaxstyle.layers import FILTERS, INPUTS, LAYERS
@@ -14,7 +17,15 @@ from jaxstyle.weights import Parameters, Weights, load
 TORCHVISION = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 ADAIN = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)
 
-_STORAGES = {"float32": "FloatStorage", "float64": "DoubleStorage", "float16": "HalfStorage", "uint8": "ByteStorage"}
+_STORAGES = {
+    "float32": "FloatStorage",
+    "float64": "DoubleStorage",
+    "float16": "HalfStorage",
+    "bfloat16": "BFloat16Storage",
+    "uint8": "ByteStorage",
+}
+
+VGG16 = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 
 
 @functools.cache
@@ -60,6 +71,28 @@ def integer(value: int) -> bytes:
     return b"J" + struct.pack("<i", value)
 
 
+def python(value: Any, protocol: int = 2) -> bytes:
+    """The opcodes that push a value of Python's or NumPy's own."""
+    return pickle.dumps(value, protocol)[2:-1]
+
+
+def call(path: str, *arguments: bytes) -> bytes:
+    """The opcodes that call a global."""
+    module, _, name = path.rpartition(".")
+    return f"c{module}\n{name}\n(".encode() + b"".join(arguments) + b"tR"
+
+
+def instance(path: str, state: bytes = b"}") -> bytes:
+    """The opcodes that make an object of a class and give it its attributes."""
+    module, _, name = path.rpartition(".")
+    return f"c{module}\n{name}\n)".encode() + b"\x81" + state + b"b"
+
+
+def dictionary(**values: bytes) -> bytes:
+    """The opcodes that push a dictionary."""
+    return b"}(" + b"".join(text(key) + value for key, value in values.items()) + b"u"
+
+
 def tensor(
     dtype: str, key: str, elements: int, shape: tuple, strides: tuple, offset: int = 0, *, legacy: bool
 ) -> bytes:
@@ -83,6 +116,14 @@ def state_pickle(tensors: Mapping[str, np.ndarray], *, legacy: bool) -> bytes:
         strides = tuple(stride // array.itemsize for stride in array.strides)
         items += text(name) + tensor(array.dtype.name, str(key), array.size, array.shape, strides, legacy=legacy)
     return b"\x80\x02}(" + items + b"u."
+
+
+def nested(tensors: Mapping[str, np.ndarray], *keys: str, legacy: bool, **beside: bytes) -> bytes:
+    """The pickle of a dictionary of tensors that lies under some keys, with other things beside it."""
+    inner = state_pickle(tensors, legacy=legacy)[2:-1]
+    for key in reversed(keys):
+        inner = dictionary(**{key: inner})
+    return b"\x80\x02" + inner + b"(" + b"".join(text(key) + value for key, value in beside.items()) + b"u."
 
 
 def legacy_file(state: bytes, storages: Mapping[str, np.ndarray]) -> bytes:
@@ -128,12 +169,13 @@ def _message(number: int, content: bytes) -> bytes:
 
 
 def _blob(array: np.ndarray, *, old: bool) -> bytes:
+    """A blob of float32, or of float64 where the array is."""
     if old:
         shape = (1,) * (4 - array.ndim) + array.shape
         sizes = b"".join(_varint(number << 3) + _varint(size) for number, size in enumerate(shape, start=1))
     else:
         sizes = _message(7, _message(1, b"".join(map(_varint, array.shape))))
-    return sizes + _message(5, array.astype("<f4").tobytes())
+    return sizes + _message(8 if array.dtype == np.float64 else 5, array.tobytes())
 
 
 def caffemodel(tensors: Mapping[str, np.ndarray], *, old: bool) -> bytes:
@@ -148,6 +190,48 @@ def caffemodel(tensors: Mapping[str, np.ndarray], *, old: bool) -> bytes:
         model += _message(layer_number, layer)
         model += _message(layer_number, _message(name_number, b"relu"))  # layers without weights are skipped
     return model
+
+
+def with_batch_normalization(model: bytes) -> bytes:
+    """The same Caffe model with one more layer, of the type BatchNorm."""
+    blobs = b"".join(_message(7, _blob(np.ones(size, np.float32), old=False)) for size in (64, 64, 1))
+    return model + _message(100, _message(1, b"conv1_1/bn") + _message(2, b"BatchNorm") + blobs)
+
+
+def hdf5(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """An HDF5 file of arrays by their paths."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for path, array in arrays.items():
+            file[path] = array
+    return buffer.getvalue()
+
+
+def keras(parameters: Parameters, kernel: str, bias: str) -> bytes:
+    """The network in HDF5; paths are patterns of `name` (block1_conv1), `number` (conv2d, conv2d_1 …) and `index`."""
+    arrays = {"block1_pool/nothing": np.zeros(2)}
+    for index, layer in enumerate(LAYERS):
+        number = f"conv2d_{index}" if index else "conv2d"
+        names = {"name": f"block{layer[4]}_conv{layer[6]}", "number": number, "index": 2 * index + 1}
+        arrays[kernel.format(**names)] = parameters[layer]["kernel"]
+        arrays[bias.format(**names)] = parameters[layer]["bias"]
+    return hdf5(arrays)
+
+
+def keras_archive(weights: bytes) -> bytes:
+    """Keras' `.keras` form around its HDF5 file."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", weights)
+    return buffer.getvalue()
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
 
 
 def npy(parameters: Mapping[str, Mapping[str, np.ndarray]]) -> bytes:

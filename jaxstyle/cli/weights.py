@@ -83,6 +83,8 @@ def convert(
     path = weights.convert(file, out, network=network, overwrite=force)
     found = weights.load_converted(path)
     tell(f"{path}: {found.network}, sha256 {found.sha256}")
+    for note in found.metadata.get("notes", "").splitlines():
+        tell(f"note: {note}")
 
 
 @app.command()

@@ -17,11 +17,11 @@ from pydantic import (
 )
 
 from jaxstyle.config.options import CUSTOMARY, DEFAULT_CONVENTION, BoundsRule, Customary, ScaleRule
-from jaxstyle.config.words import unknown
+from jaxstyle.config.words import no_escapes, unknown
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.layers import LAYERS, canonical_layer
 
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(no_escapes)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 LayerName = Annotated[
     str,

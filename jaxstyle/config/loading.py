@@ -19,7 +19,7 @@ from jaxstyle.config.models import (
 )
 from jaxstyle.config.options import NOT_OF_METHOD, StartMethod
 from jaxstyle.config.problems import explain, show
-from jaxstyle.config.words import is_named_picture, looks_like_path, printable
+from jaxstyle.config.words import BACKSLASHES, is_named_picture, looks_like_path, printable
 from jaxstyle.errors import JaxstyleError, did_you_mean
 
 
@@ -117,7 +117,9 @@ def _syntax_problem(error: Exception, text: str) -> str:
     reason, line, column = str(error), text.count("\n") + 1, len(text) - text.rfind("\n")
     if place := re.search(r" \(at line (\d+), column (\d+)\)", reason):
         line, column = int(place[1]), int(place[2])
-    return f"line {line}, column {column}: not valid TOML: {re.sub(r' [(]at .*[)]$', '', reason)}"
+    lines = text.splitlines()[line - 1 : line]
+    hint = f"; {BACKSLASHES}" if any(re.search(r'"[^"]*\\', written) for written in lines) else ""
+    return f"line {line}, column {column}: not valid TOML: {re.sub(r' [(]at .*[)]$', '', reason)}{hint}"
 
 
 def _table(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -1,9 +1,10 @@
 """How a word in an experiment file is understood: as a name, as a path, or as a mistake."""
 
+import os
 import re
 from pathlib import PurePath
 
-from jaxstyle.errors import did_you_mean
+from jaxstyle.errors import JaxstyleError, did_you_mean
 
 
 def is_named_picture(text: str) -> bool:
@@ -20,6 +21,26 @@ def unknown(kind: str, word: str, allowed: list[str], *, last: str = "") -> str:
     """Returns `unknown pooling 'maks'; did you mean 'max'? Allowed: average, max`, with `last` behind these."""
     hint = did_you_mean(word, allowed) or "."
     return f"unknown {kind} '{word}'{hint} Allowed: {', '.join([*allowed, last] if last else allowed)}"
+
+
+_ESCAPES = {"\b": r"\b", "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r", "\x1b": r"\e"}
+"""What a backslash before a letter becomes in double quotes, in TOML as in Python."""
+
+BACKSLASHES = "in \"…\" a backslash begins an escape such as \\t; write a path in '…', or with /"
+
+
+def no_escapes(path: str) -> str:
+    """Returns a path or a name; refuses one that holds what a backslash was turned into, unless there is such a file.
+
+    Raises:
+      JaxstyleError: shows the path as it was probably meant.
+    """
+    meant = "".join(_ESCAPES.get(character, character) for character in path)
+    if meant != path and not os.path.lexists(path):
+        names = {"\t": "a tab", "\n": "a new line"}
+        found = next(names.get(character, "a control character") for character in path if character in _ESCAPES)
+        raise JaxstyleError(f"found {found} in a path that was perhaps meant as '{meant}'; {BACKSLASHES}")
+    return path
 
 
 def printable(text: str) -> str:

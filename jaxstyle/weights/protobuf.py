@@ -47,12 +47,10 @@ def read_fields(message: memoryview) -> Iterator[Field]:
         position += size
 
 
-def read_floats(fields: list[Field]) -> np.ndarray:
-    """Joins the packed or single float32 values of one repeated field."""
+def read_floats(fields: list[Field], dtype: str) -> np.ndarray:
+    """Joins the packed or single values of one repeated field; `dtype` is `<f4` or `<f8`."""
     views = [field.value for field in fields if isinstance(field.value, memoryview)]
-    if len(views) == 1:
-        return np.frombuffer(views[0], dtype="<f4")
-    return np.frombuffer(b"".join(views), dtype="<f4")
+    return np.frombuffer(views[0] if len(views) == 1 else b"".join(views), dtype=dtype)
 
 
 def read_integers(fields: list[Field]) -> list[int]:

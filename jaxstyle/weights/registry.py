@@ -32,6 +32,17 @@ class Preprocessing:
         red, green, blue = (self.mean[channel] / self.scale for channel in CHANNELS[self.order])
         return red, green, blue
 
+    @property
+    def reversed(self) -> "Preprocessing":
+        """The same for a network whose first layer's input channels have been reversed."""
+        order = "rgb" if self.order == "bgr" else "bgr"
+        return Preprocessing(order, self.scale, _reversed(self.mean), _reversed(self.std))
+
+
+def _reversed(values: tuple[float, float, float]) -> tuple[float, float, float]:
+    first, second, third = values
+    return third, second, first
+
 
 @dataclasses.dataclass(frozen=True)
 class Network:

@@ -8,28 +8,71 @@ import dataclasses
 import io
 import math
 import struct
-import zipfile
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.weights.pickles import Dialect, Global, load_pickle
+from jaxstyle.weights.numpy_pickles import NUMPY_BUILDERS, NUMPY_PLAIN_CALLS, PickledArray
+from jaxstyle.weights.pickles import Dialect, Global, Instance, load_pickle
+from jaxstyle.weights.zips import open_zip, read_stored
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 
-_STORAGES = {
+_STORAGES: Mapping[str, Any] = {
     "torch.FloatStorage": "<f4",
     "torch.DoubleStorage": "<f8",
     "torch.HalfStorage": "<f2",
+    "torch.BFloat16Storage": ml_dtypes.bfloat16,
+    "torch.ComplexFloatStorage": "<c8",
+    "torch.ComplexDoubleStorage": "<c16",
     "torch.ByteStorage": "|u1",
     "torch.CharStorage": "|i1",
     "torch.ShortStorage": "<i2",
     "torch.IntStorage": "<i4",
     "torch.LongStorage": "<i8",
     "torch.BoolStorage": "|b1",
+    "torch.QInt8Storage": "|i1",
+    "torch.QUInt8Storage": "|u1",
+    "torch.QInt32Storage": "<i4",
+    "torch.QUInt4x2Storage": "|u1",
+    "torch.QUInt2x4Storage": "|u1",
+    "torch.storage.UntypedStorage": "|u1",
 }
+
+_PLAIN_CALLS = (
+    *NUMPY_PLAIN_CALLS,
+    "torch.Size",
+    "torch.device",
+    "torch.nn.parameter.UninitializedBuffer",
+    "torch.nn.parameter.UninitializedParameter",
+    "torch.serialization._get_layout",
+    "torch._utils._rebuild_meta_tensor_no_storage",
+    "torch._utils._rebuild_nested_tensor",
+    "torch._utils._rebuild_qtensor",
+    "torch._utils._rebuild_sparse_tensor",
+    "torch._utils._rebuild_tensor_v3",
+)
+"""What makes plain values, and tensors of kinds that no network's weights are: quantized, sparse, without content."""
+
+_MAX_DEPTH = 16
+
+_ADVICE = "Save its tensors alone, in the program that wrote it: torch.save(model.state_dict(), 'tensors.pth')"
+
+
+class TorchContents(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+      arrays: its tensors, and NumPy's arrays, by their keys, joined with dots where dictionaries are nested.
+      aside: name → class of everything else that is an object.
+    """
+
+    arrays: dict[str, np.ndarray]
+    aside: dict[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,17 +93,23 @@ class _Tensor:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
+    @property
+    def repeats(self) -> bool:
+        """Whether an axis has stride 0, so that few numbers stand for any number of them."""
+        return any(size > 1 and stride == 0 for size, stride in zip(self.shape, self.strides, strict=False))
+
 
 def is_legacy(data: bytes) -> bool:
-    """Whether the bytes begin with the legacy form's magic number (pickle protocol 2 or later, opcode LONG1)."""
-    return data[:1] == b"\x80" and data[2:14] == b"\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
+    """Whether the bytes begin with a pickle of the legacy form's magic number; protocols differ in what is before."""
+    in_binary, in_text = b"\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little"), b"L%dL" % LEGACY_MAGIC
+    return in_binary in data[:32] or in_text in data[:32]
 
 
-def read_legacy(data: bytes) -> dict[str, np.ndarray]:
+def read_legacy(data: bytes) -> TorchContents:
     """Reads a file of PyTorch's legacy form.
 
     Raises:
-      JaxstyleError: it is damaged, or asks for anything but tensors.
+      JaxstyleError: it is damaged, holds a whole model, or asks for a call that is not known to be harmless.
     """
     stream = io.BytesIO(data)
     plain = Dialect(builders={})
@@ -84,83 +133,117 @@ def read_legacy(data: bytes) -> dict[str, np.ndarray]:
     return _materialize(state, contents)
 
 
-def read_zip(data: bytes) -> dict[str, np.ndarray]:
+def read_zip(data: bytes) -> TorchContents:
     """Reads a file of PyTorch's zip form.
 
     Raises:
-      JaxstyleError: it is damaged, compressed (PyTorch never compresses), or asks for anything but tensors.
+      JaxstyleError: it is damaged, compressed (PyTorch never compresses), holds a whole model, or asks for a call that
+        is not known to be harmless.
     """
-    archive = zipfile.ZipFile(io.BytesIO(data))
-    pickle_name = next((name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"), None)
-    if pickle_name is None:
-        raise JaxstyleError("a zip file without PyTorch's data.pkl.")
-    if sum(member.file_size for member in archive.infolist()) > len(data):
-        raise JaxstyleError("its members are larger than the file; PyTorch stores its members as they are.")
-    folder = pickle_name.removesuffix("data.pkl")
-    state, storages = _load_state(io.BytesIO(_read_stored(archive, pickle_name)))
-    if f"{folder}byteorder" in archive.namelist() and _read_stored(archive, f"{folder}byteorder") != b"little":
-        raise JaxstyleError("the file was written on a big-endian machine; save it again on a little-endian one.")
-    contents = {key: _read_stored(archive, f"{folder}data/{key}") for key in storages}
+    with open_zip(data) as archive:
+        pickle_name = next(name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl")
+        if sum(member.file_size for member in archive.infolist()) > len(data):
+            raise JaxstyleError("its members are larger than the file; PyTorch stores its members as they are.")
+        folder = pickle_name.removesuffix("data.pkl")
+        state, storages = _load_state(io.BytesIO(read_stored(archive, pickle_name)))
+        if f"{folder}byteorder" in archive.namelist() and read_stored(archive, f"{folder}byteorder") != b"little":
+            raise JaxstyleError("the file was written on a big-endian machine; save it again on a little-endian one.")
+        contents = {key: read_stored(archive, f"{folder}data/{key}") for key in storages}
     return _materialize(state, contents)
-
-
-def _read_stored(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A member that is stored as it is: its size cannot exceed the file's."""
-    try:
-        member = archive.getinfo(name)
-    except KeyError:
-        raise JaxstyleError(f"the member {name!a} is missing: the file is damaged.") from None
-    if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
-        raise JaxstyleError(f"the member {name!a} is compressed; PyTorch stores its members as they are.")
-    return archive.read(member)
 
 
 def _load_state(stream: io.BytesIO) -> tuple[dict[Any, Any], dict[str, _Storage]]:
     """The pickle of tensors: what it holds, and every storage that it names."""
     storages: dict[str, _Storage] = {}
 
-    def storage(identity: Any) -> _Storage:
-        kind, marker, key, _, elements, *rest = identity
-        if kind != "storage" or not isinstance(marker, Global) or not isinstance(key, str) or rest not in ([], [None]):
-            raise JaxstyleError(f"a persistent id that names no plain storage: {kind!a}.")
+    def persistent(identity: Any) -> Any:
+        kind, marker, key, *rest = identity
+        if kind == "module" and isinstance(marker, Global):  # a model's class with its source, before PyTorch 1.6
+            return marker
+        if kind != "storage" or not isinstance(marker, Global) or not isinstance(key, str):
+            raise JaxstyleError(f"a persistent id that names no storage: {kind!a}.")
+        _, elements, *view = rest
+        if view not in ([], [None]):
+            raise JaxstyleError(
+                "a view of a storage, as PyTorch before 0.4 wrote them; save it again with a newer one."
+            )
+        if marker.path not in _STORAGES:
+            raise JaxstyleError(f"a storage of the unknown type {marker.path!a}.")
         found = _Storage(key, np.dtype(_STORAGES[marker.path]), int(elements))
         if storages.setdefault(key, found) != found:
             raise JaxstyleError(f"storage {key!a} is described twice, differently: the file is damaged.")
         return found
 
-    dialect = Dialect(
-        builders={
-            "collections.OrderedDict": _ordered_dict,
-            "torch._utils._rebuild_tensor": _rebuild_tensor,
-            "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
-        },
-        markers=_STORAGES,
-        persistent=storage,
-    )
-    state = load_pickle(stream, dialect)
+    builders = {
+        **NUMPY_BUILDERS,
+        "collections.OrderedDict": _ordered_dict,
+        "collections.defaultdict": lambda *_: {},
+        "torch._utils._rebuild_tensor": _rebuild_tensor,
+        "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
+        "torch._utils._rebuild_parameter": _rebuild_parameter,
+        "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
+        "torch._tensor._rebuild_from_type_v2": lambda function, _class, arguments, _state: (
+            _rebuild_tensor(*arguments) if _is_tensor_function(function) else Instance(function.path)
+        ),
+    }
+    state = load_pickle(stream, Dialect(builders, _PLAIN_CALLS, persistent))
+    if isinstance(state, Instance) and state.items:
+        return state.items, storages
+    if isinstance(state, Instance | Global):
+        raise JaxstyleError(f"the file holds a whole pickled object, {state.path!a}, which is not read. {_ADVICE}")
     if not isinstance(state, dict):
-        raise JaxstyleError(f"the file holds a {type(state).__name__}; expected a dictionary of tensors.")
+        kind = type(state).__name__.removeprefix("_").lower()
+        raise JaxstyleError(f"the file holds a {kind}; expected a dictionary of tensors. {_ADVICE}")
     return state, storages
+
+
+def _is_tensor_function(function: Any) -> bool:
+    return isinstance(function, Global) and function.path.startswith("torch._utils._rebuild_tensor")
 
 
 def _ordered_dict(items: Any = ()) -> dict[str, Any]:
     return {str(key): value for key, value in items}
 
 
-def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
-    """Stands in for both of PyTorch's functions; what follows the strides (gradients, hooks) is of no use here."""
+def _rebuild_tensor(
+    storage: Any, offset: Any, shape: Any, strides: Any, _gradient: Any = None, _hooks: Any = None, flags: Any = None
+) -> _Tensor:
+    """Stands in for both of PyTorch's functions."""
     if not isinstance(storage, _Storage):
         raise TypeError("a tensor without a storage")
+    if isinstance(flags, dict) and any(flags.values()):
+        raise JaxstyleError(f"a tensor whose numbers are meant otherwise than stored ({', '.join(flags)}). {_ADVICE}")
     return _Tensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
 
 
-def _materialize(state: dict[Any, Any], contents: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Every tensor of the state, and of a state nested one level under `state_dict`, as a read-only view."""
-    nested = state.get("state_dict")
-    tensors = nested if isinstance(nested, dict) else state
-    return {
-        str(name): _view(str(name), tensor, contents) for name, tensor in tensors.items() if isinstance(tensor, _Tensor)
-    }
+def _rebuild_parameter(tensor: Any, *_: Any) -> Any:
+    """A parameter is its tensor."""
+    return tensor
+
+
+def _materialize(state: dict[Any, Any], contents: dict[str, Any]) -> TorchContents:
+    """Every tensor of the state and of the dictionaries in it, as a read-only view."""
+    found = TorchContents({}, {})
+    seen: set[int] = set()
+
+    def visit(name: str, value: Any, depth: int) -> None:
+        if isinstance(value, PickledArray):
+            value = value.values
+        if isinstance(value, _Tensor) and value.repeats:
+            value = Instance("tensor that repeats its numbers")
+        if isinstance(value, _Tensor | np.ndarray):
+            if name in found.arrays:
+                raise JaxstyleError(f"two tensors in it are called {name!a}.")
+            found.arrays[name] = _view(name, value, contents) if isinstance(value, _Tensor) else value
+        elif isinstance(value, Instance) and not value.items:
+            found.aside[name] = value.path
+        elif isinstance(value, dict | Instance) and id(value) not in seen and depth < _MAX_DEPTH:
+            seen.add(id(value))  # one dictionary under two keys is read once, and a ring of them ends
+            for key, inner in (value if isinstance(value, dict) else value.items).items():
+                visit(f"{name}.{key}" if depth else str(key), inner, depth + 1)
+
+    visit("", state, 0)
+    return found
 
 
 def _view(name: str, tensor: _Tensor, contents: dict[str, Any]) -> np.ndarray:
