@@ -26,7 +26,7 @@ ORDER: tuple[set[str], ...] = (
     {"losses"},
     {"objective"},
     {"optimizers"},
-    {"calibration", "folders", "interrupt", "metrics", "scales", "standing"},
+    {"arguments", "calibration", "folders", "interrupt", "metrics", "scales", "standing"},
     {"preparation"},
     {"measurements", "synthesis"},
     {"record"},
