@@ -105,8 +105,9 @@ def samples_of(name: str, image: Image.Image, *, raw: str, data: bytes | None, n
     levels = np.atleast_3d(np.asarray(image))
     if mode == "LAB":  # Pillow holds a* and b* from 0 to 255 with 128 in the middle
         return Samples((levels * [100 / 255, 1, 1] - [0, 128, 128]).astype(np.float32), Model.LAB)
-    if isinstance(key, int) and raw in ("L;2", "L;4"):  # Pillow spreads the levels to 8 bits, but not the key
-        key *= 255 // (2 ** int(raw[-1]) - 1)
+    if isinstance(key, int | tuple):  # Pillow spreads levels of a few bits to 8, but not the key
+        bits = int(raw[-1]) if raw in ("L;2", "L;4") else 8
+        key = np.array(key) % 2**bits * (255 // (2**bits - 1))
     if mode == "RGBX":
         levels = levels[..., :3]
     model = {"L": Model.GREY, "R": Model.RGB, "C": Model.CMYK}.get(image.mode[0])
@@ -123,7 +124,7 @@ def of_levels(levels: np.ndarray, model: Model, white: int, key: Any = None) -> 
     colour, alpha = scaled(levels[..., : BANDS[model]], white), None
     if levels.shape[2] > BANDS[model]:
         alpha = scaled(levels[..., -1], white)
-    elif isinstance(key, int | tuple):
+    elif isinstance(key, int | tuple | np.ndarray):
         alpha = (levels != np.array(key)).any(2).astype(np.float32)
     return Samples(colour, model, alpha, bits=8 * levels.dtype.itemsize)
 

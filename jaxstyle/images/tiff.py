@@ -143,7 +143,8 @@ def _layout(name: str, page: tifffile.TiffPage, pages: int, notes: list[str]) ->
         white = 2 ** (min(bits, 17) - 1) - 1  # 32 bits hold 16, as Pillow's mode I does
         notes.append(f"signed whole numbers taken as 0 to {white}")
     elif photometric == _SEPARATED and kind == "u":
-        dots = np.ravel(page.tags.valueof("DotRange", default=(black, white)))
+        said = page.tags.valueof("DotRange", default=(black, white))
+        dots = np.ravel(np.frombuffer(said, np.uint8) if isinstance(said, bytes) else said)
         black, white = int(dots[0]), int(dots[1])
         if white <= black or np.any(dots.reshape(-1, 2) != [black, white]):
             raise refuse(f"has inks of unlike range ({dots.tolist()})")
