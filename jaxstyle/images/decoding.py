@@ -86,7 +86,7 @@ def samples_of(name: str, image: Image.Image, *, raw: str, data: bytes | None, n
     Raises:
       JaxstyleError: a mode that means no colour.
     """
-    key, mode = image.info.get("transparency"), image.mode
+    key, mode = _transparent_colour(image, raw), image.mode
     if data is not None and re.fullmatch(r"(RGB[AX]?|CMYK);16[BLN]", raw):
         return of_levels(_sixteen_bits(image, data), Model.CMYK if mode == "CMYK" else Model.RGB, 65535, key)
     if data is not None and raw == "LA;16B":
@@ -105,9 +105,6 @@ def samples_of(name: str, image: Image.Image, *, raw: str, data: bytes | None, n
     levels = np.atleast_3d(np.asarray(image))
     if mode == "LAB":  # Pillow holds a* and b* from 0 to 255 with 128 in the middle
         return Samples((levels * [100 / 255, 1, 1] - [0, 128, 128]).astype(np.float32), Model.LAB)
-    if isinstance(key, int | tuple):  # Pillow spreads levels of a few bits to 8, but not the key
-        bits = int(raw[-1]) if raw in ("L;2", "L;4") else 8
-        key = np.array(key) % 2**bits * (255 // (2**bits - 1))
     if mode == "RGBX":
         levels = levels[..., :3]
     model = {"L": Model.GREY, "R": Model.RGB, "C": Model.CMYK}.get(image.mode[0])
@@ -119,14 +116,25 @@ def samples_of(name: str, image: Image.Image, *, raw: str, data: bytes | None, n
 _MODES = "1, L, LA, P, PA, RGB, RGBA, RGBX, CMYK, YCbCr, LAB, HSV, I, I;16, F"
 
 
-def of_levels(levels: np.ndarray, model: Model, white: int, key: Any = None) -> Samples:
+def of_levels(levels: np.ndarray, model: Model, white: int, key: np.ndarray | None = None) -> Samples:
     """Samples of levels `[height, width, bands]`; a band more than the colour's is alpha, `key` is transparent."""
     colour, alpha = scaled(levels[..., : BANDS[model]], white), None
     if levels.shape[2] > BANDS[model]:
         alpha = scaled(levels[..., -1], white)
-    elif isinstance(key, int | tuple | np.ndarray):
-        alpha = (levels != np.array(key)).any(2).astype(np.float32)
+    elif key is not None:
+        alpha = (levels != key).any(2).astype(np.float32)
     return Samples(colour, model, alpha, bits=8 * levels.dtype.itemsize)
+
+
+def _transparent_colour(image: Image.Image, raw: str) -> np.ndarray | None:
+    """The level or colour that is transparent, as Pillow gives the levels: those of 2 and 4 bits spread to 8."""
+    key = image.info.get("transparency")
+    if not isinstance(key, int | tuple):
+        return None
+    if ";16" in raw or image.mode.startswith("I"):
+        return np.atleast_1d(key)
+    bits = int(raw[-1]) if raw in ("L;2", "L;4") else 8
+    return np.atleast_1d(key) % 2**bits * (255 // (2**bits - 1))
 
 
 def read_exif(image: Image.Image, notes: list[str]) -> tuple[int, Space | None]:
