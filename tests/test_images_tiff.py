@@ -1,5 +1,6 @@
 """TIFF: what its tags say of the samples is what is read, or is refused by name."""
 
+import itertools
 import struct
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -465,13 +466,11 @@ def write(path: Path, case: Case, levels: np.ndarray, palette: np.ndarray | None
             page.tags["StripByteCounts"].overwrite([*map(len, encoded)])
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(case=CASES)
-def test_what_is_written_is_read_or_refused_by_name(tmp_path: Path, case: Case):
+def check(path: Path, case: Case) -> bool:
+    """Whether what was meant was read, or it was refused as it should be."""
     if case.photometric == "palette":
         case = case._replace(dtype="u1")
     levels, palette = drawn(case)
-    path = tmp_path / "a.tif"
     write(path, case, levels, palette)
     try:
         picture = read_picture(path)
@@ -481,13 +480,13 @@ def test_what_is_written_is_read_or_refused_by_name(tmp_path: Path, case: Case):
         refusal = ""
     if refused(case):
         assert "this TIFF" in refusal
-        return
+        return False
     if refusal:  # Pillow decodes a part of what tifffile leaves to imagecodecs
         assert case.compression == "lzw"
         assert "needs the package imagecodecs" in refusal
         assert not HAS_IMAGECODECS
         assert case.dtype not in ("u1", "u2") or case.extra or case.planarconfig == "separate" or not_pillows(case)
-        return
+        return False
     # Alpha of 8 bits multiplies rounding; Lab's matrices have seven digits, and float16 three.
     atol = {"f2": 2e-3}.get(case.dtype, 2e-4) if case.dtype not in ("u1", "i1") else 1e-3
     if case.photometric in ("cielab", "icclab"):
@@ -495,3 +494,21 @@ def test_what_is_written_is_read_or_refused_by_name(tmp_path: Path, case: Case):
     if case.compression == "lzw" and not HAS_IMAGECODECS and case.dtype == "u1":
         atol = 1.5 * LEVEL  # Pillow divides by alpha, and holds palettes, with 8 bits
     np.testing.assert_allclose(picture.pixels, meant(case, levels, palette), rtol=0, atol=atol)
+    return True
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=CASES)
+def test_what_is_written_is_read_or_refused_by_name(tmp_path: Path, case: Case):
+    check(tmp_path / "a.tif", case)
+
+
+@pytest.mark.parametrize("photometric", BANDS)
+def test_what_tifffile_leaves_to_imagecodecs(tmp_path: Path, photometric: str):
+    """Pillow decodes a part of it; all of that means the same."""
+    kinds = itertools.product(
+        ["u1", "u2"], [(), ("unspecified",), ("unassalpha",), ("assocalpha",)], ["contig", "separate"]
+    )
+    cases = [Case(photometric, *kind, "lzw", {"byteorder": "<>"[at % 2]}, (5, 7), 0) for at, kind in enumerate(kinds)]
+    done = [check(tmp_path / "a.tif", case) for case in cases]
+    assert any(done) or photometric == "icclab"

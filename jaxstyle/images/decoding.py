@@ -103,8 +103,9 @@ def samples_of(name: str, image: Image.Image, *, raw: str, data: bytes | None, n
     elif mode in ("YCbCr", "HSV"):
         image = image.convert("RGB")
     levels = np.atleast_3d(np.asarray(image))
-    if mode == "LAB":  # Pillow holds a* and b* from 0 to 255 with 128 in the middle
-        return Samples((levels * [100 / 255, 1, 1] - [0, 128, 128]).astype(np.float32), Model.LAB)
+    if mode == "LAB":  # as in TIFF's CIELab
+        chroma = np.ascontiguousarray(levels[..., 1:]).view(np.int8).astype(np.float32)
+        return Samples(np.dstack([levels[..., 0] * np.float32(100 / 255), chroma]), Model.LAB)
     if mode == "RGBX":
         levels = levels[..., :3]
     model = {"L": Model.GREY, "R": Model.RGB, "C": Model.CMYK}.get(image.mode[0])

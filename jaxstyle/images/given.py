@@ -124,10 +124,11 @@ def _of_pillow(image: Image.Image, name: str) -> Picture:
         if image.mode == "I":
             notes.append("32-bit whole numbers taken as 0 to 65535")
         samples = samples_of(name, image, raw="", data=None, notes=notes)
-    except (OSError, ValueError, AttributeError) as error:
-        if isinstance(error, JaxstyleError):
-            raise
-        raise JaxstyleError(f"{name}: Pillow cannot give this image's pixels: {error}") from None
+    except JaxstyleError:
+        raise
+    except Exception as error:  # Pillow raises anything, of a closed file an AssertionError
+        reason = str(error).strip() or "its file is closed or damaged"
+        raise JaxstyleError(f"{name}: Pillow cannot give this image's pixels: {reason}") from None
     orientation, space = read_exif(image, notes)
     tags = Tags(image.info.get("icc_profile") or None, space_of_info(image.info, notes) or space)
     pixels = upright(on_white(dataclasses.replace(samples, tags=tags), name, notes), orientation)

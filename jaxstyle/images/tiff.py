@@ -254,7 +254,8 @@ def _by_pillow(name: str, data: bytes, page: tifffile.TiffPage, layout: _Layout,
     """Lets Pillow decode what tifffile does not without imagecodecs, where Pillow is known to read all that is said."""
     if layout.photometric == _YCBCR and page.compression == 1:
         raise JaxstyleError(f"{name}: this TIFF holds subsampled YCbCr without compression; save it as RGB")
-    is_plain = page.planarconfig == 1 or (layout.bits <= 8 and page.samplesperpixel == BANDS[layout.model])
+    is_simple = layout.bits <= 8 and layout.model is not Model.LAB and page.samplesperpixel == BANDS[layout.model]
+    is_plain = page.planarconfig == 1 or is_simple
     is_deep = layout.photometric in (_BLACK_IS_ZERO, _RGB, _SEPARATED) and not layout.is_premultiplied
     if layout.kind != "u" or not is_plain or not (layout.bits <= 8 or (layout.bits in (12, 16) and is_deep)):
         return None
