@@ -1,7 +1,6 @@
 """Pictures and an experiment → everything that is needed to optimize, at each scale."""
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -213,30 +212,6 @@ def white_noise(seed: int, size: tuple[int, int], preprocessing: Preprocessing) 
     """
     noise = np.asarray(jax.random.normal(jax.random.key(seed), (*size, 3)))
     return noise * np.float32(GREY_LEVEL) + np.asarray(preprocessing.mean_colour, np.float32)
-
-
-def picture_of_array(array: np.ndarray, name: str) -> Picture:
-    """An array as a picture.
-
-    Args:
-      array: [height, width, 3], uint8 or float in [0, 1].
-      name: what to call it in messages and records.
-
-    Raises:
-      JaxstyleError: it is not a picture.
-    """
-    if array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
-        raise JaxstyleError(f"{name}: an array of shape {array.shape}; pictures are [height, width, 3]")
-    if array.dtype == np.uint8:
-        pixels = array / np.float32(255)
-    elif np.issubdtype(array.dtype, np.floating):
-        pixels = array.astype(np.float32)
-    else:
-        raise JaxstyleError(f"{name}: an array of type {array.dtype}; allowed: uint8, or float in [0, 1]")
-    if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1):
-        raise JaxstyleError(f"{name}: values from {pixels.min()} to {pixels.max()}; float pictures are in [0, 1]")
-    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-    return Picture(pixels=pixels, path=name, sha256=digest, notes=())
 
 
 def _prepare_scale(

@@ -3,19 +3,19 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxstyle import optimizers
+from jaxstyle.arguments import SOURCE, plain, tables_of
 from jaxstyle.config import experiment_from_mapping
-from jaxstyle.images import Picture, carry_to
+from jaxstyle.images import carry_to
 from jaxstyle.interrupt import interruptible
 from jaxstyle.optimizers import Iteration, Keep, Lane, Observer, Result, Saved, Status
-from jaxstyle.preparation import Prepared, picture_of_array, prepare, read_pictures
+from jaxstyle.preparation import Prepared, prepare, read_pictures
 from jaxstyle.sharding import Devices
 from jaxstyle.standing import KeepStanding, Standing, counted_on
 from jaxstyle.weights import load as load_weights
@@ -25,19 +25,20 @@ _LAST = (Status.INTERRUPTED, Status.NOT_FINITE)
 
 
 def transfer(
-    content: Path | str | np.ndarray | jax.Array | None = None,
-    style: Path | str | np.ndarray | jax.Array | None = None,
+    content: Any = None,
+    style: Any = None,
     *,
     observe: Observer = lambda iterations, best: None,
     devices: Devices = 1,
-    **sections: Mapping[str, Any],
+    **sections: Any,
 ) -> Result:
-    """Finds a picture with the content of one picture and the style of another.
+    """Finds an image with the content of one image and the style of another.
 
     Args:
-      content: a picture's path, a name such as `paper:neckarfront`, or an array [height, width, 3], uint8 or float in
-        [0, 1]; None for texture synthesis.
-      style: likewise; None for content reconstruction.
+      content: an image: a path, a name such as `paper:neckarfront`, an image of Pillow's, a file object, the bytes of a
+        file, or an array [height, width] or [height, width, bands] of grey, grey and alpha, RGB or RGBA, in uint8,
+        uint16 or float in [0, 1]; None for texture synthesis.
+      style: likewise; or a list of them, each as {"image": …, "weight": …} if wanted; None for content reconstruction.
       observe: called now and then with the iterations that are new and a function that gives the best picture.
       devices: over how many of this process's devices the picture is spread, a number or "all"; more than one is for
         pictures that do not fit on one, and gives the same picture up to rounding.
@@ -49,7 +50,8 @@ def transfer(
       with the best picture so far and the status `interrupted`.
 
     Raises:
-      JaxstyleError: a picture or an option is not what it should be.
+      JaxstyleError: an image or an option is not what it should be; also for `sweep` and `output`, for which one image
+        that is not written has no use.
 
     Example:
       >>> import numpy as np
@@ -61,17 +63,14 @@ def transfer(
 
     References: Gatys et al., CVPR 2016, Sec. 2.3.
     """
-    image: dict[str, Any] = dict(sections.pop("image", {}))
-    arrays: dict[str, Picture] = {}
-    for role, given in (("content", content), ("style", style)):
-        if isinstance(given, np.ndarray | jax.Array):
-            arrays[f"array:{role}"] = picture_of_array(np.asarray(given), f"array:{role}")
-            image[role] = f"array:{role}"
-        elif given is not None:
-            image[role] = str(given)
-    experiment = experiment_from_mapping({"image": image, **sections}, source="jaxstyle.transfer", folder=Path.cwd())
-    pictures = read_pictures(experiment, arrays)
-    scales = prepare(experiment, pictures, load_weights(experiment.network.weights), devices=devices)
+    tables, pictures = tables_of(content, style, sections)
+    experiment = experiment_from_mapping(tables, source=SOURCE, folder=Path.cwd())
+    scales = prepare(
+        experiment,
+        read_pictures(experiment, pictures),
+        load_weights(experiment.network.weights),
+        devices=plain(devices),
+    )
     with interruptible() as interrupted:
         return optimize(scales, observe=observe, interrupted=interrupted)
 

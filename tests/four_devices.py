@@ -21,12 +21,13 @@ from jaxstyle.cli.main import app
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.estimates import estimate_memory, outlines
+from jaxstyle.images import picture_of_array
 from jaxstyle.layers import FILTERS
 from jaxstyle.measurements import measure_result
 from jaxstyle.optimizers import Result, needed_bytes
 from jaxstyle.optimizers.device import advance_chunk, advance_once, compile_on_device, minimize_on_device
 from jaxstyle.paper.objective import evaluate
-from jaxstyle.preparation import Prepared, picture_of_array, prepare, read_pictures
+from jaxstyle.preparation import Prepared, prepare, read_pictures
 from jaxstyle.sharding import Bands, count_devices, fetch, mesh_over, place
 from jaxstyle.sharing import layers_of
 from jaxstyle.standing import Standing

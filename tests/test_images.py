@@ -12,8 +12,9 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from image_files import png_chunk, raw_png
 from pictures import noise
-from PIL import ExifTags, Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import (
@@ -28,19 +29,6 @@ def bytes_of(kind: str, mode: str = "RGB", **options: object) -> bytes:
     image = Image.fromarray((noise() * 255).astype(np.uint8)).convert(mode)
     image.save(stream, kind, **options)
     return stream.getvalue()
-
-
-def png_chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def raw_png(samples: np.ndarray, colour_type: int, extra: bytes = b"") -> bytes:
-    """A PNG of 16 bits written by the specification, apart from the code that is tested."""
-    height, width = samples.shape[:2]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    header = struct.pack(">2I5B", width, height, 16, colour_type, 0, 0, 0)
-    chunks = png_chunk(b"IHDR", header) + extra + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunks
 
 
 def tiff_bytes(samples: np.ndarray, **options: object) -> bytes:
@@ -145,13 +133,13 @@ def test_all_16_bits_of_a_png(tmp_path: Path, colour_type: int, channels: int):
     )  # float32; a 16-bit level is 1.5e-5
 
 
-def test_16_bit_grey_with_alpha_says_that_it_lost_bits(tmp_path: Path):
+def test_all_16_bits_of_grey_with_alpha(tmp_path: Path):
     samples = deep(2)
     (tmp_path / "a.png").write_bytes(raw_png(samples, 4))
     picture = read_picture(tmp_path / "a.png")
-    assert picture.notes == ("read with 8 of its 16 bits a channel", "alpha composited on white")
-    grey, alpha = (samples >> 8)[..., :1] / 255, (samples >> 8)[..., 1:] / 255
-    np.testing.assert_allclose(picture.pixels[..., :1], grey * alpha + 1 - alpha, rtol=0, atol=1e-6)
+    assert picture.notes == ("alpha composited on white",)
+    grey, alpha = samples[..., :1] / 65535, samples[..., 1:] / 65535
+    np.testing.assert_allclose(picture.pixels, np.broadcast_to(grey * alpha + 1 - alpha, (5, 7, 3)), rtol=0, atol=3e-7)
 
 
 def test_16_bit_png_with_one_transparent_colour(tmp_path: Path):
@@ -194,7 +182,8 @@ def test_a_tiff_that_pillow_cannot_read_is_rotated_too(tmp_path: Path, dtype: ty
     tifffile.imwrite(tmp_path / "a.tif", planar, photometric="rgb", planarconfig=config, extratags=tags)
     picture = read_picture(tmp_path / "a.tif")
     np.testing.assert_allclose(picture.pixels, np.rot90(samples / (2 * level), -1), rtol=0, atol=1e-7)
-    assert picture.notes[:2] == ("rotated by EXIF orientation 6", "ICC profile ignored")
+    assert picture.notes[0] == "rotated by EXIF orientation 6"
+    assert "broken ICC profile ignored" in picture.notes
 
 
 def test_white_of_a_12_bit_tiff_is_white(tmp_path: Path):
@@ -227,57 +216,153 @@ def test_a_pgm_of_16_bits(tmp_path: Path):
     np.testing.assert_allclose(read_picture(tmp_path / "a.pgm").pixels[..., :1], samples / 65535, atol=1e-7)
 
 
-def swapped_profile() -> bytes:
-    """sRGB's profile with the names of its red and blue primaries exchanged: a conversion that cannot be overlooked."""
-    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    assert data.count(b"rXYZ") == data.count(b"bXYZ") == 1
-    data = data.replace(b"rXYZ", b"????").replace(b"bXYZ", b"rXYZ").replace(b"????", b"bXYZ")
-    return data.replace(b"sRGB", b"odds").replace("sRGB".encode("utf-16-be"), "odds".encode("utf-16-be"))
-
-
-@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_icc_profile_is_converted(tmp_path: Path, mode: str):
-    image = Image.new(mode, (4, 4), (255, 0, 0))
-    image.save(tmp_path / "a.png", icc_profile=swapped_profile())
-    picture = read_picture(tmp_path / "a.png")
-    np.testing.assert_allclose(picture.pixels[0, 0], [0, 0, 1], atol=0.02)  # the profile's 16-bit matrix, and 8 bits
-    assert picture.notes == (f"converted from {mode} with ICC profile 'odds built-in' to sRGB",)
-
-
-def test_srgb_profile_is_left_alone(tmp_path: Path):
-    levels = (noise() * 255).astype(np.uint8)
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    Image.fromarray(levels).save(tmp_path / "a.png", icc_profile=profile)
-    picture = read_picture(tmp_path / "a.png")
-    np.testing.assert_array_equal(picture.pixels, levels / np.float32(255))
-    assert picture.notes == ()
-
-
-@pytest.mark.parametrize(
-    ("profile", "note"), [(b"nonsense" * 40, "broken ICC profile ignored"), ("odd", "does not fit L and was ignored")]
-)
-def test_a_profile_of_no_use_is_noted(tmp_path: Path, profile: bytes | str, note: str):
-    mode = "RGB" if isinstance(profile, bytes) else "L"
-    image = Image.new(mode, (4, 4), 255)
-    image.save(tmp_path / "a.png", icc_profile=profile if isinstance(profile, bytes) else swapped_profile())
-    picture = read_picture(tmp_path / "a.png")
-    assert len(picture.notes) == 1
-    assert note in picture.notes[0]
-
-
-def test_16_bits_with_a_profile_says_that_it_lost_bits(tmp_path: Path):
-    profile = b"odd\0\0" + zlib.compress(swapped_profile())
-    (tmp_path / "a.png").write_bytes(raw_png(deep(3), 2, png_chunk(b"iCCP", profile)))
-    lost, converted = read_picture(tmp_path / "a.png").notes
-    assert lost == "read with 8 of its 16 bits a channel"
-    assert converted.startswith("converted from RGB with ICC profile")
-
-
 def test_lab_tiff(tmp_path: Path):
     Image.new("LAB", (4, 4), (255, 128, 128)).save(tmp_path / "a.tif")
     picture = read_picture(tmp_path / "a.tif")
     np.testing.assert_allclose(picture.pixels, 1, atol=0.02)  # L* = 100, no colour: white
-    assert "converted from LAB" in picture.notes[0]
+    assert picture.notes == ("converted from L*a*b* to sRGB",)
+
+
+@pytest.mark.parametrize(
+    ("bits", "key"), [(1, 0), (1, 1), (2, 0), (2, 1), (2, 3), (2, 6), (4, 1), (4, 8), (4, 15), (8, 1), (8, 0x108)]
+)
+def test_one_transparent_level_of_few_bits(tmp_path: Path, bits: int, key: int):
+    levels = np.stack([np.arange(16) % 2**bits] * 3)[..., None]
+    (tmp_path / "a.png").write_bytes(raw_png(levels, 0, png_chunk(b"tRNS", struct.pack(">H", key)), bits=bits))
+    key %= 2**bits  # PNG takes the lowest bits of the sixteen
+    wanted = np.where(levels == key, 1, levels / (2**bits - 1))
+    picture = read_picture(tmp_path / "a.png")
+    np.testing.assert_allclose(picture.pixels, np.broadcast_to(wanted, (3, 16, 3)), rtol=0, atol=1e-6)
+    assert picture.notes == ("alpha composited on white",)
+
+
+def test_one_transparent_colour_of_8_bits(tmp_path: Path):
+    levels = np.random.default_rng(0).integers(0, 256, (4, 5, 3))
+    key = png_chunk(b"tRNS", struct.pack(">3H", *levels[2, 3]))
+    (tmp_path / "a.png").write_bytes(raw_png(levels, 2, key, bits=8))
+    wanted = levels / 255
+    wanted[2, 3] = 1
+    np.testing.assert_allclose(read_picture(tmp_path / "a.png").pixels, wanted, rtol=0, atol=1e-6)
+
+
+def gif(frame: tuple[int, int, int, int], transparent: int | None = None) -> bytes:
+    """A GIF of 20×16 pixels, background green; the first frame (left, top, width, height) is red, index 1."""
+    left, top, width, height = frame
+    control = b"" if transparent is None else b"!\xf9\4\1\0\0" + bytes([transparent, 0])
+    codes = "".join(
+        format(code, "03b")[::-1] for code in [4, *[value for _ in range(width * height) for value in (1, 4)], 5]
+    )
+    packed = bytes(int(codes[at : at + 8].ljust(8, "0")[::-1], 2) for at in range(0, len(codes), 8))
+    blocks = b"".join(bytes([len(packed[at : at + 255])]) + packed[at : at + 255] for at in range(0, len(packed), 255))
+    screen = struct.pack("<2H", 20, 16) + b"\x80\0\0" + bytes([0, 255, 0, 255, 0, 0])
+    image = b"," + struct.pack("<4H", left, top, width, height) + b"\0" + b"\2" + blocks + b"\0"
+    return b"GIF89a" + screen + control + image + b";"
+
+
+@pytest.mark.parametrize("transparent", [None, 0, 1])
+def test_nothing_is_drawn_around_a_first_frame(tmp_path: Path, transparent: int | None):
+    (tmp_path / "a.gif").write_bytes(gif((5, 4, 10, 8), transparent))
+    wanted = np.ones((16, 20, 3))
+    if transparent != 1:
+        wanted[4:12, 5:15] = [1, 0, 0]
+    if transparent == 1:
+        with pytest.raises(JaxstyleError, match="transparent everywhere"):
+            read_picture(tmp_path / "a.gif")
+        return
+    picture = read_picture(tmp_path / "a.gif")
+    np.testing.assert_array_equal(picture.pixels, wanted)
+    assert picture.notes == ("alpha composited on white",)
+
+
+def test_a_whole_first_frame_is_all_there_is(tmp_path: Path):
+    (tmp_path / "a.gif").write_bytes(gif((0, 0, 20, 16)))
+    picture = read_picture(tmp_path / "a.gif")
+    np.testing.assert_array_equal(picture.pixels, np.broadcast_to(np.float32([1, 0, 0]), (16, 20, 3)))
+    assert picture.notes == ()
+
+
+def test_nothing_is_drawn_around_a_webps_first_frame(tmp_path: Path):
+    stream = io.BytesIO()
+    Image.new("RGB", (10, 8), "red").save(stream, "WEBP", lossless=True)
+    frame = stream.getvalue()[12:]
+    place = b"".join(value.to_bytes(3, "little") for value in (4 // 2, 6 // 2, 10 - 1, 8 - 1, 100)) + b"\0"
+    canvas = b"".join(value.to_bytes(3, "little") for value in (20 - 1, 16 - 1))
+    chunks = [(b"VP8X", b"\2\0\0\0" + canvas), (b"ANIM", b"\xff\0\xff\xff\0\0"), (b"ANMF", place + frame)]
+    body = b"WEBP" + b"".join(name + struct.pack("<I", len(data)) + data for name, data in chunks)
+    (tmp_path / "a.webp").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    wanted = np.ones((16, 20, 3))
+    wanted[6:14, 4:14] = [1, 0, 0]
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.webp").pixels, wanted)
+
+
+@pytest.mark.parametrize("masks", [(0xF800, 0x7E0, 0x1F), (0x7C00, 0x3E0, 0x1F)])
+def test_bitmaps_of_16_bits_a_pixel_lose_none(tmp_path: Path, masks: tuple[int, int, int]):
+    pixels = np.random.default_rng(0).integers(0, 65536, (4, 6))
+    header = struct.pack("<I2i2H6I", 40, 6, -4, 1, 16, 3, 0, 0, 0, 0, 0) + struct.pack("<3I", *masks)
+    body = header + pixels.astype("<u2").tobytes()
+    (tmp_path / "a.bmp").write_bytes(b"BM" + struct.pack("<3I", 14 + len(body), 0, 14 + len(header)) + body)
+    wanted = np.stack([(pixels & mask) / mask for mask in masks], axis=-1)
+    picture = read_picture(tmp_path / "a.bmp")
+    np.testing.assert_allclose(picture.pixels, wanted, rtol=0, atol=1 / 255)  # Pillow gives whole levels
+    assert picture.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "chunk"),
+    [
+        ("tEXt", png_chunk(b"tEXt", b"Comment\0good")[:-1] + b"x"),
+        ("zTXt", png_chunk(b"zTXt", b"Comment\0\0not compressed")),
+        ("zTXt", png_chunk(b"zTXt", b"Comment\0\7" + zlib.compress(b"by no known method"))),
+        ("iTXt", png_chunk(b"iTXt", b"Comment\0\1\0\0\0nothing")),
+        ("zTXt", png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(3_000_000)))),
+        ("pHYs", png_chunk(b"pHYs", b"\0")),
+        ("prVt", png_chunk(b"prVt", b"of somebody else")[:-1] + b"x"),
+    ],
+)
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_png_is_no_less_a_picture_for_its_remarks(tmp_path: Path, name: str, chunk: bytes, behind: bool):
+    samples = deep(3)
+    (tmp_path / "a.png").write_bytes(raw_png(samples, 2, b"" if behind else chunk, behind=chunk if behind else b""))
+    picture = read_picture(tmp_path / "a.png")
+    np.testing.assert_allclose(picture.pixels, samples / 65535, rtol=0, atol=1e-7)
+    broken = (f"broken {name} chunk ignored",) if chunk.endswith(b"x") else ()
+    assert picture.notes == broken
+
+
+def test_exif_in_imagemagicks_remarks_still_turns(tmp_path: Path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    body = b"Exif\0\0" + exif.tobytes()[6:] if exif.tobytes().startswith(b"Exif") else b"Exif\0\0" + exif.tobytes()
+    text = f"\nexif\n{len(body):8d}\n{body.hex()}\n".encode()
+    samples = deep(3)
+    chunk = png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text))
+    (tmp_path / "a.png").write_bytes(raw_png(samples, 2, chunk))
+    picture = read_picture(tmp_path / "a.png")
+    np.testing.assert_allclose(picture.pixels, np.rot90(samples / 65535, -1), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("last", [1, 2, 0xFFFF])
+def test_what_jpeg_2000_says_of_its_last_band(tmp_path: Path, last: int):
+    stream = io.BytesIO()
+    Image.new("RGBA", (16, 16), (100, 50, 0, 128)).save(stream, "JPEG2000")
+    data = stream.getvalue()
+    place = data.index(b"cdef") + 4
+    (count,) = struct.unpack_from(">H", data, place)
+    entries = [struct.unpack_from(">3H", data, place + 2 + 6 * at) for at in range(count)]
+    at = next(at for at, (channel, _, _) in enumerate(entries) if channel == 3)
+    data = data[: place + 2 + 6 * at + 2] + struct.pack(">H", last) + data[place + 2 + 6 * at + 4 :]
+    (tmp_path / "a.jp2").write_bytes(data)
+    picture = read_picture(tmp_path / "a.jp2")
+    colour, alpha = np.array([100, 50, 0]) / 255, 128 / 255
+    wanted = {1: colour * alpha + 1 - alpha, 2: colour + 1 - alpha, 0xFFFF: colour}[last]
+    np.testing.assert_allclose(picture.pixels, np.broadcast_to(wanted, (16, 16, 3)), rtol=0, atol=1.5 / 255)
+
+
+def test_bits_that_are_not_read_are_noted(tmp_path: Path):
+    (tmp_path / "a.ppm").write_bytes(b"P6 7 5 65535\n" + deep(3).astype(">u2").tobytes())
+    picture = read_picture(tmp_path / "a.ppm")
+    np.testing.assert_allclose(picture.pixels, deep(3) / 65535, rtol=0, atol=0.5 / 255 + 1e-6)
+    assert picture.notes == ("read with 8 of its 16 bits a channel",)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
@@ -307,7 +392,7 @@ def test_a_missing_file_names_the_nearest(tmp_path: Path):
         ("empty.png", b"", "the file is empty"),
         ("text.png", b"Dear all, here is the picture", r"not a picture .*it holds text.*accepted: PNG, JPEG"),
         ("zeros.jpg", bytes(1000), "not a picture"),
-        ("page.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+        ("page.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is PostScript, which is not read; export"),
         ("line.png", raw_png(deep(3)[:, :1], 2), r"is 1×5 pixels; each side needs at least 2"),
         ("cut.png", bytes_of("PNG")[:200], "truncated or damaged"),
         ("cut.jpg", bytes_of("JPEG")[:-200], "truncated or damaged"),
@@ -320,6 +405,47 @@ def test_files_that_are_no_pictures(tmp_path: Path, name: str, content: bytes, m
     (tmp_path / name).write_bytes(content)
     with pytest.raises(JaxstyleError, match=rf"{name}: .*{message}"):
         read_picture(tmp_path / name)
+
+
+def iso_media(*brands: bytes) -> bytes:
+    body = brands[0] + bytes(4) + b"".join(brands)
+    return struct.pack(">I", 8 + len(body)) + b"ftyp" + body + bytes(200)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (iso_media(b"heic", b"mif1"), "HEIC, which is not read; save it as PNG or JPEG"),
+        (iso_media(b"mif1", b"heix"), "HEIC"),
+        (iso_media(b"msf1", b"hevc"), "HEIC"),
+        (iso_media(b"mif1", b"miaf"), "HEIF"),
+        (iso_media(b"crx "), "a camera's raw file"),
+        (iso_media(b"isom", b"mp42"), "a video"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(99), "JPEG XL"),
+        (b"\xff\x0a" + bytes(99), "JPEG XL"),
+        (b"8BPS" + bytes(99), "a Photoshop document"),
+        (b"%PDF-1.7" + bytes(99), "a PDF document"),
+        (b"v/1\x01" + bytes(99), "OpenEXR"),
+        (b"\x93NUMPY" + bytes(99), "a NumPy array"),
+        (b"II*\0\x10\0\0\0CR\2\0" + bytes(99), "a camera's raw file"),
+        (b"\r\n<!DOCTYPE html><html>", "a web page"),
+        (b"<?xml version='1.0'?><!-- x --><svg>", "SVG"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a Git LFS pointer"),
+        (b"PK\3\4" + bytes(99), "a ZIP archive"),
+    ],
+)
+def test_other_kinds_are_refused_by_their_names(tmp_path: Path, content: bytes, found: str):
+    (tmp_path / "photo.jpg").write_bytes(content)
+    with pytest.raises(JaxstyleError, match=rf"photo\.jpg: is {found}"):
+        read_picture(tmp_path / "photo.jpg")
+
+
+def test_a_png_with_a_broken_header_is_a_broken_png(tmp_path: Path):
+    data = bytearray(raw_png(deep(3), 2))
+    data[20] ^= 1
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(JaxstyleError, match=r"cannot be decoded .*damaged"):
+        read_picture(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("side", [10_001, 20_000])

@@ -26,7 +26,7 @@ ORDER: tuple[set[str], ...] = (
     {"terms"},
     {"config"},
     {"gallery", "optimizers", "sharing"},
-    {"bounds", "calibration", "folders", "interrupt", "metrics", "scales", "standing"},
+    {"arguments", "bounds", "calibration", "folders", "interrupt", "metrics", "scales", "standing"},
     {"preparation"},
     {"measurements", "synthesis"},
     {"record"},

@@ -1,11 +1,13 @@
 import contextlib
 import doctest
+import io
 import os
 import signal
 
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import jaxstyle
 from jaxstyle import synthesis
@@ -136,19 +138,99 @@ def test_ctrl_c_ends_with_the_best_picture(transfer):
     assert result.image.shape == (24, 32, 3)
 
 
+def test_images_of_every_sort_give_the_same(transfer, tmp_path):
+    content, style = (np.round(255 * smooth(seed)).astype(np.uint8) for seed in (0, 1))
+    write_picture(tmp_path / "content.png", content / 255)
+
+    class Place:
+        def __fspath__(self):
+            return str(tmp_path / "content.png")
+
+    expected = transfer(content, style).image
+    stream = io.BytesIO()
+    Image.fromarray(content).save(stream, "PNG")
+    for given in (Image.fromarray(content), stream, stream.getvalue(), Place(), content.astype(np.uint16) * 257):
+        np.testing.assert_array_equal(transfer(given, style).image, expected)
+    in_tables = transfer(image={"content": Image.fromarray(content), "style": [style]})
+    np.testing.assert_array_equal(in_tables.image, expected)
+
+
+def test_grey_and_transparent_images(transfer):
+    grey, alpha = smooth(0)[..., 0], np.full((24, 32, 1), 0.5, np.float32)
+    expected = transfer(np.repeat(grey[..., None], 3, axis=2), 0.5 * smooth(1) + 0.5)
+    np.testing.assert_array_equal(transfer(grey, np.dstack([smooth(1), alpha])).image, expected.image)
+
+
+def test_several_styles(transfer, tmp_path):
+    write_picture(tmp_path / "a.png", smooth(1))
+    write_picture(tmp_path / "b.png", smooth(2))
+    paths = [str(tmp_path / "a.png"), {"image": tmp_path / "b.png", "weight": 2.0}]
+    expected = transfer(smooth(0), image={"style": paths}).image
+    images = [read_picture(tmp_path / name).pixels for name in ("a.png", "b.png")]
+    for given in (paths, [images[0], {"image": images[1], "weight": np.float32(2)}]):
+        np.testing.assert_array_equal(transfer(smooth(0), given).image, expected)
+    assert np.abs(expected - transfer(smooth(0), images[0]).image).max() > 1e-3
+
+
+def test_a_start_may_be_an_array(transfer):
+    seen = []
+    transfer(smooth(0), smooth(1), start={"method": smooth(5)}, observe=lambda its, best: seen.append(best()))
+    np.testing.assert_array_equal(seen[0], smooth(5))
+
+
+def test_numbers_of_numpy_and_jax_are_numbers(transfer):
+    expected = transfer(smooth(0), smooth(1), size=48, start={"seed": 3}, image={"scales": [24, 48]})
+    found = transfer(
+        smooth(0),
+        smooth(1),
+        size=np.int64(48),
+        start={"seed": np.uint32(3)},
+        image={"scales": np.array([24, 48])},
+        iterations=jax.numpy.asarray(2),
+        loss={"content_weight": np.float64(1e-4), "style_layers": {"conv1_1": np.float32(0.5), "conv2_1": 0.5}},
+        optimizer={"bounds": np.bool_(False)},
+    )
+    np.testing.assert_array_equal(found.image.shape, expected.image.shape)
+    assert len(found.history) == len(expected.history)
+    with pytest.raises(JaxstyleError, match=r"image\.size: found 3; allowed: 16 or more"):
+        transfer(smooth(0), smooth(1), size=np.int32(3))
+
+
+def test_a_table_of_none_is_no_table(transfer, tiny, monkeypatch):
+    monkeypatch.setattr(synthesis, "load_weights", lambda name: tiny)
+    found = jaxstyle.transfer(
+        smooth(0), smooth(1), image={"size": 32}, loss=LAYERS, optimizer={"iterations": 2}, start=None, network=None
+    )
+    np.testing.assert_array_equal(found.image, transfer(smooth(0), smooth(1)).image)
+    with pytest.raises(JaxstyleError, match="no content and no style picture"):
+        jaxstyle.transfer(image=None)
+
+
 @pytest.mark.parametrize(
-    ("array", "message"),
+    ("given", "message"),
     [
-        (np.zeros((8, 8)), r"\[height, width, 3\]"),
-        (np.zeros((8, 8, 4)), r"\[height, width, 3\]"),
-        (np.zeros((8, 8, 3), int), "uint8"),
-        (np.full((8, 8, 3), 200.0), r"in \[0, 1\]"),
-        (np.full((8, 8, 3), np.nan), r"in \[0, 1\]"),
+        ({"sweep": {"loss.style_weight": [1, 2]}}, "sweep: jaxstyle.transfer makes one image"),
+        ({"output": {"bits": 16}}, "output: jaxstyle.transfer writes no file"),
+        ({"image": {"content": "photo.jpg"}}, "content is given twice"),
+        ({"image": {"style": [smooth(1)]}}, "style is given twice"),
+        ({"image": "photo.jpg"}, r'image: found "photo.jpg"; allowed: a table'),
+        ({"images": {"size": 64}}, "unknown key 'images'; did you mean 'image'"),
+        ({"content": 7}, "array:content: found a int; allowed: a path"),
+        ({"content": [[0.0, 1.0], [1.0, 0.0]]}, "array:content: found a list"),
+        ({"style": [smooth(1), [[0.5]]]}, "array:style 2: found a list"),
+        ({"style": []}, "nothing to minimize|no .*style"),
+        ({"style": {"image": smooth(1), "wieght": 2.0}}, r"unknown key 'wieght'; did you mean 'weight'"),
+        ({"content": np.zeros((8, 8, 3), int)}, r"array:content: an array of type int64"),
+        ({"style": np.ma.masked_array(smooth(1), mask=smooth(1) > 0.5)}, "array:style: a masked array"),
+        ({"start": {"method": np.zeros((3, 8, 8))}}, "array:start: an array of shape"),
     ],
 )
-def test_arrays_that_are_no_pictures(transfer, array, message):
-    with pytest.raises(JaxstyleError, match=f"array:content.*{message}"):
-        transfer(array, smooth(1))
+def test_what_cannot_be_used_is_refused_in_a_line(transfer, monkeypatch, given, message):
+    monkeypatch.setattr(synthesis, "load_weights", lambda name: pytest.fail("looked at first"))
+    arguments = {"content": smooth(0), "style": smooth(1), "loss": {"content_weight": 0}, **given}
+    with pytest.raises(JaxstyleError, match=message) as refusal:
+        jaxstyle.transfer(**arguments)
+    assert len(str(refusal.value)) < 400
 
 
 def test_too_small_for_the_network(tmp_path):
