@@ -33,6 +33,7 @@ from jaxstyle.folders import (
     read_manifest,
 )
 from jaxstyle.images import write_picture
+from jaxstyle.jax_settings import met
 from jaxstyle.version import __version__
 
 CHECKPOINT, PICTURES = "checkpoint", "pictures"
@@ -208,7 +209,7 @@ def describe(error: BaseException) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """The versions and the device that a result depends on."""
+    """The versions, the device and jax's settings that a result depends on."""
     device = jax.devices()[0]
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
     return {
@@ -219,6 +220,7 @@ def environment() -> dict[str, Any]:
             "count": jax.device_count(),
             "cpu_count": os.cpu_count(),
         },
+        "jax_settings": met(),
     }
 
 

@@ -16,6 +16,7 @@ from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.folders import RESULT
 from jaxstyle.images import Picture
+from jaxstyle.jax_settings import pinned
 from jaxstyle.kept import Kept
 from jaxstyle.measurements import measure_result
 from jaxstyle.optimizers import Iteration, Observer, Result
@@ -76,6 +77,7 @@ def read_inputs(experiment: Experiment, *, say: Say = lambda message: None, kept
     return Inputs(read_pictures(experiment, kept=kept), kept("weights", name, lambda: load_weights(name, progress=say)))
 
 
+@pinned()
 def run(
     experiment: Experiment,
     folder: Path,
@@ -130,6 +132,7 @@ def run(
         )
 
 
+@pinned()
 def carry_out(
     experiment: Experiment,
     inputs: Inputs,

@@ -14,6 +14,7 @@ from jaxstyle import optimizers
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.images import Picture, carry_to
 from jaxstyle.interrupt import interruptible
+from jaxstyle.jax_settings import outside, pinned
 from jaxstyle.optimizers import Iteration, Keep, Lane, Observer, Result, Saved, Status
 from jaxstyle.preparation import Prepared, picture_of_array, prepare, read_pictures
 from jaxstyle.sharding import Devices
@@ -24,6 +25,7 @@ _LAST = (Status.INTERRUPTED, Status.NOT_FINITE)
 """What ends a run at whatever scale."""
 
 
+@pinned()
 def transfer(
     content: Path | str | np.ndarray | jax.Array | None = None,
     style: Path | str | np.ndarray | jax.Array | None = None,
@@ -73,9 +75,10 @@ def transfer(
     pictures = read_pictures(experiment, arrays)
     scales = prepare(experiment, pictures, load_weights(experiment.network.weights), devices=devices)
     with interruptible() as interrupted:
-        return optimize(scales, observe=observe, interrupted=interrupted)
+        return optimize(scales, observe=outside(observe), interrupted=interrupted)
 
 
+@pinned()
 def optimize(
     scales: Sequence[Prepared],
     *,
@@ -132,6 +135,7 @@ class Track(NamedTuple):
     keep: KeepStanding = lambda standing, ends: None
 
 
+@pinned()
 def optimize_together(
     tracks: Sequence[Track], *, lanes: int | None = None, interrupted: Callable[[], bool] = lambda: False
 ) -> list[Result]:

@@ -279,7 +279,7 @@ def minimize_on_device(
     evaluations, steps = int(state.evaluations), 1
     status = STATUSES[int(state.status)]
     while status is Status.RUNNING and not interrupted():
-        count = (jnp.asarray(steps),) if chunked else ()
+        count = (jnp.asarray(steps, jnp.int32),) if chunked else ()
         state, trace = program(objective, method, state, problem, limits, *count)
         status = STATUSES[int(state.status)]
         done = int(state.evaluations) - evaluations
@@ -373,7 +373,7 @@ def compiled(
 ) -> jax.stages.Compiled:
     """The program that spends evaluations, compiled; of arrays, shapes are enough."""
     if chunked:
-        return advance_chunk.lower(objective, method, state, problem, limits, jnp.asarray(1)).compile()
+        return advance_chunk.lower(objective, method, state, problem, limits, jnp.asarray(1, jnp.int32)).compile()
     return advance_once.lower(objective, method, state, problem, limits).compile()
 
 

@@ -7,15 +7,19 @@ shortens the step. Every choice is a `where` on scalars, so nothing is computed 
 """
 
 import dataclasses
+import warnings
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import jaxopt
-from jaxopt._src.lbfgs import inv_hessian_product, update_history
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxstyle.units import GREY_LEVEL
+
+with warnings.catch_warnings():  # on import jaxopt announces that it is no longer developed; see docs/design.md
+    warnings.filterwarnings("ignore", "JAXopt is no longer maintained", DeprecationWarning)
+    import jaxopt
+    from jaxopt._src.lbfgs import inv_hessian_product, update_history
 
 SUFFICIENT_DECREASE = 1e-4
 """Armijo's constant c₁ (Nocedal & Wright, Eq. 3.4)."""
