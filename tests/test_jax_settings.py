@@ -93,7 +93,7 @@ result = test_jax_settings.short_run()
 print(hashlib.sha256(result.image.tobytes()).hexdigest(), jax.config.jax_enable_x64)
 """
     settings = {name.upper(): str(value) for name, value in EVERYTHING.items()}
-    done = python(program, "-W", "error", cwd=tmp_path, **settings)
+    done = python(program, options=["-W", "error"], cwd=tmp_path, **settings)
     assert done.returncode == 0, done.stderr
     digest, outside = done.stdout.split()
     assert outside == "True"

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import jaxstyle
 from jaxstyle.layers import FILTERS, INPUTS, LAYERS
 from jaxstyle.weights import NETWORKS, Weights
 
+PATIENCE = 240  # seconds for a process on a busy machine
 TINY_LAYERS = LAYERS[:5]  # conv1_1 … conv3_1: two poolings, 0.6 million numbers
 
 
@@ -26,22 +28,41 @@ def tiny_network() -> Weights:
     return Weights("tiny", "oxford", parameters, NETWORKS["oxford"].preprocessing, sha256="", path=Path("tiny"))
 
 
-def python(program: str, *options: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program in a process of its own, which finds this package and the modules of this folder.
+COMMAND = """
+import sys
+from jaxstyle import runs
+from tiny_network import tiny_network
+runs.load_weights = lambda name, progress: tiny_network()
+from jaxstyle.__main__ import main
+main()
+"""
+"""The command `jaxstyle` with this network: a program whose arguments are the command's."""
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The variables of a process that finds this package and the modules of this folder."""
+    path = os.pathsep.join(map(str, [Path(__file__).parent, Path(jaxstyle.__file__).parents[1]]))
+    return {**os.environ, "PYTHONPATH": path, **changes}
+
+
+def python(
+    program: str, *arguments: str, options: Sequence[str] = (), cwd: Path, **changes: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program in a process of its own.
 
     Args:
       program: its text.
-      *options: Python's, such as `-W error`.
+      *arguments: its own.
+      options: Python's, such as `-W error`.
       cwd: its current folder.
-      **environment: variables besides this process's.
+      **changes: variables besides this process's.
     """
-    path = os.pathsep.join(map(str, [Path(__file__).parent, Path(jaxstyle.__file__).parents[1]]))
     return subprocess.run(
-        [sys.executable, *options, "-c", program],
+        [sys.executable, *options, "-c", program, *arguments],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path, **environment},
+        env=environment(**changes),
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=PATIENCE,
     )
