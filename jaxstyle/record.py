@@ -26,6 +26,7 @@ from jaxstyle.folders import (
     FINISHED,
     MANIFEST,
     METRICS,
+    RESULT,
     holds_run,
     locked,
     make_folder,
@@ -75,6 +76,9 @@ class Recorder(Protocol):
 
     def delete_checkpoint(self) -> None:
         """Keeps nothing any longer."""
+
+    def discard(self) -> None:
+        """Keeps neither a checkpoint nor a result any longer."""
 
     def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> object:
         """Writes a picture into the folder."""
@@ -162,6 +166,11 @@ class Record:
     def delete_checkpoint(self) -> None:
         """Keeps nothing any longer."""
         checkpoints.delete(self.folder / CHECKPOINT)
+
+    def discard(self) -> None:
+        """Keeps neither a checkpoint nor a result any longer."""
+        self.delete_checkpoint()
+        (self.folder / RESULT).unlink(missing_ok=True)
 
     def lose(self, reasons: Sequence[str]) -> None:
         """Takes back that an attempt has ended, because it was lost; the next one goes on from the checkpoint."""

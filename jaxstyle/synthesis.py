@@ -15,7 +15,7 @@ from jaxstyle.config import experiment_from_mapping
 from jaxstyle.images import Picture, carry_to
 from jaxstyle.interrupt import interruptible
 from jaxstyle.jax_settings import outside, pinned
-from jaxstyle.optimizers import Iteration, Keep, Lane, Observer, Result, Saved, Status
+from jaxstyle.optimizers import Iteration, Keep, Lane, Observer, Result, Saved, Status, ensure_finite
 from jaxstyle.preparation import Prepared, picture_of_array, prepare, read_pictures
 from jaxstyle.sharding import Devices
 from jaxstyle.standing import KeepStanding, Standing, counted_on
@@ -51,7 +51,7 @@ def transfer(
       with the best picture so far and the status `interrupted`.
 
     Raises:
-      JaxstyleError: a picture or an option is not what it should be.
+      JaxstyleError: a picture or an option is not what it should be, or the loss is not finite.
 
     Example:
       >>> import numpy as np
@@ -75,7 +75,9 @@ def transfer(
     pictures = read_pictures(experiment, arrays)
     scales = prepare(experiment, pictures, load_weights(experiment.network.weights), devices=devices)
     with interruptible() as interrupted:
-        return optimize(scales, observe=outside(observe), interrupted=interrupted)
+        result = optimize(scales, observe=outside(observe), interrupted=interrupted)
+    ensure_finite(result)
+    return result
 
 
 @pinned()

@@ -18,7 +18,8 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from jaxstyle.config.fields import LayerWeights, LongSide, Scales, Text, Weight, customary
+from jaxstyle.config.fields import LayerWeights, LongSide, Number, Scales, Text, Weight, customary
+from jaxstyle.config.limits import products_out_of_range
 from jaxstyle.config.options import (
     CONTENT_LAYERS,
     DEFAULT_CONVENTION,
@@ -152,15 +153,15 @@ class Optimizer(Section):
     method: OptimizerMethod = Field(default=OptimizerMethod.LBFGS, strict=False)
     """"lbfgs" runs on the device; "adam" is a first-order method; "scipy-lbfgsb" is SciPy's L-BFGS-B, which the
     authors' own code used."""
-    iterations: int = Field(default=500, ge=1)
+    iterations: int = Field(default=500, ge=1, le=10**9)
     """The number of steps at most, of all scales together. The paper gives none."""
     history_size: int = Field(default=20, ge=1, le=1000)
     """The number of correction pairs that L-BFGS keeps (lbfgs and scipy-lbfgsb); each takes two pictures of memory."""
-    learning_rate: float = Field(default=0.02, gt=0, allow_inf_nan=False)
+    learning_rate: Number = Field(default=0.02, gt=0)
     """The size of a step (adam), in units of a pixel's range from 0 to 1."""
     bounds: bool = False
     """Whether pixels are kept within the range of the source pictures (scipy-lbfgsb), as in the authors' own code."""
-    tolerance: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
+    tolerance: Number = Field(default=0.0, ge=0, lt=1)
     """Stop when the loss changes relatively by less than this over 20 iterations; 0: never."""
 
 
@@ -299,6 +300,7 @@ def impossibilities(experiment: Experiment) -> Iterator[Problem]:
         )
     elif not _has_objective(experiment):
         yield ("loss",), "nothing to minimize: every term is absent or has weight 0; allowed: some weight above 0"
+    yield from products_out_of_range(image, experiment.loss)
     for key in NOT_OF_METHOD[optimizer.method]:
         value = getattr(optimizer, key)
         if value != Optimizer.model_fields[key].default:

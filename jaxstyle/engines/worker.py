@@ -103,6 +103,10 @@ class Teller:
         """Keeps nothing any longer."""
         self.tell("delete_checkpoint")
 
+    def discard(self) -> None:
+        """Keeps neither a checkpoint nor a result any longer."""
+        self.tell("discard")
+
     def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> None:
         """Writes a picture into the folder."""
         # Copied: the optimizer gives the buffer to its next evaluation, and the metadata grow.

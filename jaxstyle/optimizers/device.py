@@ -29,7 +29,7 @@ from jaxstyle.optimizers.base import (
     Status,
     most_evaluations,
 )
-from jaxstyle.optimizers.lbfgs import LBFGS
+from jaxstyle.optimizers.lbfgs import LBFGS, is_representable
 from jaxstyle.sharding import Bands, fetch, padded, place, shapes, spread, stored_shape
 
 CHUNK = 64
@@ -115,7 +115,7 @@ class DeviceMethod:
         moments, iteration = state.method
         (loss, terms), grad = objective.value_and_grad(state.image, problem)
         updates, moments = optax.scale_by_adam().update(grad, moments)
-        finite = jnp.isfinite(loss) & jnp.all(jnp.isfinite(grad))
+        finite = is_representable(loss, grad, is_start=iteration == 0)
         rate = limits.learning_rate
         step = Step(iteration, evaluations, loss, terms, jnp.sqrt(jnp.vdot(grad, grad)), rate, finite)
         image = state.image - rate * jnp.asarray(updates)

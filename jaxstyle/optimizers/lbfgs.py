@@ -145,8 +145,8 @@ class LBFGS(jaxopt.LBFGS):
         """As `update`, and also says what was found at the trial point."""
         point = params + state.stepsize * state.direction
         (value, aux), grad = self._value_and_grad_with_aux(point, *args, **kwargs)
-        finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad))
         is_start = jnp.isinf(state.value)
+        finite = is_representable(value, grad, is_start=is_start)
         slope = jnp.vdot(state.grad, state.direction)
         rounding = jnp.finfo(params.dtype).eps * jnp.abs(state.value)
         enough = value <= state.value + SUFFICIENT_DECREASE * state.stepsize * slope + rounding
@@ -235,6 +235,18 @@ def _interpolated(
     fraction = -stepsize * slope / (2 * jnp.where(rise > 0, rise, 1.0))
     fraction = jnp.where(rise > 0, jnp.clip(fraction, SHORTEST_CUT, LONGEST_CUT), LONGEST_CUT)
     return stepsize * jnp.where(finite, fraction, jax.lax.convert_element_type(SHORTEST_CUT, stepsize.dtype))
+
+
+def is_representable(
+    value: Float[Array, ""], grad: Float[Array, "..."], *, is_start: Bool[Array, ""]
+) -> Bool[Array, ""]:
+    """Whether loss and gradient are numbers that can be computed with: finite, and the gradient's norm too.
+
+    A start whose gradient's norm is 0 though the gradient is not would otherwise count as a minimum.
+    """
+    norm = _norm(grad)
+    vanishes = is_start & (norm == 0) & jnp.any(grad != 0)
+    return jnp.isfinite(value) & jnp.isfinite(norm) & ~vanishes
 
 
 def _norm(array: Float[Array, "..."]) -> Float[Array, ""]:
