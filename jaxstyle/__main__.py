@@ -2,16 +2,17 @@
 
 import sys
 
-from jaxstyle.cli import huge_pages
+from jaxstyle.cli import huge_pages, streams
 
 
 def main() -> None:
     """Runs the command that the process was started with."""
-    if {*sys.argv[1:2]} & huge_pages.COMMANDS:
-        huge_pages.take()
-    from jaxstyle.cli.main import app
+    with streams.steady():
+        if {*sys.argv[1:2]} & huge_pages.COMMANDS:
+            huge_pages.take()
+        from jaxstyle.cli.main import app
 
-    app()
+        app()
 
 
 if __name__ == "__main__":

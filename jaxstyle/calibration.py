@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import fit_style, read_picture
+from jaxstyle.jax_settings import pinned
 from jaxstyle.layers import FILTERS, LAYERS
 from jaxstyle.vgg import VGG19
 from jaxstyle.weights import Weights
@@ -31,6 +32,7 @@ def _mean_responses(
     return {layer: jnp.mean(response, axis=(0, 1)) for layer, response in features.items()}
 
 
+@pinned()
 def measure_mean_activations(
     weights: Weights,
     pictures: Sequence[Path],

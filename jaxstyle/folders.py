@@ -22,7 +22,7 @@ EXPERIMENT, MANIFEST, METRICS, RESULT = "experiment.json", "manifest.json", "met
 MEMBERS, LOCK = "members", ".lock"
 FAILED = "failed"
 """The status of a run that an error ended."""
-FINISHED = frozenset({Status.BUDGET_SPENT, Status.CONVERGED, Status.STALLED, Status.NOT_FINITE})
+FINISHED = frozenset({Status.BUDGET_SPENT, Status.CONVERGED, Status.STALLED})
 """The statuses of runs that have nothing left to do."""
 _MOST_DIFFERENCES = 5
 

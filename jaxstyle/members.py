@@ -8,6 +8,7 @@ from jaxstyle.config import Experiment
 from jaxstyle.engines import Engine, Job, Local, Outcome, Watcher
 from jaxstyle.files import write_beside
 from jaxstyle.folders import EXPERIMENT, FAILED, MEMBERS, is_finished, locked, make_folder, read_manifest
+from jaxstyle.jax_settings import pinned
 from jaxstyle.record import csv_text, flatten, write_json
 from jaxstyle.sharing import share
 from jaxstyle.sweep import Member
@@ -23,6 +24,7 @@ def finished_members(members: Sequence[Member], folder: Path) -> list[Outcome]:
     ]
 
 
+@pinned()
 def run_members(
     experiment: Experiment,
     members: Sequence[Member],

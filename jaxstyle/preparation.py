@@ -16,7 +16,9 @@ from jaxstyle.bounds import Bounds, bounds_of
 from jaxstyle.config import Experiment, ScaleRule, StartMethod, StyleSize
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import Picture, fit_shape, fit_style, long_side_shape, read_picture, resize_to
+from jaxstyle.jax_settings import pinned
 from jaxstyle.kept import Kept
+from jaxstyle.noise import standard_normal
 from jaxstyle.optimizers import Settings
 from jaxstyle.paper.objective import Objective, Problem, Targets, measure
 from jaxstyle.paper.statistics import blend
@@ -131,6 +133,7 @@ def plan(experiment: Experiment, pictures: Pictures) -> tuple[Scale, ...]:
     return share(iterations, image.scales)
 
 
+@pinned()
 def prepare(
     experiment: Experiment,
     pictures: Pictures,
@@ -210,7 +213,7 @@ def white_noise(seed: int, size: tuple[int, int], preprocessing: Preprocessing) 
 
     As in Gatys' texture code: normal with σ = 1 in the network's mean-subtracted units of 0–255.
     """
-    noise = np.asarray(jax.random.normal(jax.random.key(seed), (*size, 3)))
+    noise = standard_normal(seed, (*size, 3))
     return noise * np.float32(GREY_LEVEL) + np.asarray(preprocessing.mean_colour, np.float32)
 
 

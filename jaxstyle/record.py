@@ -26,6 +26,7 @@ from jaxstyle.folders import (
     FINISHED,
     MANIFEST,
     METRICS,
+    RESULT,
     holds_run,
     locked,
     make_folder,
@@ -33,6 +34,7 @@ from jaxstyle.folders import (
     read_manifest,
 )
 from jaxstyle.images import write_picture
+from jaxstyle.jax_settings import met
 from jaxstyle.version import __version__
 
 CHECKPOINT, PICTURES = "checkpoint", "pictures"
@@ -74,6 +76,9 @@ class Recorder(Protocol):
 
     def delete_checkpoint(self) -> None:
         """Keeps nothing any longer."""
+
+    def discard(self) -> None:
+        """Keeps neither a checkpoint nor a result any longer."""
 
     def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> object:
         """Writes a picture into the folder."""
@@ -162,6 +167,11 @@ class Record:
         """Keeps nothing any longer."""
         checkpoints.delete(self.folder / CHECKPOINT)
 
+    def discard(self) -> None:
+        """Keeps neither a checkpoint nor a result any longer."""
+        self.delete_checkpoint()
+        (self.folder / RESULT).unlink(missing_ok=True)
+
     def lose(self, reasons: Sequence[str]) -> None:
         """Takes back that an attempt has ended, because it was lost; the next one goes on from the checkpoint."""
         if self._metrics.closed:
@@ -208,7 +218,7 @@ def describe(error: BaseException) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """The versions and the device that a result depends on."""
+    """The versions, the device and jax's settings that a result depends on."""
     device = jax.devices()[0]
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
     return {
@@ -219,6 +229,7 @@ def environment() -> dict[str, Any]:
             "count": jax.device_count(),
             "cpu_count": os.cpu_count(),
         },
+        "jax_settings": met(),
     }
 
 

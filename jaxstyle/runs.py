@@ -16,9 +16,10 @@ from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.folders import RESULT
 from jaxstyle.images import Picture
+from jaxstyle.jax_settings import pinned
 from jaxstyle.kept import Kept
 from jaxstyle.measurements import measure_result
-from jaxstyle.optimizers import Iteration, Observer, Result
+from jaxstyle.optimizers import Iteration, Observer, Result, Status, ensure_finite
 from jaxstyle.preparation import Pictures, Prepared, prepare, read_pictures
 from jaxstyle.record import PICTURES, Recorder, recording
 from jaxstyle.scales import Scale
@@ -76,6 +77,7 @@ def read_inputs(experiment: Experiment, *, say: Say = lambda message: None, kept
     return Inputs(read_pictures(experiment, kept=kept), kept("weights", name, lambda: load_weights(name, progress=say)))
 
 
+@pinned()
 def run(
     experiment: Experiment,
     folder: Path,
@@ -108,8 +110,9 @@ def run(
       **facts: what else the manifest should hold.
 
     Raises:
-      JaxstyleError: a picture, the weights or the folder are not what they should be; the record says `failed`. Or the
-        folder holds a finished run or another experiment, or another process is at work there; it is left alone.
+      JaxstyleError: a picture, the weights or the folder are not what they should be, or the loss is not finite; the
+        record says `failed`. Or the folder holds a finished run or another experiment, or another process is at work
+        there; it is left alone.
     """
     if experiment.sweep is not None:
         raise JaxstyleError("an experiment with a sweep is several runs; expand it first")
@@ -130,6 +133,7 @@ def run(
         )
 
 
+@pinned()
 def carry_out(
     experiment: Experiment,
     inputs: Inputs,
@@ -192,18 +196,29 @@ def begin(
 
 
 def conclude(begun: Begun, result: Result, *, compiled_ahead: float = 0.0) -> Run:
-    """Measures and records what an optimization has found."""
+    """Measures and records what an optimization has found.
+
+    Raises:
+      JaxstyleError: that is not finite; the record keeps its metrics, and nothing to go on from.
+    """
+    spent = {
+        "evaluations": result.evaluations,
+        "iterations": result.history[-1].iteration if result.history else 0,
+        "compile_seconds": compiled_ahead + result.compile_seconds,
+        "run_seconds": result.run_seconds,
+    }
+    if result.status is Status.NOT_FINITE:
+        begun.notebook.update(**spent)
+        begun.notebook.discard()
+    ensure_finite(result)
     metadata = begun.metadata | {"jaxstyle:status": str(result.status)}
     bits = begun.experiment.output.bits
     begun.notebook.save_picture(RESULT, result.image, bits=bits, metadata=metadata)
     metrics = measure_result(begun.scales[-1], result.image)
     begun.notebook.close(
         str(result.status),
-        evaluations=result.evaluations,
-        iterations=result.history[-1].iteration if result.history else 0,
+        **spent,
         loss=result.loss,
-        compile_seconds=compiled_ahead + result.compile_seconds,
-        run_seconds=result.run_seconds,
         peak_memory_bytes=memory.peak(),
         metrics=metrics,
     )

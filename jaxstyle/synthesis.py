@@ -14,7 +14,8 @@ from jaxstyle.arguments import SOURCE, plain, tables_of
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.images import carry_to
 from jaxstyle.interrupt import interruptible
-from jaxstyle.optimizers import Iteration, Keep, Lane, Observer, Result, Saved, Status
+from jaxstyle.jax_settings import outside, pinned
+from jaxstyle.optimizers import Iteration, Keep, Lane, Observer, Result, Saved, Status, ensure_finite
 from jaxstyle.preparation import Prepared, prepare, read_pictures
 from jaxstyle.sharding import Devices
 from jaxstyle.standing import KeepStanding, Standing, counted_on
@@ -24,6 +25,7 @@ _LAST = (Status.INTERRUPTED, Status.NOT_FINITE)
 """What ends a run at whatever scale."""
 
 
+@pinned()
 def transfer(
     content: Any = None,
     style: Any = None,
@@ -51,7 +53,7 @@ def transfer(
 
     Raises:
       JaxstyleError: an image or an option is not what it should be; also for `sweep` and `output`, for which one image
-        that is not written has no use.
+        that is not written has no use; or the loss is not finite.
 
     Example:
       >>> import numpy as np
@@ -72,9 +74,12 @@ def transfer(
         devices=plain(devices),
     )
     with interruptible() as interrupted:
-        return optimize(scales, observe=observe, interrupted=interrupted)
+        result = optimize(scales, observe=outside(observe), interrupted=interrupted)
+    ensure_finite(result)
+    return result
 
 
+@pinned()
 def optimize(
     scales: Sequence[Prepared],
     *,
@@ -131,6 +136,7 @@ class Track(NamedTuple):
     keep: KeepStanding = lambda standing, ends: None
 
 
+@pinned()
 def optimize_together(
     tracks: Sequence[Track], *, lanes: int | None = None, interrupted: Callable[[], bool] = lambda: False
 ) -> list[Result]:

@@ -100,7 +100,7 @@ class VGG19(nnx.Module):
         """Brings an sRGB picture into the colour order, scale and mean that the network was trained with."""
         facts = self.preprocessing
         pixels = image[..., ::-1] if facts.order == "bgr" else image
-        mean, std = (jnp.reshape(jnp.asarray(of_colour), (1, 1, 3)) for of_colour in (facts.mean, facts.std))
+        mean, std = jnp.asarray([facts.mean, facts.std], jnp.float32).reshape(2, 1, 1, 3)
         return (pixels * facts.scale - mean) / std
 
     def _convolution(self, layer: str, kernel: np.ndarray, bias: np.ndarray, rngs: nnx.Rngs) -> nnx.Conv:

@@ -27,33 +27,24 @@ import os
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
 from small_commands import Run, write_experiment
+from tiny_network import tiny_network
 from typer.testing import CliRunner, Result
 
 from jaxstyle import compilation_cache, gallery, runs, vgg
 from jaxstyle.cli.main import app
-from jaxstyle.layers import FILTERS, INPUTS, LAYERS
-from jaxstyle.weights import NETWORKS, Weights, load
+from jaxstyle.layers import FILTERS
+from jaxstyle.weights import Weights, load
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 os.environ[compilation_cache.ENVIRONMENT] = compilation_cache.OFF  # of this process and of those that tests start
 
-TINY_LAYERS = LAYERS[:5]  # conv1_1 … conv3_1: two poolings, 0.6 million numbers
-
 
 @pytest.fixture(scope="session")
 def tiny() -> Weights:
-    """The first layers of a random network, He-scaled so that responses neither vanish nor explode."""
-    generator = np.random.default_rng(0)
-    parameters = {}
-    for layer in TINY_LAYERS:
-        spread = np.sqrt(2 / (9 * INPUTS[layer]))
-        kernel = spread * generator.standard_normal((3, 3, INPUTS[layer], FILTERS[layer]))
-        bias = generator.standard_normal(FILTERS[layer])
-        parameters[layer] = {"kernel": kernel.astype(np.float32), "bias": bias.astype(np.float32)}
-    return Weights("tiny", "oxford", parameters, NETWORKS["oxford"].preprocessing, sha256="", path=Path("tiny"))
+    """The first layers of a random network."""
+    return tiny_network()
 
 
 @pytest.fixture(scope="session")

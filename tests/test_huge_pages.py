@@ -1,6 +1,9 @@
 import os
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 import typer.main
@@ -38,21 +41,44 @@ def test_the_commands_that_compute_are_commands():
     assert {*typer.main.get_command(app).commands} > huge_pages.COMMANDS
 
 
-def test_a_command_starts_anew_once_with_its_arguments():
-    program = """
+PROGRAM = """
 import os, sys
 from jaxstyle.cli import huge_pages
 huge_pages.wanted = lambda environment, **_: huge_pages.TUNABLES not in environment
 print("started", os.getpid(), flush=True)
 huge_pages.take()
-print(os.getpid(), os.environ[huge_pages.TUNABLES], sys.argv[1:])
+print(os.getpid(), os.environ.get(huge_pages.TUNABLES), sys.argv[1:])
 """
+
+
+def outcome(*command: object, program: str = "") -> list[str]:
     environment = {name: value for name, value in os.environ.items() if name != huge_pages.TUNABLES}
-    command = [sys.executable, "-c", program, "run", "my file.toml"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    first, second, last = done.stdout.splitlines()
+    words = [sys.executable, *map(str, command)]
+    done = subprocess.run(words, env=environment, input=program, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_a_command_starts_anew_once_with_its_arguments(tmp_path: Path):
+    (tmp_path / "jaxstyle").write_text(PROGRAM)  # called as the installed command is
+    first, second, last = outcome(tmp_path / "jaxstyle", "run", "my file.toml")
     assert first == second
     assert last == f"{first.split()[1]} {huge_pages.SETTING} ['run', 'my file.toml']"
+
+
+@pytest.mark.parametrize("kind", ["standard input", "text", "script"])
+def test_a_program_that_calls_the_command_is_not_started_again(tmp_path: Path, kind: str):
+    """What it has done already would be done twice, or the program could not be read again."""
+    (tmp_path / "mine.py").write_text(PROGRAM)
+    words = {"standard input": ["-"], "text": ["-c", PROGRAM], "script": [tmp_path / "mine.py"]}[kind]
+    started, last = outcome(*words, "run", "a.toml", program=PROGRAM if kind == "standard input" else "")
+    assert last == f"{started.split()[1]} None ['run', 'a.toml']"
+
+
+@pytest.mark.parametrize(("name", "is_it"), [("jaxstyle.__main__", True), ("pytest.__main__", False)])
+def test_a_module_that_python_runs(name: str, is_it: bool):
+    module = ModuleType("__main__")
+    module.__spec__ = ModuleSpec(name, None)
+    assert huge_pages.is_the_command(module) == is_it
 
 
 def test_a_command_goes_on_where_it_cannot_start_anew(monkeypatch: pytest.MonkeyPatch):
@@ -60,5 +86,6 @@ def test_a_command_goes_on_where_it_cannot_start_anew(monkeypatch: pytest.Monkey
         raise PermissionError("not here")
 
     monkeypatch.setattr(huge_pages, "wanted", lambda *_, **__: True)
+    monkeypatch.setattr(huge_pages, "is_the_command", lambda _: True)
     monkeypatch.setattr(os, "execve", refuse)
     huge_pages.take()

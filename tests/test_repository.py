@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "jaxstyle"
 
 ORDER: tuple[set[str], ...] = (
-    {"compilation_cache", "errors", "memory", "units", "version"},
-    {"checkpoints", "files", "kept", "layers"},
+    {"compilation_cache", "errors", "jax_settings", "memory", "units", "version"},
+    {"checkpoints", "files", "kept", "layers", "noise"},
     {"images", "weights", "winograd"},
     {"sharding", "vgg"},
     {"paper"},

@@ -2,8 +2,9 @@
 
 XLA takes the memory of every evaluation anew, 0.3 GB at 512 pixels, and the first touch of each page of 4 kB goes into
 the kernel. glibc asks for pages of 2 MB instead if a tunable says so, and reads its tunables only as a process starts:
-so a command that computes is started once more, in the same process, before anything is imported. What it gains is in
-docs/performance.md.
+so a command that computes is started once more, in the same process, before anything is imported. A program that only
+calls `main()`, or a script on the standard input, would not do the same again: it goes on in small pages. What large
+ones gain is in docs/performance.md.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import platform
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 COMMANDS = frozenset({"run", "transfer", "check"})
 """The commands that compute for long, or time what does."""
@@ -25,9 +27,18 @@ _SINCE = (2, 35)
 def take() -> None:
     """Starts this command anew with huge pages, unless it has them or cannot have them."""
     kernel = _KERNEL.read_text() if _KERNEL.is_file() else ""
-    if sys.executable and wanted(os.environ, kernel=kernel, libc=platform.libc_ver()):
+    if not sys.executable or not is_the_command(sys.modules["__main__"]):
+        return
+    if wanted(os.environ, kernel=kernel, libc=platform.libc_ver()):
         with contextlib.suppress(OSError):  # it goes on in small pages
             os.execve(sys.executable, sys.orig_argv, {**os.environ, TUNABLES: SETTING})
+
+
+def is_the_command(program: ModuleType) -> bool:
+    """Whether a process's main module is the installed command, or `python -m jaxstyle`."""
+    if spec := getattr(program, "__spec__", None):
+        return spec.name == "jaxstyle.__main__"
+    return Path(getattr(program, "__file__", None) or "").name == "jaxstyle"
 
 
 def wanted(environment: Mapping[str, str], *, kernel: str, libc: tuple[str, str]) -> bool:

@@ -28,6 +28,7 @@ from jaxstyle.estimates import is_light, outline_members, outlines, programs
 from jaxstyle.folders import RESULT
 from jaxstyle.images import output_format, read_metadata, read_picture, write_picture
 from jaxstyle.interrupt import interruptible
+from jaxstyle.jax_settings import pinned
 from jaxstyle.kept import Kept
 from jaxstyle.members import TABLE, finished_members, run_members
 from jaxstyle.optimizers import Status
@@ -41,6 +42,7 @@ RUNS = Path("runs")
 HERE = "here"
 
 
+@pinned()
 def run_experiment(
     experiment: Experiment,
     *,
@@ -226,6 +228,7 @@ def _summary(manifest: Mapping[str, Any]) -> str:
     return f"{manifest['status']}: {work}, loss {float(manifest['loss']):.5g}{best}"
 
 
+@pinned()
 def check_experiment(experiment: Experiment, *, source: str, estimate: bool = True, devices: str = ONE) -> None:
     """Shows what an experiment file says, proves that its pictures can be read, and says what the run will take.
 

@@ -16,13 +16,23 @@ from pydantic import (
     WrapValidator,
 )
 
+from jaxstyle.config.limits import out_of_range
 from jaxstyle.config.options import CUSTOMARY, DEFAULT_CONVENTION, BoundsRule, Customary, ScaleRule
 from jaxstyle.config.words import no_escapes, unknown
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.layers import LAYERS, canonical_layer
 
+
+def _in_range(number: float) -> float:
+    if problem := out_of_range(number):
+        raise JaxstyleError(f"found {problem}")
+    return number
+
+
 Text = Annotated[str, Field(min_length=1), AfterValidator(no_escapes)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_in_range)]
+"""What a device computes with."""
+Weight = Annotated[Number, Field(ge=0)]
 LayerName = Annotated[
     str,
     AfterValidator(canonical_layer),

@@ -17,7 +17,8 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from jaxstyle.config.fields import Bounds, LayerWeights, LongSide, Scales, Text, Weight, customary
+from jaxstyle.config.fields import Bounds, LayerWeights, LongSide, Number, Scales, Text, Weight, customary
+from jaxstyle.config.limits import products_out_of_range
 from jaxstyle.config.options import (
     CONTENT_LAYERS,
     DEFAULT_CONVENTION,
@@ -151,18 +152,18 @@ class Optimizer(Section):
     method: OptimizerMethod = Field(default=OptimizerMethod.LBFGS, strict=False)
     """"lbfgs" runs on the device; "adam" is a first-order method; "scipy-lbfgsb" is SciPy's L-BFGS-B, which the
     authors' own code used."""
-    iterations: int = Field(default=500, ge=1)
+    iterations: int = Field(default=500, ge=1, le=10**9)
     """The number of steps at most, of all scales together. The paper gives none."""
     history_size: int = Field(default=20, ge=1, le=1000)
     """The number of correction pairs that L-BFGS keeps (lbfgs and scipy-lbfgsb); each takes two pictures of memory."""
-    learning_rate: float = Field(default=0.02, gt=0, allow_inf_nan=False)
+    learning_rate: Number = Field(default=0.02, gt=0)
     """The size of a step (adam), in units of a pixel's range from 0 to 1."""
     bounds: Bounds = BoundsRule.NONE
     """Box constraints on the pixels: "none"; "paper", one interval for all channels of the mean-subtracted image, from
     the lowest to the highest value of the source images in any channel, as in the authors' texture code (of images of
     the full range: red 0 to 1.077, green -0.027 to 1.050, blue -0.077 to 1); or "per-channel", each channel's own range
     in the source images, as fzliu/style-transfer keeps to valid colors. true means "per-channel", false "none"."""
-    tolerance: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
+    tolerance: Number = Field(default=0.0, ge=0, lt=1)
     """Stop when the loss changes relatively by less than this over 20 iterations; 0: never."""
 
 
@@ -309,6 +310,7 @@ def impossibilities(experiment: Experiment) -> Iterator[Problem]:
     names = [term.name for added in experiment.loss.terms for term in added.build()]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         yield ("loss", "terms"), f"{', '.join(twice)} named more than once; allowed: each term once"
+    yield from products_out_of_range(image, experiment.loss)
     for key in NOT_OF_METHOD[optimizer.method]:
         value = getattr(optimizer, key)
         if value != Optimizer.model_fields[key].default:

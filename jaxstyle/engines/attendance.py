@@ -38,6 +38,7 @@ class Attendance:
             "rewind": self._record.rewind,
             "save_checkpoint": self._save_checkpoint,
             "delete_checkpoint": self._record.delete_checkpoint,
+            "discard": self._record.discard,
             "save_picture": self._record.save_picture,
             "close": self._record.close,
             "say": watching.say,

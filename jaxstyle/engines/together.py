@@ -9,6 +9,7 @@ from jaxstyle.checkpoints import CheckpointError
 from jaxstyle.engines.base import Job, Outcome, Watcher, failed
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.folders import read_manifest
+from jaxstyle.jax_settings import pinned
 from jaxstyle.kept import Kept
 from jaxstyle.optimizers import Iteration, Result
 from jaxstyle.record import recording
@@ -16,6 +17,7 @@ from jaxstyle.runs import Begun, begin, begin_anew, conclude, keeps, observer, r
 from jaxstyle.synthesis import Track, optimize_together
 
 
+@pinned()
 def carry_out_together(
     jobs: Sequence[Job], lanes: int, *, kept: Kept, watcher: Watcher, interrupted: Callable[[], bool]
 ) -> list[Outcome]:

@@ -18,6 +18,7 @@ from jaxstyle.checkpoints import Checkpoint
 from jaxstyle.config import Experiment
 from jaxstyle.estimates import estimate_memory, outlines, refuse_too_large
 from jaxstyle.images import Picture
+from jaxstyle.jax_settings import pinned
 from jaxstyle.kept import Kept
 from jaxstyle.optimizers import Iteration
 from jaxstyle.preparation import Pictures
@@ -102,6 +103,10 @@ class Teller:
         """Keeps nothing any longer."""
         self.tell("delete_checkpoint")
 
+    def discard(self) -> None:
+        """Keeps neither a checkpoint nor a result any longer."""
+        self.tell("discard")
+
     def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> None:
         """Writes a picture into the folder."""
         # Copied: the optimizer gives the buffer to its next evaluation, and the metadata grow.
@@ -173,6 +178,7 @@ class Worker:
         except BaseException as error:  # whoever waits for messages must hear of it, whatever it is
             teller.tell(FAILED, describe(error))
 
+    @pinned()
     def _carry_out(self, order: Order, inputs: Inputs, teller: Teller) -> None:
         teller.update(**environment())
         began = time.perf_counter()

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxstyle import memory
-from jaxstyle.optimizers.base import Iteration, Keep, Observer, Result, Saved, Settings, Status
+from jaxstyle.optimizers.base import Iteration, Keep, Observer, Result, Saved, Settings, Status, ensure_finite
 from jaxstyle.optimizers.device import compile_on_device, minimize_on_device
 from jaxstyle.optimizers.host import minimize_with_scipy, workspace_bytes
 from jaxstyle.optimizers.lanes import Lane, compile_lanes, minimize_lanes
@@ -27,6 +27,7 @@ __all__ = [
     "Saved",
     "Settings",
     "Status",
+    "ensure_finite",
     "expected_evaluations",
     "has_lanes",
     "minimize",

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Float
 
+from jaxstyle.errors import JaxstyleError
 from jaxstyle.optimizers.box import Box, box_of
 
 T = TypeVar("T")
@@ -75,6 +76,22 @@ class Result:
     evaluations: int
     compile_seconds: float
     run_seconds: float
+
+
+def ensure_finite(result: Result) -> None:
+    """Does nothing with a result that is one.
+
+    Raises:
+      JaxstyleError: the loss or its gradient is beyond the numbers that devices compute with.
+    """
+    if result.status is not Status.NOT_FINITE:
+        return
+    where = f"after iteration {result.history[-1].iteration}" if result.history else "at the start"
+    remedy = "; smaller steps (optimizer.learning_rate) may help" if result.history else ""
+    raise JaxstyleError(
+        f"not finite: {where} the loss or its gradient is beyond 32-bit floating point, so there is no result; "
+        f"weights nearer to 1 (loss.content_weight, loss.style_weight, loss.tv_weight) give other numbers{remedy}"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,7 +29,7 @@ from jaxstyle.optimizers.base import (
     most_evaluations,
 )
 from jaxstyle.optimizers.box import Box
-from jaxstyle.optimizers.lbfgs import LBFGS
+from jaxstyle.optimizers.lbfgs import LBFGS, is_representable
 from jaxstyle.paper.objective import LossFunction, Problem, Values
 from jaxstyle.sharding import Bands, fetch, padded, place, shapes, spread, stored_shape
 
@@ -117,7 +117,7 @@ class DeviceMethod:
         moments, iteration = state.method
         (loss, terms), grad = objective.value_and_grad(state.image, problem)
         updates, moments = optax.scale_by_adam().update(grad, moments)
-        finite = jnp.isfinite(loss) & jnp.all(jnp.isfinite(grad))
+        finite = is_representable(loss, grad, is_start=iteration == 0)
         rate, box = limits.learning_rate, limits.box
         uphill = grad if box is None else box.projected(state.image, grad)
         step = Step(iteration, evaluations, loss, terms, jnp.sqrt(jnp.vdot(uphill, uphill)), rate, finite)
@@ -284,7 +284,7 @@ def minimize_on_device(
     evaluations, steps = int(state.evaluations), 1
     status = STATUSES[int(state.status)]
     while status is Status.RUNNING and not interrupted():
-        count = (jnp.asarray(steps),) if chunked else ()
+        count = (jnp.asarray(steps, jnp.int32),) if chunked else ()
         state, trace = program(objective, method, state, problem, limits, *count)
         status = STATUSES[int(state.status)]
         done = int(state.evaluations) - evaluations
@@ -378,7 +378,7 @@ def compiled(
 ) -> jax.stages.Compiled:
     """The program that spends evaluations, compiled; of arrays, shapes are enough."""
     if chunked:
-        return advance_chunk.lower(objective, method, state, problem, limits, jnp.asarray(1)).compile()
+        return advance_chunk.lower(objective, method, state, problem, limits, jnp.asarray(1, jnp.int32)).compile()
     return advance_once.lower(objective, method, state, problem, limits).compile()
 
 

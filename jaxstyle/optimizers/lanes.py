@@ -76,7 +76,7 @@ def minimize_lanes(
     stories = [_Story(lane, index, state, compile_seconds) for index, lane in enumerate(lanes)]
     seconds, steps = 0.0, 1
     while any(story.status is Status.RUNNING for story in stories) and not interrupted():
-        count = (jnp.asarray(steps),) if chunked else ()
+        count = (jnp.asarray(steps, jnp.int32),) if chunked else ()
         state, trace = program(objective, method, state, problem, limits, *count)
         statuses, evaluations, trace = jax.device_get((state.status, state.evaluations, trace))
         columns = jax.tree.map(lambda column: column.reshape(-1, width), trace)

@@ -7,16 +7,20 @@ shortens the step. Every choice is a `where` on scalars, so nothing is computed 
 """
 
 import dataclasses
+import warnings
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import jaxopt
-from jaxopt._src.lbfgs import inv_hessian_product, update_history
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxstyle.optimizers.box import Box
 from jaxstyle.units import GREY_LEVEL
+
+with warnings.catch_warnings():  # on import jaxopt announces that it is no longer developed; see docs/design.md
+    warnings.filterwarnings("ignore", "JAXopt is no longer maintained", DeprecationWarning)
+    import jaxopt
+    from jaxopt._src.lbfgs import inv_hessian_product, update_history
 
 SUFFICIENT_DECREASE = 1e-4
 """Armijo's constant c₁ (Nocedal & Wright, Eq. 3.4)."""
@@ -144,8 +148,8 @@ class LBFGS(jaxopt.LBFGS):
         if box is not None:  # what has no gradient stays where it is, as the rows below a picture in bands
             point = jnp.where(state.direction == 0, params, box.project(point))
         (value, aux), grad = self._value_and_grad_with_aux(point, *args, **kwargs)
-        finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad))
         is_start = jnp.isinf(state.value)
+        finite = is_representable(value, grad, is_start=is_start)
         slope = jnp.vdot(state.grad, state.direction)
         if box is not None:  # on average along the projected path (Nocedal & Wright, Sec. 16.7)
             descent = jnp.minimum(jnp.vdot(state.grad, point - params), 0.0)
@@ -261,6 +265,18 @@ def _interpolated(
 
 def _projected(box: Box | None, point: Float[Array, "..."], grad: Float[Array, "..."]) -> Float[Array, "..."]:
     return grad if box is None else box.projected(point, grad)
+
+
+def is_representable(
+    value: Float[Array, ""], grad: Float[Array, "..."], *, is_start: Bool[Array, ""]
+) -> Bool[Array, ""]:
+    """Whether loss and gradient are numbers that can be computed with: finite, and the gradient's norm too.
+
+    A start whose gradient's norm is 0 though the gradient is not would otherwise count as a minimum.
+    """
+    norm = _norm(grad)
+    vanishes = is_start & (norm == 0) & jnp.any(grad != 0)
+    return jnp.isfinite(value) & jnp.isfinite(norm) & ~vanishes
 
 
 def _norm(array: Float[Array, "..."]) -> Float[Array, ""]:
