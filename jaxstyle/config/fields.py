@@ -32,7 +32,7 @@ def _in_range(number: float) -> float:
 Text = Annotated[str, Field(min_length=1), AfterValidator(no_escapes)]
 Number = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_in_range)]
 """What a device computes with."""
-Weight = Annotated[Number, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_in_range)]
 LayerName = Annotated[
     str,
     AfterValidator(canonical_layer),
