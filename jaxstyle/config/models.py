@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from jaxstyle.config.fields import Bounds, LayerWeights, LongSide, Scales, Text, Weight, customary
+from jaxstyle.config.former import FORMAT
 from jaxstyle.config.options import (
     CONTENT_LAYERS,
     DEFAULT_CONVENTION,
@@ -109,9 +110,10 @@ class Loss(Section):
     """What is minimized: content_weight · content + style_weight · style + tv_weight · total variation (Eq. 7)."""
 
     convention: Convention = Field(default=DEFAULT_CONVENTION, strict=False)
-    """What the weights multiply: "paper" is Eqs. 1 and 4 to the letter, "paper-figures" the reading that gives the
-    paper's figures; "gatys-normalized" and "gatys-notebook" are the authors' published settings, "neural-style" and
-    "pystiche" those programs'. Weights that are not given take the convention's customary values."""
+    """What the weights multiply: "paper" is Eqs. 1 and 4 to the letter, "paper-figures" divides Eq. 1 by its number of
+    terms (½ mean ΔF²), which gives the paper's figures; "gatys-normalized" and "gatys-notebook" are the authors'
+    published settings, "neural-style" and "pystiche" those programs'. Weights that are not given take the convention's
+    customary values."""
     content_weight: Weight = Field(default_factory=lambda given: customary(given).content_weight)
     """α of Eq. 7: the weight of the content term. 0 switches it off."""
     style_weight: Weight = Field(default_factory=lambda given: customary(given).style_weight)
@@ -265,12 +267,12 @@ class Experiment(Section):
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the resolved experiment as plain values: what is absent stays absent, everything else is written.
+        """Returns the resolved experiment as plain values, with its format: what is absent stays absent.
 
         Loading it gives an equal experiment. Where the convention itself is swept, the weights that follow it are left
         to each member.
         """
-        resolved = self.model_dump(mode="json", exclude_none=True)
+        resolved = {"format": FORMAT, **self.model_dump(mode="json", exclude_none=True)}
         if self.sweep and "loss.convention" in self.sweep.axes:
             resolved["loss"] = self.loss.model_dump(mode="json", exclude_unset=True)
         return resolved
