@@ -28,6 +28,7 @@ from jaxstyle.config.options import (
     STYLE_LAYERS,
     BoundsRule,
     Convention,
+    Display,
     LayerSubsets,
     OptimizerMethod,
     Pooling,
@@ -173,6 +174,9 @@ class Optimizer(Section):
 class Output(Section):
     """What is written."""
 
+    display: Display = Field(default=Display.IMAGE, strict=False)
+    """"image" writes the result as it is; "paper" as the paper's panels were printed, (x − min) / (max − min) of the
+    mean-subtracted image, which changes its colors."""
     bits: Literal[8, 16] = 8
     """Bits per channel of the result: 8 or 16."""
     save_every: int = Field(default=0, ge=0)

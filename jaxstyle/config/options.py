@@ -71,6 +71,13 @@ class BoundsRule(StrEnum):
     PER_CHANNEL = "per-channel"
 
 
+class Display(StrEnum):
+    """How a result is written."""
+
+    IMAGE = "image"
+    PAPER = "paper"
+
+
 class SweepMode(StrEnum):
     """How the lists of a sweep are combined."""
 
