@@ -29,7 +29,7 @@ def report(
         list[str] | None,
         typer.Option(
             metavar="FILE|NAME",
-            help="An image to compare with: a file, paper:fig4-1e-3, or paper:fig4 for all its panels; one for all runs, "
+            help="An image to compare with: a file, paper:fig4-1e-3, or paper:fig4 for its panels; one for all runs, "
             "or one for each in their order, none for a run without.",
         ),
     ] = None,
