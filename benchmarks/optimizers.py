@@ -1,6 +1,6 @@
 """Loss reached against evaluations of loss and gradient, and against seconds: ours and the peers.
 
-python benchmarks/optimizers.py --sizes 128 --evaluations 25 50 100 200 500 --content-weight 1e-4 1e-3 1e-2 1e-1
+python benchmarks/optimizers.py --sizes 128 --evaluations 25 50 100 200 500 --content-weight 1e-3 1e-2 1e-1 1
 
 From noise an optimizer's path is chaotic: two methods' losses after a hundred evaluations differ by several percent, to
 one side with one noise and to the other with the next. One noise therefore compares nothing; a second table gives each
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[128], help="long sides in pixels")
     parser.add_argument("--evaluations", type=int, nargs="+", default=[25, 50, 100, 200], help="the table's columns")
     parser.add_argument(
-        "--content-weight", type=float, nargs="+", default=[1e-4, 1e-3, 1e-2, 1e-1], help="α, with β = 1"
+        "--content-weight", type=float, nargs="+", default=[1e-3, 1e-2, 1e-1, 1.0], help="α, with β = 1"
     )
     parser.add_argument("--start", nargs="+", choices=["noise", "content"], default=["noise", "content"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3], help="of the noise")

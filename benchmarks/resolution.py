@@ -41,7 +41,7 @@ OURS = "ours"
 LAYOUTS = ("NCHW", "channels-last")
 UNCOUNTED = 2
 """The iterations of each process whose seconds are left out."""
-LOSS = {"content_weight": 1e5, "style_weight": 1e6}
+LOSS = {"content_weight": 1e6, "style_weight": 1e6}
 """α and β; with a smaller loss PyTorch finds hardly a pair's curvature worth keeping, and its history stays short."""
 COLOURS = {OURS: "#0072b2", "PyTorch": "#d55e00"}
 MARKERS = {OURS: "o", "PyTorch": "s"}

@@ -35,9 +35,22 @@ def bounds_of(
     """
     if rule is BoundsRule.NONE:
         return None
-    values = np.concatenate([pixels.reshape(-1, 3) for pixels in sources]).astype(np.float64)
-    lowest, highest = values.min(axis=0), values.max(axis=0)
     if rule is BoundsRule.PAPER:
-        mean = np.asarray(preprocessing.mean_colour)
-        lowest, highest = mean + (lowest - mean).min(), mean + (highest - mean).max()
+        return mean_subtracted_range(sources, preprocessing)
+    lowest, highest = _range_by_channel(sources)
     return tuple(zip(lowest.tolist(), highest.tolist(), strict=True))
+
+
+def mean_subtracted_range(
+    images: Sequence[Float[np.ndarray, "height width 3"]], preprocessing: Preprocessing
+) -> Bounds:
+    """The lowest and the highest value of images in any channel once the mean color is subtracted, for each channel."""
+    mean = np.asarray(preprocessing.mean_colour)
+    lowest, highest = _range_by_channel(images)
+    lowest, highest = mean + (lowest - mean).min(), mean + (highest - mean).max()
+    return tuple(zip(lowest.tolist(), highest.tolist(), strict=True))
+
+
+def _range_by_channel(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    values = np.concatenate([pixels.reshape(-1, 3) for pixels in images]).astype(np.float64)
+    return values.min(axis=0), values.max(axis=0)

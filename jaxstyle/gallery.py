@@ -140,7 +140,7 @@ def find(name: str) -> Path | None:
       JaxstyleError: there is no such entry, or `JAXSTYLE_IMAGES` does not name a folder.
     """
     wanted = entry(name)
-    for folder in _folders():
+    for folder in folders():
         candidates = list(_candidates(wanted, folder))
         known = (path for path, _ in candidates if scan_of(wanted, path) is not None)
         named = (path for path, has_name in candidates if has_name)
@@ -227,7 +227,7 @@ def _expanded(path: str) -> Path:
         raise JaxstyleError(f"{path}: {error}") from error
 
 
-def _folders() -> Iterator[Path]:
+def folders() -> Iterator[Path]:
     """The folders that are searched, in order."""
     if chosen := os.environ.get(ENVIRONMENT):
         folder = _expanded(chosen)

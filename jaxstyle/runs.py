@@ -12,7 +12,8 @@ import numpy as np
 
 from jaxstyle import memory, record
 from jaxstyle.checkpoints import CheckpointError
-from jaxstyle.config import Experiment
+from jaxstyle.config import Display, Experiment
+from jaxstyle.display import look_of, shown
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.folders import RESULT
 from jaxstyle.images import Picture
@@ -211,9 +212,7 @@ def conclude(begun: Begun, result: Result, *, compiled_ahead: float = 0.0) -> Ru
         begun.notebook.update(**spent)
         begun.notebook.discard()
     ensure_finite(result)
-    metadata = begun.metadata | {"jaxstyle:status": str(result.status)}
-    bits = begun.experiment.output.bits
-    begun.notebook.save_picture(RESULT, result.image, bits=bits, metadata=metadata)
+    metadata = _save(begun, RESULT, result.image, {"jaxstyle:status": str(result.status)})
     metrics = measure_result(begun.scales[-1], result.image)
     begun.notebook.close(
         str(result.status),
@@ -227,9 +226,8 @@ def conclude(begun: Begun, result: Result, *, compiled_ahead: float = 0.0) -> Ru
 
 def observer(begun: Begun, watch: Watch, resume: Standing | None) -> Observer:
     """Takes the record back to where the run goes on; from there on records iterations, and the pictures on the way."""
-    notebook, output = begun.notebook, begun.experiment.output
+    notebook, every = begun.notebook, begun.experiment.output.save_every
     history = resume.history if resume else ()
-    every = output.save_every
     saved = history[-1].iteration // every if every and history else 0
     notebook.rewind([iteration._asdict() for iteration in history])
     watch(history)
@@ -242,9 +240,19 @@ def observer(begun: Begun, watch: Watch, resume: Standing | None) -> Observer:
         if every and reached // every > saved:
             saved = reached // every
             name = f"{PICTURES}/{reached:06d}.png"
-            notebook.save_picture(name, best(), bits=output.bits, metadata=begun.metadata)
+            _save(begun, name, best())
 
     return observe
+
+
+def _save(begun: Begun, name: str, image: np.ndarray, facts: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Saves an image in the look that is wanted; returns what travels in it."""
+    output = begun.experiment.output
+    own = look_of(output.display, image, begun.inputs.weights.preprocessing)
+    metadata = {**begun.metadata, **(facts or {}), **own.to_metadata()}
+    pixels = shown(image, own._replace(display=Display.IMAGE), output.display)
+    begun.notebook.save_picture(name, pixels, bits=output.bits, metadata=metadata)
+    return metadata
 
 
 def restored(begun: Begun, say: Say) -> Standing | None:

@@ -40,7 +40,7 @@ weights = "vgg19-normalized"
 pooling = "average"
 [loss]
 convention = "paper-figures"
-content_weight = 5e-4
+content_weight = 5e-3
 style_weight = 1.0
 tv_weight = 0.0
 content_layers = ["conv4_2"]
@@ -81,7 +81,7 @@ def test_the_complete_file_says_nothing_but_the_defaults(tmp_path):
     ("convention", "content", "style", "tv", "layer"),
     [
         ("paper", 5e-4, 1, 0, 0.2),
-        ("paper-figures", 5e-4, 1, 0, 0.2),
+        ("paper-figures", 5e-3, 1, 0, 0.2),
         ("gatys-normalized", 1e6, 1e9, 0, 0.2),
         ("gatys-notebook", 1, 1e3, 0, 1),
         ("neural-style", 5, 100, 1e-3, 1),

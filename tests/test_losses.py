@@ -35,7 +35,7 @@ TARGET = jnp.asarray(gram(S) / 36, jnp.float32)
 
 CONTENT = {
     "paper": 0.5 * np.sum(DELTA_F**2),
-    "paper-figures": 5 * np.mean(DELTA_F**2),
+    "paper-figures": np.mean(DELTA_F**2) / 2,
     "gatys-normalized": np.mean(DELTA_F**2),
     "gatys-notebook": np.mean(DELTA_F**2),
     "neural-style": np.mean(DELTA_F**2),

@@ -26,7 +26,7 @@ from jaxstyle.metrics import grey_correlation, psnr
 from jaxstyle.optimizers import Iteration, Lane, Result, minimize, minimize_lanes
 from jaxstyle.preparation import Prepared
 
-KAPPA = 10.0
+KAPPA = 1.0
 """What α multiplies in the convention `paper-figures`."""
 KAPPAS = (1.0, 2.0, 5.0, 10.0)
 ITERATIONS = 2000

@@ -10,7 +10,7 @@ import numpy as np
 from accelerator.plan import PRECISIONS, Measurement, Plan, Row, rounded
 from jaxstyle.optimizers import Lane, minimize_lanes
 
-RATIOS = (1e-3, 1e-2)
+RATIOS = (1e-2, 1e-1)
 SEEDS = (0, 1, 2, 3)
 
 

@@ -1,12 +1,15 @@
 """`jaxstyle images`: the named pictures."""
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from jaxstyle.cli.show import output, tell
+from jaxstyle.errors import JaxstyleError
 
-app = typer.Typer(help="Named pictures, such as paper:neckarfront: list, fetch.", no_args_is_help=True)
+app = typer.Typer(help="Named pictures, such as paper:neckarfront: list, fetch, from-paper.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -22,6 +25,23 @@ def list_pictures() -> None:
         tell(f"paper:{entry.name:<18} {'here' if path else 'not here'}  {entry.caption}; {entry.rights}")
     for name in gallery.bundled_names():
         tell(f"skimage:{name}")
+
+
+@app.command("from-paper")
+def from_paper(
+    pdf: Annotated[Path, typer.Argument(metavar="PAPER.pdf", help="Your copy of Gatys et al., CVPR 2016.")],
+) -> None:
+    """Take the printed panels out of your own copy of the paper, into the folder that JAXSTYLE_IMAGES names.
+
+    Example: JAXSTYLE_IMAGES=pictures jaxstyle images from-paper Gatys_CVPR_2016.pdf
+    """
+    from jaxstyle import gallery, printed
+
+    if not os.environ.get(gallery.ENVIRONMENT):
+        raise JaxstyleError(f"{gallery.ENVIRONMENT} names no folder; set it to the one that the panels are to go into")
+    folder = next(gallery.folders())
+    for name, fate in printed.from_pdf(pdf, folder).items():
+        tell(f"{folder / name}: {fate}")
 
 
 @app.command()

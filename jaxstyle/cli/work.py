@@ -301,7 +301,7 @@ def diagnose() -> list[str]:
         f"pictures: {os.environ.get(gallery.ENVIRONMENT) or 'no ' + gallery.ENVIRONMENT}, {gallery.cache_folder()}"
     )
     lines.append(f"compiled programs: {compilation_cache.folder() or 'not kept'} ({compilation_cache.ENVIRONMENT})")
-    for module, extra in (("skimage", "demo"), ("h5py", "convert"), ("ray", "ray")):
+    for module, extra in (("skimage", "demo"), ("h5py", "convert"), ("pypdf", "paper"), ("ray", "ray")):
         found = "installed" if importlib.util.find_spec(module) else f"absent; pip install 'jaxstyle[{extra}]'"
         lines.append(f"extra {extra}: {found}")
     return lines

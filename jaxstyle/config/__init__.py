@@ -4,6 +4,7 @@
 mistake into a line that answers, and `schema` describes the file for editors and readers.
 """
 
+from jaxstyle.config.former import former_terms
 from jaxstyle.config.loading import experiment_from_mapping, load_experiment, overlay
 from jaxstyle.config.models import (
     KEYS,
@@ -23,6 +24,7 @@ from jaxstyle.config.options import (
     BoundsRule,
     Convention,
     Customary,
+    Display,
     LayerSubsets,
     OptimizerMethod,
     Pooling,
@@ -40,6 +42,7 @@ __all__ = [
     "BoundsRule",
     "Convention",
     "Customary",
+    "Display",
     "Experiment",
     "Image",
     "LayerSubsets",
@@ -57,6 +60,7 @@ __all__ = [
     "Sweep",
     "SweepMode",
     "experiment_from_mapping",
+    "former_terms",
     "load_experiment",
     "overlay",
     "schema",

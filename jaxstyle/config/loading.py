@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from jaxstyle.config.former import current
 from jaxstyle.config.models import (
     KEYS,
     SECTIONS,
@@ -37,7 +38,10 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     Raises:
       JaxstyleError: the file cannot be read, or asks for what cannot be; all problems, one to a line.
     """
-    return experiment_from_mapping(_read(path), source=str(path), folder=path.parent, overrides=overrides)
+    mapping = _read(path)
+    if path.suffix == ".json":
+        mapping = {"format": 1, **mapping}  # records from before there were formats say none
+    return experiment_from_mapping(mapping, source=str(path), folder=path.parent, overrides=overrides)
 
 
 def experiment_from_mapping(
@@ -46,7 +50,7 @@ def experiment_from_mapping(
     """Makes an experiment of tables as they stand in a file.
 
     Args:
-      mapping: sections by name; paths may be `Path`s.
+      mapping: sections by name, and the format if they are of a record; paths may be `Path`s.
       source: what to call the mapping in messages.
       folder: what relative pictures in the mapping are relative to.
       overrides: as for `load_experiment`.
@@ -54,7 +58,7 @@ def experiment_from_mapping(
     Raises:
       JaxstyleError: all problems, one to a line.
     """
-    written = _with_absolute_paths(mapping, folder)
+    written = _with_absolute_paths(current(mapping, source=source), folder)
     values = _parse_overrides(overrides, swept=_table(written, "sweep"))
     try:
         return Experiment.model_validate(overlay(written, values))

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from jaxstyle.config.fields import Bounds, LayerWeights, LongSide, Number, Scales, Text, Weight, customary
+from jaxstyle.config.former import FORMAT
 from jaxstyle.config.limits import products_out_of_range
 from jaxstyle.config.options import (
     CONTENT_LAYERS,
@@ -27,6 +28,7 @@ from jaxstyle.config.options import (
     STYLE_LAYERS,
     BoundsRule,
     Convention,
+    Display,
     LayerSubsets,
     OptimizerMethod,
     Pooling,
@@ -105,9 +107,10 @@ class Loss(Section):
     """What is minimized: content_weight · content + style_weight · style + tv_weight · total variation (Eq. 7)."""
 
     convention: Convention = Field(default=DEFAULT_CONVENTION, strict=False)
-    """What the weights multiply: "paper" is Eqs. 1 and 4 to the letter, "paper-figures" the reading that gives the
-    paper's figures; "gatys-normalized" and "gatys-notebook" are the authors' published settings, "neural-style" and
-    "pystiche" those programs'. Weights that are not given take the convention's customary values."""
+    """What the weights multiply: "paper" is Eqs. 1 and 4 to the letter, "paper-figures" divides Eq. 1 by its number of
+    terms (½ mean ΔF²), which gives the paper's figures; "gatys-normalized" and "gatys-notebook" are the authors'
+    published settings, "neural-style" and "pystiche" those programs'. Weights that are not given take the convention's
+    customary values."""
     content_weight: Weight = Field(default_factory=lambda given: customary(given).content_weight)
     """α of Eq. 7: the weight of the content term. 0 switches it off."""
     style_weight: Weight = Field(default_factory=lambda given: customary(given).style_weight)
@@ -170,6 +173,9 @@ class Optimizer(Section):
 class Output(Section):
     """What is written."""
 
+    display: Display = Field(default=Display.IMAGE, strict=False)
+    """"image" writes the result as it is; "paper" as the paper's panels were printed, (x − min) / (max − min) of the
+    mean-subtracted image, which changes its colors."""
     bits: Literal[8, 16] = 8
     """Bits per channel of the result: 8 or 16."""
     save_every: int = Field(default=0, ge=0)
@@ -264,12 +270,12 @@ class Experiment(Section):
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the resolved experiment as plain values: what is absent stays absent, everything else is written.
+        """Returns the resolved experiment as plain values, with its format: what is absent stays absent.
 
         Loading it gives an equal experiment. Where the convention itself is swept, the weights that follow it are left
         to each member.
         """
-        resolved = self.model_dump(mode="json", exclude_none=True)
+        resolved = {"format": FORMAT, **self.model_dump(mode="json", exclude_none=True)}
         if self.sweep and "loss.convention" in self.sweep.axes:
             resolved["loss"] = self.loss.model_dump(mode="json", exclude_unset=True)
         return resolved

@@ -43,9 +43,9 @@ FORMULAS: Mapping[str, Formula] = {
         "½ Σ ΔF² and E = 1/(4N²M²) Σ ΔG², Eqs. 1 and 4 to the letter",
     ),
     "paper-figures": Formula(
-        lambda filters, positions: 5 / (filters * positions),
+        lambda filters, positions: 1 / (2 * filters * positions),
         lambda filters: 1 / (4 * filters**2),
-        "5 · mean ΔF² and Eq. 4: the reading that gives the paper's figures",
+        "½ mean ΔF² and Eq. 4: Eq. 1 divided by its number of terms, which gives the paper's figures",
     ),
     "gatys-normalized": Formula(
         _mean_square,

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from jaxstyle.config import Display
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.files import write_beside
 from jaxstyle.folders import EXPERIMENT
@@ -11,6 +12,7 @@ from jaxstyle.report.layout import lay_out, sheets
 from jaxstyle.report.pictures import find_sources, show
 from jaxstyle.report.ranking import Ranking, rank
 from jaxstyle.report.records import Recorded, read_runs
+from jaxstyle.report.references import find_references
 from jaxstyle.report.table import table_lines, table_text
 
 PAGE, PANELS, CURVES, TABLE, LINES = FILES = ("index.html", "panels.png", "curves.png", "table.csv", "table.jsonl")
@@ -30,7 +32,15 @@ class Report:
         return [self.folder / name for name in FILES]
 
 
-def build(folders: Sequence[Path], output: Path | None = None, *, rank_by: str | None = None) -> Report:
+def build(
+    folders: Sequence[Path],
+    output: Path | None = None,
+    *,
+    rank_by: str | None = None,
+    references: Sequence[str] = (),
+    reference_display: Display | None = None,
+    display: Display | None = None,
+) -> Report:
     """Reports on runs and sweeps, finished or not.
 
     Args:
@@ -38,14 +48,19 @@ def build(folders: Sequence[Path], output: Path | None = None, *, rank_by: str |
       output: the report's folder; by default `report` in the first of them. An earlier report there is replaced.
       rank_by: the number by which runs are best or worst, such as `psnr`; by default the loss, where all minimized the
         same one.
+      references: what to compare the runs with, as `find_references` takes them.
+      reference_display: the look of references that do not say theirs.
+      display: the look to show everything in; by default each file's own.
 
     Raises:
-      JaxstyleError: a folder holds no run, no run has the number, matplotlib is not installed, or the report cannot be
-        written, for instance because something else is there.
+      JaxstyleError: a folder holds no run, no run has the number, a reference cannot be read, matplotlib is not
+        installed, or the report cannot be written, for instance because something else is there.
     """
     try:
+        from jaxstyle.report.cells import reference_cell
         from jaxstyle.report.curves import DARK, LIGHT, curves
         from jaxstyle.report.drawing import encode
+        from jaxstyle.report.exhibits import comparison
         from jaxstyle.report.page import GENERATOR, Curves, page
         from jaxstyle.report.panels import panels
         from jaxstyle.report.sheet import contact_sheet
@@ -59,15 +74,25 @@ def build(folders: Sequence[Path], output: Path | None = None, *, rank_by: str |
     _refuse_to_replace(output, GENERATOR)
     title = _title(runs)
     ranking, laid_out = rank(runs, rank_by), sheets(lay_out(runs))
-    shown, sources = [show(run) for run in runs], find_sources(runs)
+    compared = find_references(runs, references, reference_display) if references else {}
+    shown, sources = [show(run, display) for run in runs], find_sources(runs)
+    beside = {index: reference_cell(index, found, display) for index, found in compared.items()}
+    section = comparison(runs, shown, compared, display)
     themes = Curves(*(encode(curves(runs, theme=theme), "svg", transparent=True) for theme in (LIGHT, DARK)))
-    pictures = contact_sheet(laid_out, runs, shown, sources, title) if laid_out else panels(runs, shown, sources, title)
+    pictures = (
+        contact_sheet(laid_out, runs, shown, sources, title)
+        if laid_out
+        else panels(runs, shown, sources, title, beside)
+    )
+    numbers = {index: {"name": found.name, **found.numbers} for index, found in compared.items()}
     contents = {
-        PAGE: page(title, runs, shown, sources, themes, ranking).encode(),  # first: it marks the folder as a report's
+        PAGE: page(
+            title, runs, shown, sources, themes, ranking, section
+        ).encode(),  # first: it marks the folder as a report's
         PANELS: encode(pictures, "png"),
         CURVES: encode(curves(runs, title), "png"),
-        TABLE: table_text(runs, ranking.ranks).encode(errors="replace"),
-        LINES: table_lines(runs, ranking.ranks).encode(),
+        TABLE: table_text(runs, ranking.ranks, numbers).encode(errors="replace"),
+        LINES: table_lines(runs, ranking.ranks, numbers).encode(),
     }
     for name, content in contents.items():
         write_beside(output / name, content)

@@ -2,14 +2,17 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxstyle.config import Display
 from jaxstyle.report.drawing import plain, wrapped
 from jaxstyle.report.pictures import Pixels, Shown, Source
 from jaxstyle.report.records import Recorded
+from jaxstyle.report.references import Reference
 from jaxstyle.report.words import letters, number
 
 GUTTER, MARGIN, LINE = 0.12, 0.08, 0.135
@@ -71,10 +74,20 @@ def run_cell(run: Recorded, shown: Shown, index: int, sources: Sequence[Source],
     return Cell(shown.pixels, f"({letters(index)})", run.label if label is None else label, detail, message, insets)
 
 
+def reference_cell(index: int, reference: Reference, display: Display | None) -> Cell:
+    """Returns the cell of what a run is compared with; its numbers are against the content."""
+    detail = ", ".join(_words(reference.numbers))
+    return Cell(reference.shown(display), "", f"({letters(index)}) reference: {reference.name}", detail)
+
+
 def numbers_of(run: Recorded) -> list[str]:
     """The numbers that stand by a picture."""
+    return _words(run.metrics)
+
+
+def _words(metrics: Mapping[str, Any]) -> list[str]:
     known = {"grey_correlation": "grey correlation {:.3f}", "psnr": "PSNR\N{NO-BREAK SPACE}{:.1f}\N{NO-BREAK SPACE}dB"}
-    found = {form: number(run.metrics.get(name)) for name, form in known.items()}
+    found = {form: number(metrics.get(name)) for name, form in known.items()}
     said = [form.format(value) for form, value in found.items() if not math.isnan(value)]
     return [words.replace("-", "−").replace("inf", "∞") for words in said]
 

@@ -1,15 +1,17 @@
 """The pictures on the page: sources, panels, sheets by the swept keys, and sliders along these."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from jaxstyle.config import Display
 from jaxstyle.images import encode_png
 from jaxstyle.report.cells import numbers_of
-from jaxstyle.report.html import breakable, data_address, text
+from jaxstyle.report.html import breakable, data_address, tabular, text, value
 from jaxstyle.report.layout import Layout, Sheet, sheets
-from jaxstyle.report.pictures import Shown, Source
+from jaxstyle.report.pictures import Pixels, Shown, Source
 from jaxstyle.report.ranking import Ranking
 from jaxstyle.report.records import ENDED_WELL, NOT_BEGUN, Recorded
+from jaxstyle.report.references import Reference
 from jaxstyle.report.words import letters, readable
 
 
@@ -35,6 +37,43 @@ def pictures(runs: Sequence[Recorded], shown: Sequence[Shown], layout: Layout, r
         return "".join(_sheet(sheet, figures) for sheet in found)
     columns = len(runs) if len(runs) < 4 else 2 if len(runs) == 4 else 3 if len(runs) <= 9 else 4
     return f'<div class="panels of{columns}">{"".join(figures)}</div>'
+
+
+def comparison(
+    runs: Sequence[Recorded], shown: Sequence[Shown], references: Mapping[int, Reference], display: Display | None
+) -> str:
+    """Returns each run beside its reference, and how they compare; nothing where there is no reference."""
+    if not references:
+        return ""
+    pairs, rows = [], {}
+    for index, reference in references.items():
+        label, found, metrics = text(f"({letters(index)}) {runs[index].label}"), reference.numbers, runs[index].metrics
+        name = text(f"({letters(index)}) reference: {reference.name}")
+        pairs += [_captioned(label, shown[index].pixels), _captioned(name, reference.shown(display))]
+        rows[f'<th scope="row">{label}</th>'] = [
+            value(each)
+            for each in (
+                reference.name,
+                *(table.get(key) for key in ("grey_correlation", "psnr") for table in (found, metrics)),
+                *(found.get(f"{key}_with_result") for key in ("grey_correlation", "psnr")),
+                *(found.get(key) for key in ("mean_color", "mean_color_of_result")),
+            )
+        ]
+    head = ["run", "reference", "its correlation with the content", "the run's", "its PSNR", "the run's"]
+    head += ["correlation of both", "PSNR of both", "its mean color", "the run's"]
+    return (
+        "<h2>Beside the references</h2>"
+        f'<div class="panels of2">{"".join(pairs)}</div><p class="note">Numbers are of the images themselves: where a '
+        "file shows the printed look of the paper's panels, it is undone first. Grey levels; PSNR in dB; each pair at "
+        f"the smaller size.</p>{tabular(head, rows)}"
+    )
+
+
+def _captioned(label: str, pixels: Pixels | None) -> str:
+    image = '<div class="missing">no picture</div>'
+    if pixels is not None:
+        image = f'<img alt="{label}" src="{data_address(encode_png(pixels), "png")}">'
+    return f'<figure>{image}<figcaption><span class="name">{label}</span></figcaption></figure>'
 
 
 def _sheet(sheet: Sheet, figures: Sequence[str]) -> str:

@@ -60,6 +60,7 @@ def page(
     sources: Sequence[Source],
     curves: Curves,
     ranking: Ranking | None = None,
+    compared: str = "",
 ) -> str:
     """Writes the page.
 
@@ -70,6 +71,7 @@ def page(
       sources: the content and style pictures.
       curves: the loss curves.
       ranking: which run is best; nothing is said of it if absent.
+      compared: the section that sets runs beside references, as HTML.
     """
     ranking, layout = ranking or Ranking(), lay_out(runs)
     style, moves = _own("page.css"), _own("page.js") if len(runs) > 1 else ""
@@ -79,6 +81,7 @@ def page(
         f'<header><p class="eyebrow">jaxstyle report</p><h1>{text(title)}</h1>{_summary(runs, ranking)}</header>',
         source_pictures(sources),
         pictures(runs, shown, layout, ranking),
+        compared,
         explorer(layout),
         _failures(runs),
         _differences(runs),

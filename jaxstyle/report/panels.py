@@ -1,7 +1,8 @@
 """The panel picture: every run's picture, lettered as in a paper, with its numbers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -29,7 +30,13 @@ NARROWEST = 1.7
 """Inches; with many columns the figure grows wider instead."""
 
 
-def panels(runs: Sequence[Recorded], shown: Sequence[Shown], sources: Sequence[Source], title: str) -> Figure:
+def panels(
+    runs: Sequence[Recorded],
+    shown: Sequence[Shown],
+    sources: Sequence[Source],
+    title: str,
+    beside: Mapping[int, Cell] = MappingProxyType({}),
+) -> Figure:
     """Draws the runs' pictures; the sources that all runs share come first, the others are insets.
 
     Args:
@@ -37,11 +44,12 @@ def panels(runs: Sequence[Recorded], shown: Sequence[Shown], sources: Sequence[S
       shown: each run's picture.
       sources: the content and style pictures.
       title: above all.
+      beside: what follows a run, by its place.
     """
-    cells = [
-        *source_cells(sources),
-        *(run_cell(run, shown[index], index, sources, _label(run, title)) for index, run in enumerate(runs)),
-    ]
+    cells = source_cells(sources)
+    for index, run in enumerate(runs):
+        cells.append(run_cell(run, shown[index], index, sources, _label(run, title)))
+        cells += [beside[index]] if index in beside else []
     columns = _columns(cells)
     width = max(WIDTH, columns * NARROWEST)
     column = (width - 2 * MARGIN - (columns - 1) * GUTTER) / columns

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from jaxstyle.config import Display
+from jaxstyle.display import PAPER_INTERVAL, Look, recorded_look, shown
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.folders import RESULT
-from jaxstyle.images import read_picture, resize_long_side
+from jaxstyle.images import encode_png, read_metadata, read_picture, resize_long_side
 from jaxstyle.report.records import Recorded, mapping
 from jaxstyle.report.words import lettered
 
@@ -63,13 +65,23 @@ class Source:
         return self.role if self.shared else f"{self.role} of {lettered(self.runs)}"
 
 
-def show(run: Recorded) -> Shown:
-    """Reads a run's picture."""
+def show(run: Recorded, display: Display | None = None) -> Shown:
+    """Reads a run's picture.
+
+    Args:
+      run: the record.
+      display: the look to show it in, by default that of the file; of a file that does not say how it was printed, as
+        if it had the range of the paper's panels.
+    """
     path = run.picture
     if path is None:
         return Shown(note="no picture")
     try:
         pixels, data = _reduced(path, PRINTED), path.read_bytes()
+        look = recorded_look(read_metadata(path)) or Look(Display.IMAGE, PAPER_INTERVAL)
+        if display not in (None, look.display):
+            pixels = shown(pixels, look, display).clip(0, 1)
+            data = encode_png(shown(read_picture(path).pixels, look, display))
     except (JaxstyleError, OSError):
         return Shown(note="the picture is damaged")
     on_the_way = path.name != RESULT

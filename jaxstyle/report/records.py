@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxstyle.config import load_experiment
+from jaxstyle.config import former_terms, load_experiment
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.folders import EXPERIMENT, MANIFEST, MEMBERS, METRICS, RESULT
+from jaxstyle.losses import FORMULAS
 from jaxstyle.record import flatten
 from jaxstyle.sweep import Member, expand
 
@@ -61,9 +62,10 @@ class Recorded:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The experiment's values by dotted key, the title apart."""
+        """The experiment's values by dotted key, the title apart; and what its weights multiply, in words."""
         sections = {name: table for name, table in self.experiment.items() if isinstance(table, Mapping)}
-        return {f"{name}.{key}": table[key] for name, table in sections.items() if name != "sweep" for key in table}
+        found = {f"{name}.{key}": table[key] for name, table in sections.items() if name != "sweep" for key in table}
+        return found | ({"loss.terms": terms} if (terms := terms_of(self.experiment)) else {})
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -115,6 +117,14 @@ def scale_starts(run: Recorded) -> dict[int, int]:
         for index, size in enumerate(sizes)
         if isinstance(size, int) and (index == 0 or size != sizes[index - 1])
     }
+
+
+def terms_of(experiment: Mapping[str, Any]) -> str | None:
+    """Says what the weights of a recorded experiment multiply, as its convention was when it was recorded."""
+    if former := former_terms(experiment):
+        return former
+    formula = FORMULAS.get(str(mapping(experiment.get("loss")).get("convention")))
+    return formula.meaning if formula else None
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
