@@ -23,8 +23,11 @@ CHECKED = (
 # Before jaxstyle is imported. Not `config`: pydantic checks it, and beartype cannot read pydantic's protocols.
 install_import_hook([f"jaxstyle.{module}" for module in CHECKED], "beartype.beartype")
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -34,8 +37,14 @@ from typer.testing import CliRunner, Result
 
 from jaxstyle import compilation_cache, gallery, runs, vgg
 from jaxstyle.cli.main import app
+<<<<<<< HEAD
 from jaxstyle.layers import FILTERS
 from jaxstyle.weights import Weights, load
+=======
+from jaxstyle.engines import cluster
+from jaxstyle.layers import FILTERS, INPUTS, LAYERS
+from jaxstyle.weights import NETWORKS, Weights, load
+>>>>>>> tests
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 os.environ[compilation_cache.ENVIRONMENT] = compilation_cache.OFF  # of this process and of those that tests start
@@ -57,6 +66,18 @@ def vgg19() -> Weights:
 def vgg19_normalized() -> Weights:
     """The Oxford network with mean activations of 1."""
     return load("vgg19-normalized")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_cluster_of_this_process() -> Iterator[None]:
+    """Ray forks when it starts a cluster, which a process that computes with jax must not; tests join one."""
+
+    def refuse(stack: contextlib.ExitStack) -> dict[str, Any]:
+        raise AssertionError("a test would start a Ray cluster from its own process")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "_own_cluster", refuse)
+        yield
 
 
 @pytest.fixture

@@ -2,18 +2,21 @@
 
     python ray_nodes.py FOLDER CORES
 
-A head that computes nothing, and one node with so many cores. Prints the address; then at every line that it reads, the
-node is killed, a new one joins, and `done` is printed. Ends when its input does.
+A head that computes nothing, and one node with so many cores; all their files are in the folder. Prints the address;
+then at every line that it reads, the node is killed, a new one joins, and `done` is printed. Ends when its input does.
 """
 
+import os
 import sys
 
 from ray.cluster_utils import Cluster
 
 
 def serve(folder: str, cores: int) -> None:
-    head = {"num_cpus": 0, "temp_dir": folder, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    # Not the head's `temp_dir`: Ray would still write the current cluster's address into its default folder, /tmp/ray,
+    # and fail where that does not exist.
+    os.environ["RAY_TMPDIR"] = folder
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     node = cluster.add_node(num_cpus=cores)
     try:
         print(cluster.address, flush=True)

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from typer.testing import CliRunner
 from jaxstyle import engines, runs
 from jaxstyle.checkpoints import Checkpoint
 from jaxstyle.cli.main import app
-from jaxstyle.engines import Job, Local, Watching
+from jaxstyle.engines import Job, Local, Watching, cluster
 from jaxstyle.engines.attendance import Attendance
 from jaxstyle.engines.ray import Ray
 from jaxstyle.engines.shares import Share, capacity, choose_next, choose_share
@@ -259,13 +258,15 @@ def test_what_members_share_goes_into_the_object_store_once(tmp_path: Path, tiny
 class Nodes:
     """A cluster of a head and one node, which can be killed and replaced by another."""
 
-    def __init__(self, process: "subprocess.Popen[str]"):
-        self.process = process
+    def __init__(self, process: "subprocess.Popen[str]", errors: Path):
+        self.process, self.errors = process, errors
         self.address = self.answer()
 
     def answer(self) -> str:
         assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        answer = self.process.stdout.readline().strip()
+        assert answer, f"the cluster has died: {self.errors.read_text()}"
+        return answer
 
     def replace(self) -> None:
         assert self.process.stdin is not None
@@ -279,15 +280,16 @@ def nodes() -> Iterator[Nodes]:
     folder = tempfile.mkdtemp(prefix="jr-", dir="/tmp")  # short: the path of a socket has 107 characters at most
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, str(Path(__file__).with_name("ray_nodes.py")), folder, str(CORES)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
-        try:
-            yield Nodes(process)
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait(PATIENCE)
-            shutil.rmtree(folder, ignore_errors=True)
+    with open(Path(folder, "errors"), "w") as errors:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
+        with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
+            try:
+                yield Nodes(process, Path(errors.name))
+            finally:
+                assert process.stdin is not None
+                process.stdin.close()
+                process.wait(PATIENCE)
+                cluster._delete(Path(folder))
 
 
 def test_a_sweep_survives_the_death_of_a_node(tmp_path: Path, nodes: Nodes):
@@ -341,6 +343,7 @@ def test_a_cluster_without_what_a_member_needs_is_not_waited_for(
     ("options", "message"),
     [
         (["--address", "head:6379"], "--address: belongs to --engine ray; found --engine local"),
+        (["--engine", "ray", "--address", ""], "--address: found ''; allowed: host:port"),
         (["--engine", "ray", "--address", "head"], "--address: found 'head'; allowed: host:port"),
         (["--engine", "ray", "--address", "ray://head:10001"], "allowed: host:port"),
         (["--engine", "ray", "--address", "127.0.0.1:1"], "no Ray cluster answers there"),

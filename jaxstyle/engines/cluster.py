@@ -27,7 +27,7 @@ SHORT = Path("/tmp")
 
 def address_or_default(given: str | None) -> str:
     """Returns the address that was given, else `$RAY_ADDRESS`, else `LOCAL`."""
-    return given or os.environ.get(ADDRESS) or LOCAL
+    return os.environ.get(ADDRESS) or LOCAL if given is None else given
 
 
 @contextlib.contextmanager
