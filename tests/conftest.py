@@ -37,14 +37,9 @@ from typer.testing import CliRunner, Result
 
 from jaxstyle import compilation_cache, gallery, runs, vgg
 from jaxstyle.cli.main import app
-<<<<<<< HEAD
+from jaxstyle.engines import cluster
 from jaxstyle.layers import FILTERS
 from jaxstyle.weights import Weights, load
-=======
-from jaxstyle.engines import cluster
-from jaxstyle.layers import FILTERS, INPUTS, LAYERS
-from jaxstyle.weights import NETWORKS, Weights, load
->>>>>>> tests
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 os.environ[compilation_cache.ENVIRONMENT] = compilation_cache.OFF  # of this process and of those that tests start

@@ -14,9 +14,9 @@ import pytest
 from flax import nnx
 
 from jaxstyle import calibration
-from jaxstyle.losses import content_loss, style_layer_loss, total_variation
 from jaxstyle.optimizers.lbfgs import BOLDNESS, LBFGS, _norm
-from jaxstyle.statistics import blend, gram_matrix, mean_gram_matrix
+from jaxstyle.paper.losses import content_loss, style_layer_loss, total_variation
+from jaxstyle.paper.statistics import blend, gram_matrix, mean_gram_matrix
 from jaxstyle.vgg import VGG19
 from jaxstyle.weights import Weights
 
