@@ -10,7 +10,7 @@ from typing import Any
 from jaxstyle.config import former_terms, load_experiment
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.folders import EXPERIMENT, MANIFEST, MEMBERS, METRICS, RESULT
-from jaxstyle.losses import FORMULAS
+from jaxstyle.paper.conventions import FORMULAS
 from jaxstyle.record import flatten
 from jaxstyle.sweep import Member, expand
 
