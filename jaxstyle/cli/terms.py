@@ -22,6 +22,6 @@ def terms() -> None:
         ]
         tell(f"{name}: {', '.join(['weight = 1.0', *keys])}")
         tell(f"{inspect.getmodule(kind).__doc__}".strip())
-        for line in inspect.getdoc(kind).splitlines():
+        for line in (inspect.getdoc(kind) or "").splitlines():
             tell(f"    {line}".rstrip())
         tell("")

@@ -50,7 +50,8 @@ class LossTerm(Section):
             return {kind(**own): 1.0}
         layers: Mapping[str, float] = own.pop("layers")
         share = 1 / len(layers) if isinstance(given.get("layers"), list | tuple) else 1.0
-        return {kind(layer=layer, **own): share * weight for layer, weight in layers.items()}
+        of_layers = (kind(**{"layer": layer, **own}) for layer in layers)
+        return {term: share * weight for term, weight in zip(of_layers, layers.values(), strict=True)}
 
 
 @functools.cache
