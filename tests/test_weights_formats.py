@@ -189,9 +189,10 @@ def test_batch_normalization_in_a_caffe_model_is_not_overlooked():
         find_network(read_arrays(with_batch_normalization(model)).arrays)
 
 
-def test_a_matconvnet_network_of_other_depth():
+@pytest.mark.parametrize("name", [None, "net"])
+def test_a_matconvnet_network_of_other_depth(name):
     shapes = [(3, 3, 3, 64), (3, 3, 64, 64), (7, 7, 512, 8)]
-    arrays = read_arrays(matconvnet_of(shapes)).arrays
+    arrays = read_arrays(matconvnet_of(shapes, name=name)).arrays
     assert [array.shape for name, array in arrays.items() if name.endswith("weight")] == shapes
 
 
@@ -200,7 +201,7 @@ def test_batch_normalization_in_a_matconvnet_network_is_not_overlooked():
     assert list(arrays) == ["convolution_1.weight", "convolution_1.bias", "batch_normalization_1.weight"]
 
 
-def matconvnet_of(shapes, *, normalized: bool = False) -> bytes:
+def matconvnet_of(shapes, *, normalized: bool = False, name: str | None = None) -> bytes:
     layers = []
     for shape in shapes:
         weights = np.empty((1, 2), object)
@@ -214,7 +215,7 @@ def matconvnet_of(shapes, *, normalized: bool = False) -> bytes:
     cells = np.empty((1, len(layers)), object)
     cells[0, :] = layers
     buffer = io.BytesIO()
-    scipy.io.savemat(buffer, {"layers": cells})
+    scipy.io.savemat(buffer, {name: {"layers": cells}} if name else {"layers": cells})
     return buffer.getvalue()
 
 

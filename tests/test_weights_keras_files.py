@@ -32,6 +32,8 @@ def test_hdf5_without_h5py_names_the_extra(monkeypatch):
         ("model_weights/conv2d_16/sequential_1/conv2d_16/kernel:0", "sequential_1.convolution_1.weight"),
         ("layer_3/param_0", "convolution_1.weight"),
         ("conv1_1/weight", "conv1_1.weight"),
+        ("data/conv1_1/0", "conv1_1.weight"),  # Caffe's
+        ("data/conv1_1/1", "conv1_1.bias"),
     ],
 )
 def test_names_in_hdf5_files(path, name):

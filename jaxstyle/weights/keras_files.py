@@ -1,4 +1,4 @@
-"""Keras' weight files: HDF5 as Keras 1 and 2 write it, and the three forms of Keras 3.
+"""HDF5 files: as Keras 1 and 2 write them, the three forms of Keras 3, and Caffe's.
 
 | form | a kernel in it |
 |---|---|
@@ -7,6 +7,7 @@
 | `model.save("….h5")` | `model_weights/block1_conv1/block1_conv1/kernel`, with `:0` in Keras 2 |
 | `model.save_weights("….weights.h5")` | `layers/conv2d/vars/0`, `layers/conv2d_1/vars/0`, … |
 | `model.save("….keras")` | a zip file with `model.weights.h5` |
+| Caffe's `.caffemodel.h5` | `data/conv1_1/0` |
 
 Layers that only have numbers (`conv2d_1`, and `layer_1` in files older than Keras 1) are numbered again, from 1.
 """
@@ -75,8 +76,10 @@ def read_h5(data: bytes) -> dict[str, np.ndarray]:
 
 
 def _plain_name(path: str) -> str:
-    """`sequential.block1_conv1.weight` for a dataset's path; a path that is none of Keras' only gets dots."""
+    """`sequential.block1_conv1.weight` for a dataset's path; a path of no known form only gets dots."""
     parts = path.removeprefix("model_weights/").split("/")
+    if parts[0] == "data" and len(parts) == 3 and parts[2] in ("0", "1"):
+        return f"{parts[1]}.{'weight' if parts[2] == '0' else 'bias'}"
     places = [place for place, part in enumerate(parts) if _LAYER.fullmatch(part)]
     if not places:
         return ".".join(parts)

@@ -22,7 +22,9 @@ def read_mat(data: bytes) -> dict[str, np.ndarray]:
     """
     if data.startswith(b"MATLAB 7.3"):
         raise JaxstyleError("a MATLAB file of version 7.3; save it again with MATLAB's save(…, '-v7').")
-    layers = read_variables(data).get("layers")
+    variables = read_variables(data)
+    network = variables.get("net")
+    layers = (network if isinstance(network, dict) else variables).get("layers")
     if not isinstance(layers, list):
         raise JaxstyleError("the MATLAB file has no list of 'layers'; expected MatConvNet's network.")
     weights = [arrays for layer in layers if (arrays := _weights_of(layer))]

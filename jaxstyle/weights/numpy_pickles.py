@@ -51,7 +51,9 @@ class PickledArray(Buildable):
         if self.code in _OBJECTS:
             self.values = list(content)
         elif self.code in _FLOATS:
-            raw = content.encode("latin-1") if isinstance(content, str) else bytes(content)  # str: from Python 2
+            raw = content.encode("latin-1") if isinstance(content, str) else content  # str: from Python 2
+            if not isinstance(raw, bytes | bytearray):
+                raise TypeError("an array whose content is no bytes")
             flat = np.frombuffer(raw, dtype=f"{dtype.order}{self.code}")
             self.values = flat.reshape(_sizes(shape, flat.size), order="F" if order == "F" else "C")
 

@@ -191,6 +191,8 @@ def _load_state(stream: io.BytesIO) -> tuple[dict[Any, Any], dict[str, _Storage]
         return state.items, storages
     if isinstance(state, Instance | Global):
         raise JaxstyleError(f"the file holds a whole pickled object, {state.path!a}, which is not read. {_ADVICE}")
+    if isinstance(state, list | tuple):
+        return dict(enumerate(state)), storages
     if not isinstance(state, dict):
         kind = type(state).__name__.removeprefix("_").lower()
         raise JaxstyleError(f"the file holds a {kind}; expected a dictionary of tensors. {_ADVICE}")
@@ -222,7 +224,7 @@ def _rebuild_parameter(tensor: Any, *_: Any) -> Any:
 
 
 def _materialize(state: dict[Any, Any], contents: dict[str, Any]) -> TorchContents:
-    """Every tensor of the state and of the dictionaries in it, as a read-only view."""
+    """Every tensor of the state, and of the dictionaries and lists in it, as a read-only view."""
     found = TorchContents({}, {})
     seen: set[int] = set()
 
@@ -237,9 +239,10 @@ def _materialize(state: dict[Any, Any], contents: dict[str, Any]) -> TorchConten
             found.arrays[name] = _view(name, value, contents) if isinstance(value, _Tensor) else value
         elif isinstance(value, Instance) and not value.items:
             found.aside[name] = value.path
-        elif isinstance(value, dict | Instance) and id(value) not in seen and depth < _MAX_DEPTH:
+        elif isinstance(value, dict | list | tuple | Instance) and id(value) not in seen and depth < _MAX_DEPTH:
             seen.add(id(value))  # one dictionary under two keys is read once, and a ring of them ends
-            for key, inner in (value if isinstance(value, dict) else value.items).items():
+            items = value.items if isinstance(value, Instance) else value
+            for key, inner in items.items() if isinstance(items, dict) else enumerate(items):
                 visit(f"{name}.{key}" if depth else str(key), inner, depth + 1)
 
     visit("", state, 0)
