@@ -30,10 +30,11 @@ LEFT_OUT = "1 extra band left out, not alpha by TIFF's tags"
 def read(tmp_path: Path, levels: np.ndarray, **options: Any) -> Picture:
     """What is read of `[height, width, bands]` written by tifffile."""
     options = {"photometric": "rgb", "metadata": None, **options}
-    if options.get("planarconfig") == "separate":
-        levels = np.moveaxis(levels, -1, 0)
-    elif levels.shape[2] == 1:
+    if levels.shape[2] == 1:
+        options.pop("planarconfig", None)
         levels = levels[..., 0]
+    elif options.get("planarconfig") == "separate":
+        levels = np.moveaxis(levels, -1, 0)
     tifffile.imwrite(tmp_path / "a.tif", levels, **options)
     return read_picture(tmp_path / "a.tif")
 

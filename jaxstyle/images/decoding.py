@@ -134,6 +134,8 @@ def _transparent_colour(image: Image.Image, raw: str) -> np.ndarray | None:
         return None
     if ";16" in raw or image.mode.startswith("I"):
         return np.atleast_1d(key)
+    if image.mode == "1":
+        return np.atleast_1d(255 if key else 0)
     bits = int(raw[-1]) if raw in ("L;2", "L;4") else 8
     return np.atleast_1d(key) % 2**bits * (255 // (2**bits - 1))
 
@@ -147,7 +149,7 @@ def read_exif(image: Image.Image, notes: list[str]) -> tuple[int, Space | None]:
         photograph = exif.get_ifd(ExifTags.IFD.Exif) if image.format in ("JPEG", "MPO", "WEBP") else None
         space = None
         if photograph and not image.info.get("icc_profile"):
-            index = exif.get_ifd(ExifTags.IFD.Interop).get(1)
+            index = exif.get_ifd(ExifTags.IFD.Interop).get(1) if ExifTags.IFD.Interop in photograph else None
             space = colour_tags.exif_space(photograph.get(ExifTags.Base.ColorSpace), index, said)
     except Exception:  # Pillow's EXIF reader raises anything; an image is not refused for its remarks
         orientation, space, said = 1, None, ["broken EXIF ignored"]
