@@ -3,10 +3,10 @@
     JAXSTYLE_IMAGES=pictures python benchmarks/notebook.py vgg_conv.pth
 
 The notebook (leongatys/PytorchNeuralStyleTransfer) takes the original network with max pooling, the Neckarfront and The
-Starry Night with their short sides at 512 each, the content as start, and PyTorch's L-BFGS without a line search: the first
-step along −gradient of length min(1, 1/Σ|g|), every further one of length 1, 100 correction pairs. It prints the loss
-every 50 evaluations. This program computes the loss of the start, runs that L-BFGS on our loss and gradient, and sets
-its losses beside the printed ones. The first step is so short that rounding decides what the second one is, so the
+Starry Night with their short sides at 512 each, the content as start, and PyTorch's L-BFGS without a line search: the
+first step along −gradient of length min(1, 1/Σ|g|), every further one of length 1, 100 correction pairs. It prints the
+loss every 50 evaluations. This program computes the loss of the start, runs that L-BFGS on our loss and gradient, and
+sets its losses beside the printed ones. The first step is so short that rounding decides what the second one is, so the
 paths part at once; what must agree is where they come to. The file of weights has no stable address; it is what the
 notebook's script downloads.
 """
