@@ -14,7 +14,8 @@ from small_runs import make, read_manifest, read_metrics, strict_json
 import jaxstyle
 from jaxstyle import checkpoints, runs
 from jaxstyle.checkpoints import Checkpoint
-from jaxstyle.config import experiment_from_mapping
+from jaxstyle.config import Display, experiment_from_mapping
+from jaxstyle.display import recorded_look, undone
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_metadata, read_picture, write_picture
 from jaxstyle.measurements import measure_result
@@ -162,6 +163,21 @@ def test_pictures_on_the_way(tmp_path: Path):
     assert sorted(path.name for path in (tmp_path / "run/pictures").iterdir()) == ["000002.png", "000004.png"]
     assert "jaxstyle:experiment" in read_metadata(tmp_path / "run/pictures/000002.png")
     assert (tmp_path / "run/result.png").read_bytes()[24] == 16  # PNG's IHDR: the bits of a sample
+
+
+def test_a_result_is_written_in_the_look_that_is_wanted(tmp_path: Path):
+    """Either look of the same run; each file says what undoes it, those on the way too."""
+    common = ("output.save_every=2", "output.bits=16")
+    for display in Display:
+        run(make(tmp_path, *common, f"output.display={display}"), tmp_path / display)
+    for name in ("result.png", "pictures/000002.png"):
+        image, paper = (read_picture(tmp_path / display / name).pixels for display in Display)
+        looks = [recorded_look(read_metadata(tmp_path / display / name)) for display in Display]
+        assert [look.display for look in looks] == list(Display)
+        assert looks[0].interval == looks[1].interval
+        np.testing.assert_allclose(undone(paper, looks[1].interval).clip(0, 1), image, atol=2 / 65535)
+        assert [paper.min(), paper.max()] == [0, 1]
+        assert np.abs(paper - image).max() > 0.01
 
 
 def test_everybody_is_told_once(tmp_path: Path):

@@ -107,11 +107,27 @@ def curve(rows: Rows) -> str:
     lines = []
     for panel, (printed, found) in of_panels(rows).items():
         runs = found[1.0]
-        noted = [
-            sum(run["correlation after"].get(str(at), run["correlation"]) for run in runs) / len(runs) for at in LOGGED
-        ]
+        noted = [sum(_noted(run, at) for run in runs) / len(runs) for at in LOGGED]
         lines.append([panel, *(f"{value:.3f}" for value in noted), f"{printed:.3f}"])
     return markdown(("panel", *map(str, LOGGED), "printed"), lines)
+
+
+def iterations(rows: Rows) -> str:
+    """The mean distance from the printed panels, had every run ended after so many iterations."""
+    panels = of_panels(rows)
+    lines = []
+    for at in LOGGED:
+        distances = [
+            [abs(sum(_noted(run, at) for run in found[kappa]) / len(found[kappa]) - printed) for kappa in KAPPAS]
+            for printed, found in panels.values()
+        ]
+        lines.append([at, *(f"{sum(column) / len(column):.3f}" for column in zip(*distances, strict=True))])
+    return markdown(("iterations", *(f"κ = {kappa:g}" for kappa in KAPPAS)), lines)
+
+
+def _noted(run: dict[str, Any], at: int) -> float:
+    """The correlation after so many iterations; a run that ended before has its last."""
+    return run["correlation after"].get(str(at), run["correlation"])
 
 
 def _mean(runs: Rows) -> float:
@@ -129,6 +145,7 @@ PERFORMANCE: dict[str, tuple[str, Callable[[Any], str]]] = {
 CONVENTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "kappa": ("paper", constant),
     "kappa-curve": ("paper", curve),
+    "kappa-iterations": ("paper", iterations),
 }
 
 

@@ -94,11 +94,11 @@ def _read(name: str, display: Display) -> tuple[Look, Pixels]:
 
 def _compare(run: Recorded, reference: Pixels) -> dict[str, Any]:
     """Correlation, PSNR and mean colors, each pair at the smaller one's size."""
+    reference = reference.clip(0, 1)  # as a result is when it is written
     found: dict[str, Any] = {"mean_color": _mean_color(reference)}
     content, result = _content(run), _result(run)
     if content is not None:
-        panel = np.asarray(reference)
-        found |= _alike(panel, resize_to(content, *panel.shape[:2]))
+        found |= _alike(reference, resize_to(content, *reference.shape[:2]))
     if result is not None:
         ours, panel = _at_smaller_size(result, reference)
         found |= {f"{name}_with_result": value for name, value in _alike(ours, panel).items()}
