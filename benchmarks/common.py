@@ -53,7 +53,7 @@ def loaded(
     start: str = "noise",
     seed: int = 0,
     optimizer: Mapping[str, Any] | None = None,
-    **loss: float,
+    **loss: Any,
 ) -> Loaded:
     """The cat of scikit-image in the project's own brush strokes, ready to optimize.
 

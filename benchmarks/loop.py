@@ -46,9 +46,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256, help="long side in pixels")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--layers", nargs="+", metavar="LAYER", help="style layers alone; without, the paper's layers")
     options = parser.parse_args()
     jax.config.update("jax_enable_compilation_cache", False)
-    ready = common.loaded(options.size).prepared
+    loss = {"content_layers": [], "style_layers": options.layers} if options.layers else {}
+    ready = common.loaded(options.size, **loss).prepared
     objective, problem, image = ready.objective, ready.problem, jnp.asarray(ready.start)
     method, limits = DeviceMethod("lbfgs", 20), Limits(jnp.asarray(10**6), jnp.float32(0), jnp.float32(0))
     states = {name: start_state(objective, method, image) for name in ("once", "chunk")}

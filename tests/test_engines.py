@@ -34,7 +34,7 @@ from jaxstyle.weights import Weights
 
 CORES = len(os.sched_getaffinity(0))
 """As many threads as a run has here: with another number sums have another order, and results another last bit."""
-PATIENCE = 60  # seconds for processes to end on a busy machine
+PATIENCE = 600  # seconds for processes to end on a busy machine
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -123,7 +123,9 @@ def load_draw() -> ModuleType:
 
 @pytest.mark.parametrize("name", ["brushwork", "stained_glass"])
 def test_a_drawing_depends_on_its_seed_alone(name: str):
-    draw = load_draw().draw
+    module = load_draw()
+    module.BRUSHES = module.BRUSHES[:1]  # an eighth of the strokes
+    draw = module.draw
     first = draw(name, width=24)
     assert first.shape == (18, 24, 3)
     assert first.dtype == np.uint8

@@ -74,6 +74,10 @@ PIGMENTS = {
 }
 
 
+BRUSHES = [(0.030, 0.17, 0.042), (0.018, 0.12, 0.025), (0.0140, 0.085, 0.016)]
+"""Spacing, length and width of the strokes, from a broad brush to a fine one."""
+
+
 def ridge_line(x: np.ndarray, row: int) -> np.ndarray:
     """The height of one of three ridges, the last of which is the edge of the field."""
     base, sway, shift = [(0.60, 0.055, 0.3), (0.66, 0.045, 2.2), (0.74, 0.03, 4.0)][row]
@@ -165,9 +169,9 @@ def pull_brush(key: np.random.Generator, canvas: np.ndarray, path: np.ndarray, w
 
 
 def brushwork(key: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Thousands of strokes, from a broad brush to a fine one, on a warm ground; lit, so that the paint stands up."""
+    """Thousands of strokes of several brushes on a warm ground; lit, so that the paint stands up."""
     canvas = np.dstack([np.full((height, width, 3), hex_colours("6b3f2a")[0]), np.zeros((height, width))])
-    for spacing, stroke_length, stroke_width in [(0.030, 0.17, 0.042), (0.018, 0.12, 0.025), (0.0140, 0.085, 0.016)]:
+    for spacing, stroke_length, stroke_width in BRUSHES:
         rows, columns = np.mgrid[-0.04:1.04:spacing, -0.04 : width / height + 0.04 : spacing]
         jitter = key.uniform(-0.8, 0.8, (2, rows.size)) * spacing
         y, x = rows.ravel() + jitter[0], columns.ravel() + jitter[1]
