@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jaxstyle.environment import devices as ensure_devices
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import fit_style, read_picture
 from jaxstyle.jax_settings import pinned
@@ -52,10 +53,11 @@ def measure_mean_activations(
       Each layer's mean responses after the ReLU.
 
     Raises:
-      JaxstyleError: there are no pictures, or one cannot be read.
+      JaxstyleError: there are no pictures, one cannot be read, or there is no device.
     """
     if not pictures:
         raise JaxstyleError("no pictures to measure mean activations on")
+    ensure_devices()
     network, parameters = nnx.split(VGG19(weights.parameters, weights.preprocessing, pooling=pooling))
     sums = {layer: np.zeros(FILTERS[layer]) for layer in LAYERS}
     for path in pictures:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -200,7 +200,8 @@ def outline_members(
     members: Sequence[Member],
     load_weights: Callable[[str], Weights],
     *,
-    leave_out: bool = False,
+    source: str = "",
+    finished: Collection[int] = (),
     devices: Devices = 1,
 ) -> list[Planned]:
     """Says what the members of a sweep will compute, reading together what they can.
@@ -208,23 +209,29 @@ def outline_members(
     Args:
       members: of a sweep, or one experiment.
       load_weights: called once for every set of weights.
-      leave_out: whether a member whose pictures or weights cannot be had is left out, to fail by itself later.
+      source: what to call the sweep in messages.
+      finished: the indices of those of which nothing is wanted any more: what cannot be had of them is left out.
       devices: over how many a picture is spread.
 
     Raises:
-      JaxstyleError: there is such a member, and it is not left out.
+      JaxstyleError: pictures or weights of some members cannot be had, or are too small; each problem on a line, with
+        the first member that has it.
     """
     load, kept = functools.cache(load_weights), Kept()
-    found = []
+    found: list[Planned] = []
+    problems: dict[str, str] = {}
     for member, reads in zip(members, share([member.experiment for member in members]), strict=True):
         experiment = member.experiment
         try:
             pictures, weights = read_pictures(experiment, kept=kept), load(experiment.network.weights)
             planned = outlines(experiment, pictures, weights, reads=reads, kept=kept, devices=devices)
             found.append(Planned(member, planned))
-        except JaxstyleError:
-            if not leave_out:
-                raise
+        except JaxstyleError as error:
+            if member.index not in finished:
+                where = f"{source}: member {member.index} ({member.label}): " if member.values else ""
+                problems.setdefault(str(error), where)
+    if problems:
+        raise JaxstyleError("\n".join(f"{where}{problem}" for problem, where in problems.items()))
     return found
 
 

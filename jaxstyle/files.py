@@ -1,5 +1,7 @@
 """Reading and writing whole files: mistakes as answers, and never a half-written file."""
 
+import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -30,7 +32,7 @@ def write_beside(path: Path, data: bytes) -> None:
     Raises:
       JaxstyleError: the folder cannot be made or written to.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    part = _part(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -41,3 +43,44 @@ def write_beside(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise JaxstyleError(f"{path}: cannot be written: {error.strerror or error}.") from error
+
+
+def ensure_writable(path: Path) -> None:
+    """Does nothing if `write_beside` can write a file there; it is tried, and no trace is left.
+
+    Raises:
+      JaxstyleError: it cannot.
+    """
+    missing: list[Path] = []
+    try:
+        missing += [folder for folder in path.parents if not _exists(folder)]
+        if _exists(path) and path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = _part(path)
+        part.touch(exist_ok=False)
+        part.unlink()
+    except OSError as error:
+        raise JaxstyleError(f"{path}: cannot be written: {error.strerror or error}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            for folder in missing:
+                folder.rmdir()
+
+
+def _exists(path: Path) -> bool:
+    """As `Path.exists`, but what stands in the way is raised.
+
+    Raises:
+      OSError: such as a name that is too long.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _part(path: Path) -> Path:
+    """Where a file is written first; a name of its own, for the file's may be as long as a name can be."""
+    return path.with_name(f".{os.getpid()}-{secrets.token_hex(8)}.part")

@@ -1,4 +1,4 @@
-"""A run's folder from outside: its name, what it holds, and that one process at a time works in it."""
+"""A run's folder from outside: its name, what it holds, and whose run that is."""
 
 import contextlib
 import datetime
@@ -7,19 +7,19 @@ import hashlib
 import json
 import os
 import re
-import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import filelock
-
+from jaxstyle import gallery
 from jaxstyle.config import Experiment, load_experiment
+from jaxstyle.config.words import is_named_picture
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.optimizers import Status
 
 EXPERIMENT, MANIFEST, METRICS, RESULT = "experiment.json", "manifest.json", "metrics.jsonl", "result.png"
-MEMBERS, LOCK = "members", ".lock"
+MEMBERS, IMAGES = "members", "images.json"
+"""A sweep's members, and the checksums of the images that they name, by name."""
 FAILED = "failed"
 """The status of a run that an error ended."""
 FINISHED = frozenset({Status.BUDGET_SPENT, Status.CONVERGED, Status.STALLED})
@@ -27,13 +27,11 @@ FINISHED = frozenset({Status.BUDGET_SPENT, Status.CONVERGED, Status.STALLED})
 _MOST_DIFFERENCES = 5
 
 
-def new_folder(root: Path, name: str) -> Path:
-    """Returns `root/name/<id>` that does not exist yet; the id is the time, so that names sort by it."""
+def new_names(root: Path, name: str) -> Iterator[Path]:
+    """Yields names `root/name/<id>` for a new folder; the id is the time, so that names sort by it."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    candidates = (
-        _family(root, name) / (stamp if attempt == 0 else f"{stamp}-{attempt:03d}") for attempt in range(1000)
-    )
-    return next(folder for folder in candidates if not folder.exists())
+    for attempt in range(1000):
+        yield _family(root, name) / (stamp if attempt == 0 else f"{stamp}-{attempt:03d}")
 
 
 def latest_folder(root: Path, name: str, experiment: Experiment) -> Path | None:
@@ -63,11 +61,15 @@ def _failed_before_it_began(folder: Path) -> bool:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Returns a run's manifest, empty if there is none that can be read."""
+    return _read_table(folder / MANIFEST)
+
+
+def _read_table(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        table = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return manifest if isinstance(manifest, dict) else {}
+    return table if isinstance(table, dict) else {}
 
 
 def is_finished(folder: Path) -> bool:
@@ -75,20 +77,19 @@ def is_finished(folder: Path) -> bool:
     return read_manifest(folder).get("status") in FINISHED and (folder / RESULT).is_file()
 
 
-def make_folder(folder: Path, experiment: Experiment) -> None:
-    """Makes the folder of a run or of a sweep, or finds one in which this experiment is to go on.
+def ensure_usable(folder: Path, experiment: Experiment) -> None:
+    """Does nothing with a folder in which an experiment can begin or go on, whether it is there or not.
 
     Raises:
-      JaxstyleError: it holds a finished run or another experiment, or cannot be made.
+      JaxstyleError: it holds a finished run or another experiment, or cannot be looked at.
     """
     try:
         if holds_run(folder):
             refuse_another(folder, experiment)
             if is_finished(folder):
                 raise JaxstyleError(f"{folder}: already holds a run, and it is finished; name another folder")
-        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise JaxstyleError(f"{folder}: the run's folder cannot be made ({error.strerror})") from None
+        raise JaxstyleError(f"{folder}: the run's folder cannot be used ({error.strerror})") from None
 
 
 def refuse_another(folder: Path, experiment: Experiment) -> None:
@@ -108,16 +109,63 @@ def refuse_another(folder: Path, experiment: Experiment) -> None:
 def differences(folder: Path, experiment: Experiment) -> list[str]:
     """Says in what a folder's run or sweep is not the one that this experiment gives; nothing if it is the same.
 
-    Compares the resolved experiments, and the pictures with those that the record's checksums are of.
+    Compares the resolved experiments. An image is the same where its bytes are, wherever it lies and whatever it is
+    called; so are weights. Where the record has no checksum of one yet, or it is not to be had here, its name decides.
     """
     try:
         recorded = load_experiment(folder / EXPERIMENT)
     except JaxstyleError as error:
         return [str(error)]
     there, here = _keys(recorded.to_json()), _keys(experiment.to_json())
-    keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
-    changed = [f"{key}: {_shown(there, key)} there, {_shown(here, key)} here" for key in keys]
-    return [*changed, *(f"{path} has changed since" for path in _changed_pictures(folder))]
+    known, changed = recorded_checksums(folder), set()
+
+    def is_same(one: Any, other: Any) -> bool:
+        if isinstance(one, str) and isinstance(other, str):
+            before, now = known.get(one), checksum(other)
+            if before is None or now is None:
+                return one == other
+            if before != now and one == other:
+                changed.add(one)
+                return True  # said apart
+            return before == now
+        if isinstance(one, list) and isinstance(other, list):
+            return len(one) == len(other) and all(map(is_same, one, other))
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+        return one == other
+
+    keys = [key for key in {**there, **here} if not is_same(there.get(key), here.get(key))]
+    differing = [f"{key}: {_shown(there, key)} there, {_shown(here, key)} here" for key in keys]
+    return [*differing, *(f"{name} has changed since" for name in sorted(changed))]
+
+
+def recorded_checksums(folder: Path) -> dict[str, str]:
+    """The SHA-256 of the images and weights that a run, or a sweep and its members, have read, by their names."""
+    found: dict[str, str] = _read_table(folder / IMAGES)
+    for manifest_file in (folder / MANIFEST, *folder.glob(f"{MEMBERS}/*/{MANIFEST}")):
+        manifest = read_manifest(manifest_file.parent)
+        with contextlib.suppress(JaxstyleError, KeyError, TypeError, AttributeError):  # damaged: nothing is known
+            names = load_experiment(manifest_file.parent / EXPERIMENT).file_names()
+            read = {**manifest.get("images", {}), "weights": manifest.get("weights")}
+            found |= {name: read[role]["sha256"] for role, name in names.items() if read.get(role)}
+    return found
+
+
+def checksum(name: str) -> str | None:
+    """The SHA-256 of the file that an experiment means by an image's name or path; None where there is none."""
+    if not os.path.isabs(name) and not is_named_picture(name):
+        return None
+    try:
+        path = gallery.resolve(name, relative_to=Path.cwd())
+        facts = path.stat()
+        return _checksum_of(path, facts.st_mtime_ns, facts.st_size)
+    except (JaxstyleError, OSError):
+        return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _checksum_of(path: Path, changed: int, size: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _keys(experiment: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,61 +177,3 @@ def _keys(experiment: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shown(values: Mapping[str, Any], key: str) -> str:
     return json.dumps(values[key], ensure_ascii=False) if key in values else "absent"
-
-
-def _changed_pictures(folder: Path) -> list[str]:
-    """The pictures of a run, or of a sweep's members, whose files are no longer what was read."""
-    manifests = [read_manifest(found.parent) for found in (folder / MANIFEST, *folder.glob(f"{MEMBERS}/*/{MANIFEST}"))]
-    read = {(facts["path"], facts["sha256"]) for manifest in manifests for facts in manifest.get("images", {}).values()}
-    checksum = functools.cache(lambda path: hashlib.sha256(Path(path).read_bytes()).hexdigest())
-    return sorted({path for path, sha256 in read if Path(path).is_file() and checksum(path) != sha256})
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes out of a folder; the kernel's lock, which ends with the process however that ends.
-
-    Raises:
-      JaxstyleError: another process is at work there, or nothing can be written.
-    """
-    path = folder.absolute() / LOCK
-    lock = filelock.FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        if not path.exists():  # where nobody can write there is nobody to wait for either
-            raise JaxstyleError(f"{path}: cannot be written") from None
-        raise JaxstyleError(f"{folder}: {_occupant(path)}; wait for it, end it, or name another folder") from None
-    except OSError as error:
-        raise JaxstyleError(f"{path}: cannot be written: {error.strerror or error}") from None
-    try:
-        with contextlib.suppress(OSError):  # what it says is for people; the lock holds without
-            path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now()}))
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        lock.release()
-
-
-def ensure_free(folder: Path) -> None:
-    """Does nothing if no process is at work in a folder.
-
-    Raises:
-      JaxstyleError: one is.
-    """
-    if (folder / LOCK).exists():
-        with locked(folder):
-            pass
-
-
-def _occupant(path: Path) -> str:
-    try:
-        who = json.loads(path.read_text())
-        return f"process {who['pid']} on {who['host']} is at work here since {who['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process is at work here"
-
-
-def now() -> str:
-    """The time in UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -7,8 +7,9 @@ from typing import Any
 from jaxstyle.config import Experiment
 from jaxstyle.engines import Engine, Job, Local, Outcome, Watcher
 from jaxstyle.files import write_beside
-from jaxstyle.folders import EXPERIMENT, FAILED, MEMBERS, is_finished, locked, make_folder, read_manifest
+from jaxstyle.folders import EXPERIMENT, FAILED, IMAGES, MEMBERS, checksum, ensure_usable, is_finished, read_manifest
 from jaxstyle.jax_settings import pinned
+from jaxstyle.locks import claimed
 from jaxstyle.record import csv_text, flatten, write_json
 from jaxstyle.sharing import share
 from jaxstyle.sweep import Member
@@ -52,8 +53,11 @@ def run_members(
     Raises:
       JaxstyleError: the folder holds another sweep or a run, or cannot be made, or another process is at work there.
     """
-    make_folder(folder, experiment)
-    with locked(folder):
+    ensure_usable(folder, experiment)
+    with claimed(folder):
+        ensure_usable(folder, experiment)  # until now another process may have been at work there
+        names = {name for member in members for name in member.experiment.file_names().values()}
+        write_json(folder / IMAGES, {name: known for name in sorted(names) if (known := checksum(name))})
         write_json(folder / EXPERIMENT, experiment.to_json())
         outcomes = {outcome.member.index: outcome for outcome in finished_members(members, folder)}
         write_table(folder / TABLE, _in_order(outcomes))

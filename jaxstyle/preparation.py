@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from jaxstyle import gallery
 from jaxstyle.bounds import Bounds, bounds_of
 from jaxstyle.config import Experiment, ScaleRule, StartMethod, StyleSize
+from jaxstyle.config.words import style_role
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import Picture, fit_shape, fit_style, long_side_shape, read_picture, resize_to
 from jaxstyle.jax_settings import pinned
@@ -43,7 +44,7 @@ class Pictures:
 
     def by_role(self) -> dict[str, Picture]:
         """The pictures by what they are for: `content`, `style`, `style 2`, …, `start`."""
-        style = {"style" if index == 0 else f"style {index + 1}": it for index, it in enumerate(self.style)}
+        style = {style_role(index): picture for index, picture in enumerate(self.style)}
         roles = {"content": self.content, **style, "start": self.start}
         return {role: picture for role, picture in roles.items() if picture is not None}
 

@@ -2,22 +2,19 @@
 
 import contextlib
 import csv
-import importlib.metadata
 import io
 import json
 import math
-import os
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-import jax
 import numpy as np
 
 from jaxstyle import checkpoints
 from jaxstyle.checkpoints import Checkpoint
 from jaxstyle.config import Experiment
+from jaxstyle.environment import environment
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.files import write_beside
 from jaxstyle.folders import (
@@ -27,19 +24,15 @@ from jaxstyle.folders import (
     MANIFEST,
     METRICS,
     RESULT,
+    ensure_usable,
     holds_run,
-    locked,
-    make_folder,
-    now,
     read_manifest,
 )
 from jaxstyle.images import write_picture
-from jaxstyle.jax_settings import met
-from jaxstyle.version import __version__
+from jaxstyle.locks import claimed, made, now
 
 CHECKPOINT, PICTURES = "checkpoint", "pictures"
 """The folders, in a run's, of what is kept to go on, and of the pictures on the way."""
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "jaxopt", "scipy", "numpy", "pillow")
 
 
 class Recorder(Protocol):
@@ -104,13 +97,15 @@ class Record:
           elsewhere: whether another process carries the run out, which will tell of its own versions and device.
 
         Raises:
-          JaxstyleError: it holds a finished run or another experiment, or cannot be made.
+          JaxstyleError: it holds a finished run or another experiment, or cannot be made; or there is no device.
         """
         self.folder = folder
-        make_folder(folder, experiment)
+        surroundings = {} if elsewhere else environment()
+        ensure_usable(folder, experiment)
+        made(folder)
         earlier = read_manifest(folder) if holds_run(folder) else {}
         since = {"started": now()} if "started" not in earlier else {"started": earlier["started"], "resumed": now()}
-        self.manifest: dict[str, Any] = {"status": "running", **since, **({} if elsewhere else environment())}
+        self.manifest: dict[str, Any] = {"status": "running", **since, **surroundings}
         write_json(folder / EXPERIMENT, experiment.to_json())
         self._metrics: IO[str] = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
         self.update()
@@ -193,8 +188,8 @@ def recording(folder: Path, experiment: Experiment, *, elsewhere: bool = False) 
     Raises:
       JaxstyleError: another process is at work in the folder, or the folder is not this experiment's.
     """
-    make_folder(folder, experiment)
-    with locked(folder):  # the record looks again: until now another process may have been at work there
+    ensure_usable(folder, experiment)
+    with claimed(folder):  # the record looks again: until now another process may have been at work there
         record = Record(folder, experiment, elsewhere=elsewhere)
         try:
             yield record
@@ -215,22 +210,6 @@ def describe(error: BaseException) -> str:
     if isinstance(error, JaxstyleError):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def environment() -> dict[str, Any]:
-    """The versions, the device and jax's settings that a result depends on."""
-    device = jax.devices()[0]
-    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
-    return {
-        "versions": {"jaxstyle": __version__, "python": platform.python_version(), **versions},
-        "device": {
-            "platform": device.platform,
-            "kind": device.device_kind,
-            "count": jax.device_count(),
-            "cpu_count": os.cpu_count(),
-        },
-        "jax_settings": met(),
-    }
 
 
 def write_json(path: Path, content: Any) -> None:

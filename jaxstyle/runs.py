@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxstyle import memory, record
+from jaxstyle import memory
 from jaxstyle.checkpoints import CheckpointError
 from jaxstyle.config import Display, Experiment
 from jaxstyle.display import look_of, shown
+from jaxstyle.environment import versions
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.folders import RESULT
 from jaxstyle.images import Picture
@@ -28,6 +29,7 @@ from jaxstyle.sharding import Devices, count_devices
 from jaxstyle.sharing import Terms
 from jaxstyle.standing import KeepStanding, Standing, keeper, pack, unpack
 from jaxstyle.synthesis import optimize
+from jaxstyle.version import __version__
 from jaxstyle.weights import Weights
 from jaxstyle.weights import load as load_weights
 
@@ -302,9 +304,9 @@ def _keep(notebook: Recorder, ingredients: Mapping[str, Any], standing: Standing
 
 def _ingredients(inputs: Inputs) -> dict[str, str]:
     """What an optimizer's state depends on besides the experiment: libraries, weights, pictures."""
-    versions = record.environment()["versions"]
+    here = versions()
     return {
-        **{package: versions[package] for package in ("jaxstyle", "jax", "jaxlib", "jaxopt", "optax")},
+        **{package: here[package] for package in ("jaxstyle", "jax", "jaxlib", "jaxopt", "optax")},
         "weights": inputs.weights.sha256,
         **{role: picture.sha256 for role, picture in inputs.pictures.by_role().items()},
     }
@@ -313,11 +315,11 @@ def _ingredients(inputs: Inputs) -> dict[str, str]:
 def _metadata(experiment: Experiment, weights: Weights, pictures: Pictures) -> dict[str, str]:
     """What travels in the picture: enough to make it again."""
     return {
-        "Software": f"jaxstyle {record.__version__}",
+        "Software": f"jaxstyle {__version__}",
         "jaxstyle:experiment": json.dumps(experiment.to_json()),
         "jaxstyle:weights": json.dumps(_weights_facts(weights)),
         "jaxstyle:images": json.dumps(_picture_facts(pictures)),
-        "jaxstyle:versions": json.dumps(record.environment()["versions"]),
+        "jaxstyle:versions": json.dumps(versions()),
     }
 
 

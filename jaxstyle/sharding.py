@@ -21,6 +21,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
+from jaxstyle.environment import devices as ensure_devices
 from jaxstyle.errors import JaxstyleError
 
 AXIS = "height"
@@ -68,8 +69,9 @@ def count_devices(devices: Any) -> int:
     """How many devices that is, of this process's own; a number, also NumPy's, or `all`.
 
     Raises:
-      JaxstyleError: there are not so many.
+      JaxstyleError: there are not so many, or none of the kind that jax is to use.
     """
+    ensure_devices()
     present = jax.local_device_count()
     count = present if isinstance(devices, str) and devices == ALL else devices
     if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 1 <= count <= present:

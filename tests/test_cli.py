@@ -1,6 +1,7 @@
 """The command line's runs: what they print, what they leave behind, and with which status they end."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -201,12 +202,33 @@ def test_an_impossible_number_of_lanes(jaxstyle_command: Run, folder: Path):
 
 
 def test_a_member_that_fails_is_named_and_the_status_says_so(jaxstyle_command: Run, folder: Path):
-    sweep = 'sweep.image.style=["style.png", "styel.png", "content.png"]'
-    result = jaxstyle_command("run", "small.toml", "--set", sweep, "--out", "sweep")
+    result = jaxstyle_command("run", "small.toml", "--set", "sweep.loss.style_weight=[1, 3e38, 2]", "--out", "sweep")
     assert result.exit_code == 2
-    assert "error: member 1: style styel: " in result.stderr
-    assert "did you mean 'style.png'?" in result.stderr
+    assert "error: member 1: β = 3e38: not finite: " in result.stderr
     assert [path.parent.name for path in sorted(folder.glob("sweep/members/*/result.png"))] == ["0", "2"]
+
+
+def test_pictures_that_members_lack_are_named_before_the_first_begins(jaxstyle_command: Run, folder: Path):
+    sweep = 'sweep.image.style=["style.png", "styel.png", "content.png", "gone.png"]'
+    for engine in ("local", "ray"):
+        result = jaxstyle_command("run", "small.toml", "--set", sweep, "--out", "sweep", "--engine", engine)
+        assert result.exit_code == 2
+        first, second = result.stderr.splitlines()
+        assert first.startswith("error: small.toml: member 1 (style styel): ")
+        assert first.endswith("did you mean 'style.png'?")
+        assert second.startswith("error: small.toml: member 3 (style gone): ")
+        assert not (folder / "sweep").exists()
+
+
+def test_a_finished_members_picture_may_be_gone(jaxstyle_command: Run, folder: Path):
+    shutil.copy(folder / "style.png", folder / "other.png")
+    command = ("run", "small.toml", "--set", 'sweep.image.style=["other.png", "style.png"]', "--out", "sweep")
+    assert jaxstyle_command(*command).exit_code == 0
+    (folder / "other.png").unlink()
+    (folder / "sweep/members/1/result.png").unlink()
+    again = jaxstyle_command(*command)
+    assert (again.exit_code, again.stderr) == (0, "")
+    assert "2 members, 1 of them finished before" in again.stdout
 
 
 # transfer
@@ -257,14 +279,29 @@ def test_transfer_writes_a_picture_that_is_finished_without_painting_it_again(ja
     assert (folder / "out.png").read_bytes() == before
 
 
-def test_a_picture_that_cannot_be_written_at_last_is_still_in_the_record(jaxstyle_command: Run, folder: Path):
+OUTPUTS = {
+    "in a file": ("file/out.png", "file/out.png: cannot be written: "),
+    "a folder": ("taken.png", "taken.png: cannot be written: Is a directory"),
+    "a name that is too long": (f"{'x' * 252}.png", "x.png: cannot be written: File name too long"),
+    "a folder that nobody can write to": ("/proc/self/out.png", "/proc/self/out.png: cannot be written: "),
+    "a suffix that is not known": ("out.pgn", "unknown picture suffix '.pgn'; did you mean '.png'?"),
+    "a folder whose name is too long": (f"{'x' * 256}/out.png", "out.png: cannot be written: File name too long"),
+}
+
+
+@pytest.mark.parametrize(("output", "message"), OUTPUTS.values(), ids=OUTPUTS)
+def test_a_picture_that_could_not_be_written_is_refused_before_it_is_made(
+    jaxstyle_command: Run, folder: Path, output: str, message: str
+):
     (folder / "file").write_text("")
-    result = jaxstyle_command("transfer", "content.png", "style.png", "-o", "file/out.png", *SMALL)
-    assert result.exit_code == 2
-    assert "error: file/out.png: cannot be written" in result.stderr
-    (record,) = (folder / "runs/out").iterdir()
-    assert f"record:  runs/out/{record.name}" in result.stdout
-    assert (record / "result.png").exists()
+    (folder / "taken.png").mkdir()
+    before = {*folder.rglob("*")}
+    for forced in ((), ("--force",)):
+        result = jaxstyle_command("transfer", "content.png", "style.png", "-o", output, *SMALL, *forced)
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+    assert {*folder.rglob("*")} == before
 
 
 # mistakes

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -152,7 +153,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def programs(members: list[Member], load: Callable[[str], Weights], **options: bool) -> list[Program]:
+def programs(members: list[Member], load: Callable[[str], Weights], **options: Any) -> list[Program]:
     return estimates.programs(outline_members(members, load, **options))
 
 
@@ -172,7 +173,7 @@ def sweep(folder: Path, axis: str, *overrides: str) -> list[Member]:
         ("loss.style_layers=[['conv1_1'], ['conv2_1'], ['conv1_1', 'conv2_2']]", [3]),
         ("loss.content_layers='cumulative'", [1]),
         ("loss.tv_weight=[0.0, 1.0]", [2]),
-        ("image.style=['style.png', 'content.png', 'none.png']", [2]),
+        ("image.style=['style.png', 'content.png']", [2]),
     ],
 )
 def test_members_share_programs(folder: Path, tiny: Weights, axis: str, shared: list[int]):
@@ -182,15 +183,21 @@ def test_members_share_programs(folder: Path, tiny: Weights, axis: str, shared: 
         loaded.append(name)
         return tiny
 
-    found = programs(sweep(folder, axis), load, leave_out=True)
+    found = programs(sweep(folder, axis), load)
     assert [len(program.members) for program in found] == shared
     assert loaded == ["vgg19-normalized"]
 
 
-def test_a_member_that_cannot_be_had_is_named_unless_it_is_left_out(folder: Path, tiny: Weights):
-    members = sweep(folder, 'image.style=["style.png", "styel.png"]')
-    with pytest.raises(JaxstyleError, match=r"styel\.png: .*did you mean 'style\.png'"):
-        programs(members, lambda name: tiny)
+def test_members_that_cannot_be_had_are_named_unless_they_are_finished(folder: Path, tiny: Weights):
+    members = sweep(folder, 'image.style=["style.png", "styel.png", "gone.png"]', "start.seed=[1, 2]")
+    with pytest.raises(JaxstyleError) as caught:
+        programs(members, lambda name: tiny, source="a.toml")
+    one, other = str(caught.value).splitlines()
+    assert re.match(r"a\.toml: member 2 \(style styel, seed = 1\): .*styel\.png: .*did you mean 'style\.png'", one)
+    assert one.split(": ")[0] == other.split(": ")[0] == "a.toml"
+    assert "member 4 (style gone, seed = 1): " in other
+    (program,) = programs(members, lambda name: tiny, finished={2, 3, 4, 5})
+    assert [member.index for member in program.members] == [0, 1]
 
 
 def test_the_evaluations_of_all_members_are_counted(folder: Path, tiny: Weights):

@@ -1,21 +1,20 @@
-"""Runs' folders from outside: their names, whose they are, and that one process at a time works in them."""
+"""Runs' folders from outside: their names, and whose they are."""
 
 import hashlib
-import json
-import os
-import re
-import socket
+import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import make, write_pictures
+from small_runs import make
 
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.folders import differences, ensure_free, latest_folder, locked, make_folder, new_folder
+from jaxstyle.folders import checksum, differences, ensure_usable, latest_folder, new_names
 from jaxstyle.images import write_picture
 from jaxstyle.record import write_json
+from jaxstyle.sweep import expand
 
 
 def leave_run(folder: Path, experiment: Experiment, status: str = "running", **facts: object) -> Path:
@@ -28,13 +27,10 @@ def leave_run(folder: Path, experiment: Experiment, status: str = "running", **f
     return folder
 
 
-def test_every_new_folder_is_another_and_names_sort_by_time(tmp_path: Path):
-    made = []
-    for _ in range(12):
-        made.append(new_folder(tmp_path, "a"))
-        made[-1].mkdir(parents=True)
-    assert len(set(made)) == 12
-    assert [folder.name for folder in made] == sorted(folder.name for folder in made)
+def test_every_new_name_is_another_and_names_sort_by_time(tmp_path: Path):
+    names = [*itertools.islice(new_names(tmp_path, "a"), 12)]
+    assert len({*names}) == 12
+    assert [folder.name for folder in names] == sorted(folder.name for folder in names)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +38,7 @@ def test_every_new_folder_is_another_and_names_sort_by_time(tmp_path: Path):
     [("fig4", "fig4"), ("a b/c:d", "a-b-c-d"), ("../../etc", "etc"), ("…", "run"), ("", "run"), ("Zürich", "Zürich")],
 )
 def test_names_make_safe_folders(tmp_path: Path, name: str, folder: str):
-    assert new_folder(tmp_path, name).parent == tmp_path / folder
+    assert next(new_names(tmp_path, name)).parent == tmp_path / folder
 
 
 def test_the_latest_folder_is_that_of_exactly_this_experiment(tmp_path: Path):
@@ -62,7 +58,7 @@ def test_a_folder_of_another_experiment_is_refused_with_what_differs(tmp_path: P
     folder = leave_run(tmp_path / "run", make(tmp_path, "title=one"))
     other = make(tmp_path, "image.size=48", "start.seed=3", "sweep.start.seed=[1, 2]")
     with pytest.raises(JaxstyleError) as caught:
-        make_folder(folder, other)
+        ensure_usable(folder, other)
     assert str(caught.value) == (
         f'{folder}: already holds a run of another experiment (title: "one" there, "" here; image.size: 32 there, '
         '48 here; start.seed: 0 there, 3 here; sweep.mode: absent there, "grid" here; sweep.start.seed: absent there, '
@@ -74,7 +70,7 @@ def test_many_differences_are_counted(tmp_path: Path):
     folder = leave_run(tmp_path / "run", make(tmp_path))
     keys = ("image.size=48", "title=a", "start.seed=1", "optimizer.iterations=9", "output.bits=16", "loss.tv_weight=1")
     with pytest.raises(JaxstyleError, match=r"; 1 more\)"):
-        make_folder(folder, make(tmp_path, *keys))
+        ensure_usable(folder, make(tmp_path, *keys))
 
 
 def test_a_record_without_keys_that_are_new_is_of_the_same_experiment(tmp_path: Path):
@@ -85,19 +81,89 @@ def test_a_record_without_keys_that_are_new_is_of_the_same_experiment(tmp_path: 
     assert differences(tmp_path / "run", experiment) == []
 
 
+def checksums(experiment: Experiment) -> dict[str, dict[str, str]]:
+    """What a manifest says of the images that were read."""
+    files = {role: Path(name) for role, name in experiment.file_names().items() if Path(name).is_file()}
+    return {role: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for role, path in files.items()}
+
+
 @pytest.mark.parametrize("place", ["run", "run/members/3"])
 def test_a_picture_that_has_changed_makes_another_experiment(tmp_path: Path, place: str):
     experiment = make(tmp_path)
-    content, gone = tmp_path / "content.png", tmp_path / "gone.png"
-    images = {
-        "content": {"path": str(content), "sha256": hashlib.sha256(content.read_bytes()).hexdigest()},
-        "style": {"path": str(gone), "sha256": "of a picture that is not here any more"},
-    }
+    images = checksums(experiment)
     leave_run(tmp_path / "run", experiment)
     leave_run(tmp_path / place, experiment, images=images)
     assert differences(tmp_path / "run", experiment) == []
-    write_picture(content, np.zeros((24, 32, 3)))
-    assert differences(tmp_path / "run", experiment) == [f"{content} has changed since"]
+    (tmp_path / "style.png").unlink()
+    assert differences(tmp_path / "run", experiment) == []  # nobody can say
+    write_picture(tmp_path / "content.png", np.zeros((24, 32, 3)))
+    assert differences(tmp_path / "run", experiment) == [f"{tmp_path / 'content.png'} has changed since"]
+
+
+def test_a_project_that_was_moved_goes_on(tmp_path: Path):
+    (tmp_path / "before").mkdir()
+    experiment = make(tmp_path / "before", f"start.method={tmp_path / 'before/style.png'}")
+    leave_run(tmp_path / "before/runs/a/1", experiment, images=checksums(experiment))
+    (tmp_path / "before").rename(tmp_path / "after")
+    moved = make(tmp_path / "after", f"start.method={tmp_path / 'after/style.png'}")
+    assert moved != experiment
+    assert latest_folder(tmp_path / "after/runs", "a", moved) == tmp_path / "after/runs/a/1"
+    ensure_usable(tmp_path / "after/runs/a/1", moved)
+    write_picture(tmp_path / "after/content.png", np.zeros((24, 32, 3)))
+    (found,) = differences(tmp_path / "after/runs/a/1", moved)
+    assert found.startswith(f'image.content: "{tmp_path}/before/content.png" there, "{tmp_path}/after/')
+
+
+def test_a_picture_is_the_same_by_any_name_and_another_by_the_same_place(tmp_path: Path):
+    experiment = make(tmp_path)
+    leave_run(tmp_path / "run", experiment, images=checksums(experiment))
+    shutil.copy(tmp_path / "content.png", tmp_path / "copy.png")
+    assert differences(tmp_path / "run", make(tmp_path, f"image.content={tmp_path / 'copy.png'}")) == []
+    # The two are exchanged: each is there, and in the other's place.
+    swapped = make(tmp_path, f"image.content={tmp_path / 'style.png'}", f"image.style={tmp_path / 'content.png'}")
+    assert len(differences(tmp_path / "run", swapped)) == 2
+
+
+def test_without_checksums_names_decide(tmp_path: Path):
+    leave_run(tmp_path / "run", make(tmp_path))
+    shutil.copy(tmp_path / "content.png", tmp_path / "copy.png")
+    assert len(differences(tmp_path / "run", make(tmp_path, f"image.content={tmp_path / 'copy.png'}"))) == 1
+
+
+def test_a_sweep_that_was_moved_goes_on_though_not_all_members_had_begun(tmp_path: Path):
+    def sweep(folder: Path) -> Experiment:
+        both = ["content.png", {"image": "style.png", "weight": 2.0}]
+        return make(folder, sweep={"image.style": ["style.png", both]})
+
+    (tmp_path / "before").mkdir()
+    experiment = sweep(tmp_path / "before")
+    folder = leave_run(tmp_path / "before/run", experiment)
+    (folder / "manifest.json").unlink()
+    names = {name for member in expand(experiment) for name in member.experiment.file_names().values()}
+    write_json(folder / "images.json", {name: known for name in names if (known := checksum(name))})
+    (tmp_path / "before").rename(tmp_path / "after")
+    assert differences(tmp_path / "after/run", sweep(tmp_path / "after")) == []
+    (tmp_path / "after/run/images.json").unlink()  # as an older version leaves it
+    assert differences(tmp_path / "after/run", sweep(tmp_path / "after")) != []
+
+
+def test_weights_are_known_by_their_bytes_too(tmp_path: Path):
+    for name, content in (("a", b"one"), ("b", b"one"), ("c", b"two")):
+        (tmp_path / f"{name}.safetensors").write_bytes(content)
+    experiment = make(tmp_path, f"network.weights={tmp_path / 'a.safetensors'}")
+    leave_run(tmp_path / "run", experiment, weights={"sha256": hashlib.sha256(b"one").hexdigest()})
+    assert differences(tmp_path / "run", make(tmp_path, f"network.weights={tmp_path / 'b.safetensors'}")) == []
+    assert len(differences(tmp_path / "run", make(tmp_path, f"network.weights={tmp_path / 'c.safetensors'}"))) == 1
+    assert len(differences(tmp_path / "run", make(tmp_path))) == 1
+
+
+@pytest.mark.parametrize(
+    "damaged", ["[]", '{"images": 3}', '{"images": {"content": []}}', '{"images": {"content": {}}}', '{"weights": "x"}']
+)
+def test_a_damaged_manifest_knows_no_checksums(tmp_path: Path, damaged: str):
+    experiment = make(tmp_path)
+    (leave_run(tmp_path / "run", experiment) / "manifest.json").write_text(damaged)
+    assert differences(tmp_path / "run", experiment) == []
 
 
 @pytest.mark.parametrize("there", ["experiment.json", "manifest.json"])
@@ -105,54 +171,24 @@ def test_a_folder_whose_experiment_cannot_be_known_is_left_alone(tmp_path: Path,
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / there).write_text("{}")
     with pytest.raises(JaxstyleError, match="already holds a run of another experiment"):
-        make_folder(tmp_path / "run", make(tmp_path))
+        ensure_usable(tmp_path / "run", make(tmp_path))
     assert [path.name for path in (tmp_path / "run").iterdir()] == [there]
 
 
 def test_a_finished_run_is_left_alone(tmp_path: Path):
     folder = leave_run(tmp_path / "run", make(tmp_path), "budget spent")
     with pytest.raises(JaxstyleError, match="already holds a run, and it is finished"):
-        make_folder(folder, make(tmp_path))
+        ensure_usable(folder, make(tmp_path))
     (folder / "result.png").unlink()
-    make_folder(folder, make(tmp_path))  # without its picture it is not
+    ensure_usable(folder, make(tmp_path))  # without its picture it is not
 
 
 @pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
 def test_an_unfinished_run_of_the_same_experiment_goes_on(tmp_path: Path, status: str):
-    make_folder(leave_run(tmp_path / "run", make(tmp_path), status), make(tmp_path))
+    ensure_usable(leave_run(tmp_path / "run", make(tmp_path), status), make(tmp_path))
 
 
 def test_a_run_that_failed_before_it_began_has_nothing_to_lose(tmp_path: Path):
     folder = leave_run(tmp_path / "run", make(tmp_path), "failed")
     (folder / "metrics.jsonl").write_text("")
-    make_folder(folder, make(tmp_path, "start.seed=1"))
-
-
-def test_a_folder_that_cannot_be_made_is_an_answer(tmp_path: Path):
-    write_pictures(tmp_path)
-    (tmp_path / "file").write_text("")
-    for folder in (tmp_path / "file", tmp_path / "file" / "run", tmp_path / ("x" * 300)):
-        with pytest.raises(JaxstyleError, match=r"the run's folder cannot be made \(\w+"):
-            make_folder(folder, make(tmp_path))
-
-
-def test_a_second_process_is_told_who_is_at_work(tmp_path: Path):
-    ensure_free(tmp_path)
-    with locked(tmp_path):
-        who = re.escape(f"process {os.getpid()} on {socket.gethostname()} is at work here since 20")
-        for enter in (lambda: locked(tmp_path).__enter__(), lambda: ensure_free(tmp_path)):
-            with pytest.raises(JaxstyleError, match=f"{who}.*; wait for it, end it, or name another folder"):
-                enter()
-        assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
-        (tmp_path / ".lock").write_text("half a li")
-        with pytest.raises(JaxstyleError, match="another process is at work here; "):
-            ensure_free(tmp_path)
-    assert [*tmp_path.iterdir()] == []
-    with locked(tmp_path):
-        pass
-
-
-def test_a_lock_that_a_killed_process_has_left_is_taken(tmp_path: Path):
-    (tmp_path / ".lock").write_text('{"pid": 1, "host": "gone", "since": "2026-01-01T00:00:00+00:00"}')
-    with locked(tmp_path):
-        assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
+    ensure_usable(folder, make(tmp_path, "start.seed=1"))

@@ -13,8 +13,8 @@ import jaxstyle
 from jaxstyle import members, runs
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.folders import locked
 from jaxstyle.images import read_picture
+from jaxstyle.locks import locked
 from jaxstyle.members import Outcome, run_members
 from jaxstyle.optimizers import Iteration, Status
 from jaxstyle.scales import Scale

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "jaxstyle"
 
 ORDER: tuple[set[str], ...] = (
     {"compilation_cache", "errors", "jax_settings", "memory", "units", "version"},
-    {"checkpoints", "files", "kept", "layers", "noise"},
+    {"checkpoints", "environment", "files", "kept", "layers", "locks", "noise"},
     {"images", "weights", "winograd"},
     {"sharding", "vgg"},
     {"paper", "pdf"},
@@ -46,7 +46,7 @@ ORDER: tuple[set[str], ...] = (
 ONE_HOME = {
     "jaxopt": "optimizers/lbfgs.py",
     "orbax": "checkpoints.py",
-    "filelock": "folders.py",
+    "filelock": "locks.py",
     "PIL": "images/",
     "pypdf": "pdf.py",
     "tifffile": "images/",

@@ -55,10 +55,7 @@ def lanes_of_members(planned: Sequence[Planned], wanted: Lanes | None) -> dict[i
 
 
 def in_lanes(planned: Sequence[Planned], lanes: Mapping[int, int], *, devices: Devices = 1) -> Local:
-    """The engine that carries members out in this process, group by group.
-
-    Members that are not planned, because their pictures cannot be had, are carried out alone, and say so.
-    """
+    """The engine that carries members out in this process, group by group; those that are not planned, alone."""
     members = [[each.member for each in group] for group in groups(planned)]
 
     def schedule(jobs: Sequence[Job]) -> Iterator[Batch]:

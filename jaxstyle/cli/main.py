@@ -78,13 +78,21 @@ Devices = Annotated[
 
 @contextlib.contextmanager
 def _importing() -> Iterator[None]:
-    """Keeps the garbage collector from looking through what is being imported, again and again: nothing of it goes."""
+    """Keeps the garbage collector from looking through what is being imported, again and again: nothing of it goes.
+
+    Raises:
+      JaxstyleError: jax cannot be imported with what the environment says.
+    """
     if "jax" in sys.modules:  # nothing large is left to import
         yield
         return
     gc.disable()
     try:
         yield
+    except ValueError as error:
+        if isinstance(error, JaxstyleError):
+            raise
+        raise JaxstyleError(f"jax cannot be imported: {error}") from error
     finally:
         gc.freeze()
         gc.enable()
@@ -267,7 +275,7 @@ def doctor() -> None:
     Example: jaxstyle doctor
     """
     with _importing():
-        from jaxstyle.cli.work import diagnose
+        from jaxstyle.cli.doctor import diagnose
 
     for line in diagnose():
         tell(line)

@@ -1,13 +1,12 @@
 """What the commands do once their arguments are parsed."""
 
-import importlib.util
-import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from jaxstyle import compilation_cache, folders, gallery, record, weights
+from jaxstyle import folders, gallery, weights
 from jaxstyle.cli.devices import ONE, parse_devices
 from jaxstyle.cli.engines import EngineOptions, build_engine
 from jaxstyle.cli.forecast import (
@@ -25,21 +24,24 @@ from jaxstyle.config import Experiment
 from jaxstyle.engines import Engine, Job
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.estimates import is_light, outline_members, outlines, programs
+from jaxstyle.files import ensure_writable
 from jaxstyle.folders import RESULT
 from jaxstyle.images import output_format, read_metadata, read_picture, write_picture
 from jaxstyle.interrupt import interruptible
 from jaxstyle.jax_settings import pinned
 from jaxstyle.kept import Kept
+from jaxstyle.locks import claimed, claimed_anew, ensure_free
 from jaxstyle.members import TABLE, finished_members, run_members
 from jaxstyle.optimizers import Status
 from jaxstyle.preparation import plan, prepare, read_pictures, result_shape
 from jaxstyle.runs import Inputs, read_inputs, run
 from jaxstyle.sharding import Devices
 from jaxstyle.sweep import Member, expand
-from jaxstyle.version import __version__
 
 RUNS = Path("runs")
 HERE = "here"
+Place = AbstractContextManager[Path]
+"""A run's folder, from where it is made and nobody else may work in it."""
 
 
 @pinned()
@@ -62,32 +64,32 @@ def run_experiment(
     Goes on in the folder where the same command was stopped, and does nothing again that is finished there.
     """
     if copy_to is not None:
-        output_format(copy_to, bits=experiment.output.bits)
-        if copy_to.exists() and not force:
-            raise JaxstyleError(f"{copy_to}: exists already; choose another name, or --force to replace it")
-        if experiment.sweep is not None:
-            raise JaxstyleError(f"{copy_to}: one picture, but a sweep gives several; for a sweep: jaxstyle run FILE")
+        _ensure_output(copy_to, experiment, force=force)
     members = expand(experiment, source=source)
     chosen = build_engine(engine, source=source, remedy=None if ignore_memory else REMEDY)
     if lanes is not None and not chosen.here:
         raise JaxstyleError(f"--lanes: belongs to --engine local; found --lanes {lanes}")
     over = parse_devices(devices, lanes=lanes, here=chosen.here)
-    folder = _place(experiment, name, folder, fresh=fresh)
+    found = _find(experiment, name, folder, fresh=fresh)
+    place = claimed(found) if found else claimed_anew(folders.new_names(RUNS, name))
     if experiment.sweep is not None:
+        done = {outcome.member.index for outcome in finished_members(members, found)} if found else set[int]()
         return _run_sweep(
             experiment,
             members,
-            folder,
+            place,
             chosen,
+            done=done,
             source=source,
             ignore_memory=ignore_memory,
             lanes=lanes if over == 1 else 1,
             devices=over,
         )
-    if folders.is_finished(folder):
+    if found and folders.is_finished(found):
+        folder = found
         tell(f"finished before: {_summary(folders.read_manifest(folder))}")
     else:
-        _run_single(members[0], folder, chosen, source=source, ignore_memory=ignore_memory, devices=over)
+        folder = _run_single(members[0], place, chosen, source=source, ignore_memory=ignore_memory, devices=over)
     tell(f"record:  {folder}")
     picture = folder / RESULT
     if copy_to is not None:
@@ -98,41 +100,55 @@ def run_experiment(
     return INTERRUPTED if folders.read_manifest(folder)["status"] == Status.INTERRUPTED else DONE
 
 
-def _place(experiment: Experiment, name: str, named: Path | None, *, fresh: bool) -> Path:
-    """The folder to run in, with a word if this experiment has been there before.
+def _ensure_output(path: Path, experiment: Experiment, *, force: bool) -> None:
+    """Proves that the picture can be written before it is made.
+
+    Raises:
+      JaxstyleError: it cannot.
+    """
+    output_format(path, bits=experiment.output.bits)
+    if experiment.sweep is not None:
+        raise JaxstyleError(f"{path}: one picture, but a sweep gives several; for a sweep: jaxstyle run FILE")
+    ensure_writable(path)
+    if path.exists() and not force:
+        raise JaxstyleError(f"{path}: exists already; choose another name, or --force to replace it")
+
+
+def _find(experiment: Experiment, name: str, named: Path | None, *, fresh: bool) -> Path | None:
+    """The folder to run in, with a word if this experiment has been there before; None for a new one.
 
     Raises:
       JaxstyleError: the folder that was named holds something else, or another process is at work there.
     """
     found = named if named or fresh else folders.latest_folder(RUNS, name, experiment)
-    if found is None:
-        return folders.new_folder(RUNS, name)
-    if folders.holds_run(found):
+    if found and folders.holds_run(found):
         if fresh:
             raise JaxstyleError(f"{found}: already holds a run; --fresh needs a folder without one")
         folders.refuse_another(found, experiment)
-        folders.ensure_free(found)
+        ensure_free(found)
         tell(f"going on with {found}; {'another --out' if named else '--fresh'} begins anew")
     return found
 
 
 def _run_single(
-    member: Member, folder: Path, engine: Engine, *, source: str, ignore_memory: bool, devices: Devices
-) -> None:
+    member: Member, place: Place, engine: Engine, *, source: str, ignore_memory: bool, devices: Devices
+) -> Path:
     experiment = member.experiment
     keep_programs()
     # Before the folder is made: a picture that is missing, or a size that does not fit, leaves nothing behind.
     inputs = read_inputs(experiment, say=tell)
     plan(experiment, inputs.pictures)
-    if engine.here:
-        _run_here(experiment, inputs, folder, source=source, ignore_memory=ignore_memory, devices=devices)
-    else:
-        _run_elsewhere(member, folder, engine)
+    with place as folder:
+        if engine.here:
+            _run_here(experiment, inputs, folder, source=source, ignore_memory=ignore_memory, devices=devices)
+        else:
+            _run_elsewhere(member, folder, engine)
     manifest = folders.read_manifest(folder)
     for facts in manifest["images"].values():
         for note in facts["notes"]:
             tell(f"note: {facts['path']}: {note}")
     tell(_summary(manifest))
+    return folder
 
 
 def _run_here(
@@ -178,27 +194,17 @@ def _run_elsewhere(member: Member, folder: Path, engine: Engine) -> None:
 def _run_sweep(
     experiment: Experiment,
     members: list[Member],
-    folder: Path,
+    place: Place,
     engine: Engine,
     *,
+    done: Set[int],
     source: str,
     ignore_memory: bool,
     lanes: Lanes | None,
     devices: Devices,
 ) -> int:
-    done = {outcome.member.index for outcome in finished_members(members, folder)}
     keep_programs()
     side_by_side: dict[int, int] = {}
-    if engine.here:
-        planned = outline_members(members, load_weights, leave_out=True, devices=devices)
-        left = [each for each in planned if each.member.index not in done]
-        tell(extent(members, programs(left), finished=len(done)))
-        side_by_side = lanes_of_members(left, lanes)
-        engine = in_lanes(left, side_by_side, devices=devices)
-        if not ignore_memory:
-            ensure_all_fit(programs(left), members, side_by_side, source=source)
-    else:
-        tell(extent(members, None, finished=len(done)))
     tally = Tally(len(members) - len(done))
 
     def watcher(member: Member) -> Watching | Tallied:
@@ -206,8 +212,19 @@ def _run_sweep(
             return tally.of(member.label)
         return Watching(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
 
-    with interruptible() as interrupted:
-        outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted, engine=engine)
+    planned = outline_members(members, load_weights, source=source, finished=done, devices=devices)
+    left = [each for each in planned if each.member.index not in done]
+    with place as folder:
+        if engine.here:
+            tell(extent(members, programs(left), finished=len(done)))
+            side_by_side = lanes_of_members(left, lanes)
+            engine = in_lanes(left, side_by_side, devices=devices)
+            if not ignore_memory:
+                ensure_all_fit(programs(left), members, side_by_side, source=source)
+        else:
+            tell(extent(members, None, finished=len(done)))
+        with interruptible() as interrupted:
+            outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted, engine=engine)
     for outcome in outcomes:
         label = f"{outcome.member.index}: {outcome.member.label}"
         if outcome.error is None:
@@ -284,27 +301,6 @@ def _find_weights(wanted: str, source: str) -> str:
         return HERE
     hint = did_you_mean(wanted, sets) or "."
     raise JaxstyleError(f"{source}: network.weights: no set or file '{wanted}'{hint} Sets: {', '.join(sets)}")
-
-
-def diagnose() -> list[str]:
-    """The facts that a question about an installation needs."""
-    facts = record.environment()
-    lines = [f"jaxstyle {__version__}, python {facts['versions']['python']}"]
-    lines += [f"  {package} {version}" for package, version in facts["versions"].items() if package in record.PACKAGES]
-    device = facts["device"]
-    lines.append(
-        f"device: {device['count']} × {device['kind']} ({device['platform']}), {device['cpu_count']} CPU cores"
-    )
-    lines.append(f"weights: {weights.store_folder()}")
-    lines += [f"  {entry.name}: {entry.path or 'not here yet'}" for entry in weights.available()]
-    lines.append(
-        f"pictures: {os.environ.get(gallery.ENVIRONMENT) or 'no ' + gallery.ENVIRONMENT}, {gallery.cache_folder()}"
-    )
-    lines.append(f"compiled programs: {compilation_cache.folder() or 'not kept'} ({compilation_cache.ENVIRONMENT})")
-    for module, extra in (("skimage", "demo"), ("h5py", "convert"), ("pypdf", "paper"), ("ray", "ray")):
-        found = "installed" if importlib.util.find_spec(module) else f"absent; pip install 'jaxstyle[{extra}]'"
-        lines.append(f"extra {extra}: {found}")
-    return lines
 
 
 def _picture_names(experiment: Experiment) -> list[str]:

@@ -40,7 +40,7 @@ from jaxstyle.config.options import (
 )
 from jaxstyle.config.section import Section
 from jaxstyle.config.terms import LossTerm
-from jaxstyle.config.words import is_named_picture, looks_like_path, unknown
+from jaxstyle.config.words import is_named_picture, looks_like_path, style_role, unknown
 from jaxstyle.errors import JaxstyleError, did_you_mean
 
 Problem = tuple[tuple[str, ...], str]
@@ -268,6 +268,13 @@ class Experiment(Section):
         if self.sweep is None:
             refuse(impossibilities(self))
         return self
+
+    def file_names(self) -> dict[str, str]:
+        """The names or paths of its images and weights by what they are for, as in records: `style 2`."""
+        styles = {style_role(index): style.image for index, style in enumerate(self.image.style)}
+        content = {"content": self.image.content} if self.image.content else {}
+        start = {} if self.start.method in list(StartMethod) else {"start": self.start.method}
+        return {**content, **styles, **start, "weights": self.network.weights}
 
     def to_json(self) -> dict[str, Any]:
         """Returns the resolved experiment as plain values, with its format: what is absent stays absent.

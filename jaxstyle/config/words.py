@@ -12,6 +12,11 @@ def is_named_picture(text: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+_-]+:", text) is not None
 
 
+def style_role(index: int) -> str:
+    """What the style pictures are called in records: `style`, `style 2`, …, from index 0."""
+    return "style" if index == 0 else f"style {index + 1}"
+
+
 def looks_like_path(text: str) -> bool:
     """Whether a word that could be something else must mean a file: it has a folder or a suffix."""
     return "/" in text or "\\" in text or PurePath(text).suffix != ""

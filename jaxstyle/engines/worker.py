@@ -16,13 +16,14 @@ import numpy as np
 from jaxstyle import compilation_cache
 from jaxstyle.checkpoints import Checkpoint
 from jaxstyle.config import Experiment
+from jaxstyle.environment import environment
 from jaxstyle.estimates import estimate_memory, outlines, refuse_too_large
 from jaxstyle.images import Picture
 from jaxstyle.jax_settings import pinned
 from jaxstyle.kept import Kept
 from jaxstyle.optimizers import Iteration
 from jaxstyle.preparation import Pictures
-from jaxstyle.record import describe, environment
+from jaxstyle.record import describe
 from jaxstyle.runs import Inputs, carry_out
 from jaxstyle.scales import Scale
 from jaxstyle.sharing import Terms
