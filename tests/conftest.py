@@ -100,6 +100,15 @@ def no_cluster_of_this_process() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def platforms() -> Iterator[None]:
+    """A command that leaves the devices to a cluster's workers computes on the CPU from then on; a test after it does not."""
+    before = jax.config.jax_platforms
+    yield
+    if jax.config.jax_platforms != before:
+        jax.config.update("jax_platforms", before)
+
+
 @pytest.fixture
 def direct_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
     """No layer takes Winograd's algorithm, for what is compared more exactly than that rounds."""

@@ -142,7 +142,7 @@ ALL_COMMANDS = list(commands(typer.main.get_group(app)))
 
 def test_the_commands_are_those_that_are_promised():
     names = {words[0] for words in ALL_COMMANDS}
-    assert names >= {"run", "transfer", "check", "weights", "images", "doctor"}
+    assert names >= {"run", "transfer", "check", "weights", "images", "terms", "doctor"}
     assert {words[1] for words in ALL_COMMANDS if words[0] == "weights"} == {
         "fetch",
         "list",
@@ -150,7 +150,7 @@ def test_the_commands_are_those_that_are_promised():
         "convert",
         "normalize",
     }
-    assert {words[1] for words in ALL_COMMANDS if words[0] == "images"} == {"list", "fetch"}
+    assert {words[1] for words in ALL_COMMANDS if words[0] == "images"} == {"list", "fetch", "from-paper"}
 
 
 @pytest.mark.parametrize("words", ALL_COMMANDS, ids=" ".join)

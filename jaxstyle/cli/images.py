@@ -33,7 +33,7 @@ def from_paper(
 ) -> None:
     """Take the printed panels out of your own copy of the paper, into the folder that JAXSTYLE_IMAGES names.
 
-    Example: JAXSTYLE_IMAGES=pictures jaxstyle images from-paper Gatys_CVPR_2016.pdf
+    Example: jaxstyle images from-paper Gatys_CVPR_2016.pdf
     """
     from jaxstyle import gallery, printed
 

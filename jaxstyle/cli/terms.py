@@ -8,7 +8,9 @@ from jaxstyle.cli.show import tell
 def terms() -> None:
     """List the kinds of [[loss.terms]]: what each compares, its keys with their defaults, and where it comes from.
 
-    Example: jaxstyle run photo.toml --set 'loss.terms=[{kind = "laplacian", weight = 100.0}]'
+    One is added to a run by: --set 'loss.terms=[{kind = "laplacian", weight = 100.0}]'
+
+    Example: jaxstyle terms
     """
     from jaxstyle import terms as kinds
     from jaxstyle.config.terms import keys_of

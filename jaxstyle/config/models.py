@@ -314,8 +314,8 @@ def impossibilities(experiment: Experiment) -> Iterator[Problem]:
             "every picture has weight 0; allowed: some above 0 (loss.style_weight = 0 drops style)",
         )
     elif not _has_objective(experiment):
-        missing = "nothing to minimize: every term on the network's features is absent or has weight 0"
-        yield ("loss",), f"{missing}; allowed: some weight above 0"
+        missing = "nothing to minimize: every term is absent or has weight 0, or none reads the network"
+        yield ("loss",), f"{missing}; allowed: some weight above 0, and some layer"
     for index, added in enumerate(experiment.loss.terms):
         source = next(iter(added.build())).source
         if (source == "content" and image.content is None) or (source == "style" and not image.style):
@@ -336,11 +336,13 @@ def _has_objective(experiment: Experiment) -> bool:
     image, loss = experiment.image, experiment.loss
     has_content = image.content is not None and loss.content_weight > 0 and any(loss.content_layers.values())
     has_style = bool(image.style) and loss.style_weight > 0 and any(loss.style_layers.values())
-    return has_content or has_style or any(added.weight > 0 and any(map(_reads, added.build())) for added in loss.terms)
-
-
-def _reads(term: Any) -> bool:
-    return bool(term.layers)
+    is_positive = has_content or has_style or loss.tv_weight > 0 or any(added.weight > 0 for added in loss.terms)
+    reads_network = (
+        (image.content is not None and loss.content_layers)
+        or (image.style and loss.style_layers)
+        or any(term.layers for added in loss.terms for term in added.build())
+    )
+    return is_positive and bool(reads_network)
 
 
 def refuse(problems: Iterable[Problem]) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from jaxstyle import terms
 from jaxstyle.config.models import KEYS, SECTIONS, Experiment, Sweep
 from jaxstyle.config.options import CUSTOMARY, LAYER_KEYS, LayerSubsets
+from jaxstyle.config.terms import keys_of
 
 Schema = dict[str, Any]
 
@@ -33,12 +35,23 @@ def schema() -> Schema:
     """Returns the JSON Schema (draft 2020-12) that accepts what experiment files accept, every key described."""
     result = Experiment.model_json_schema(mode="validation", schema_generator=_TomlSchema)
     definitions = result["$defs"]
+    definitions["LossTerm"] |= {"properties": _term_properties(definitions["LossTerm"]), "additionalProperties": False}
     definitions["Sweep"] |= {"properties": _sweep_properties(definitions["Sweep"]), "additionalProperties": False}
     for table in (result, *definitions.values()):
         _tidy(table)
         for described in table.get("properties", {}).values():
             _tidy(described)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **result}
+
+
+def _term_properties(term: Schema) -> Schema:
+    """The keys of every kind of this package, side by side."""
+    keys: Schema = {}
+    for kind in terms.OWN:
+        described = keys_of(terms.load(kind)).model_json_schema(mode="validation", schema_generator=_TomlSchema)
+        keys |= described.get("properties", {})
+    kinds = {"kind": {**term["properties"]["kind"], "examples": [*terms.OWN]}}
+    return {**term["properties"], **kinds, **keys}
 
 
 def _sweep_properties(sweep: Schema) -> Schema:
