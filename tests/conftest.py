@@ -102,7 +102,7 @@ def no_cluster_of_this_process() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def platforms() -> Iterator[None]:
-    """A command that leaves the devices to a cluster's workers computes on the CPU from then on; a test after it does not."""
+    """A command that leaves the devices to a cluster's workers turns to the CPU for good; the tests after it do not."""
     before = jax.config.jax_platforms
     yield
     if jax.config.jax_platforms != before:
