@@ -8,7 +8,7 @@ from jaxtyping import install_import_hook
 SESSION = fresh_machine.begin()  # before jax is imported
 
 # Whatever a checked module is the first to import is compiled from its source, for a cache of the hook's own.
-for library in ("beartype", "flax.nnx", "jaxopt", "orbax.checkpoint", "PIL.Image", "rich.progress", "tifffile"):
+for library in ("beartype", "flax.nnx", "orbax.checkpoint", "PIL.Image", "rich.progress", "tifffile"):
     importlib.import_module(library)
 
 CHECKED = (
