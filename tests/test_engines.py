@@ -77,8 +77,16 @@ def silent(member: Member) -> Iterator[Watching]:
 
 
 def without_clocks(record: Path) -> dict[str, Any]:
-    """Everything in a run's folder that does not depend on how fast the machine is."""
-    clocks = {"started", "ended", "compile_seconds", "run_seconds", "peak_memory_bytes", "lost_attempts"}
+    """Everything in a run's folder that depends neither on how fast the machine is nor on what a worker is told."""
+    clocks = {
+        "started",
+        "ended",
+        "compile_seconds",
+        "run_seconds",
+        "peak_memory_bytes",
+        "lost_attempts",
+        "jax_settings",
+    }
     return {
         "manifest": {key: value for key, value in read_manifest(record).items() if key not in clocks},
         "metrics": [{key: value for key, value in line.items() if key != "seconds"} for line in read_metrics(record)],

@@ -189,7 +189,7 @@ def test_members_share_programs(folder: Path, tiny: Weights, axis: str, shared: 
 
 
 def test_members_that_cannot_be_had_are_named_unless_they_are_finished(folder: Path, tiny: Weights):
-    members = sweep(folder, 'image.style=["style.png", "styel.png", "gone.png"]', "start.seed=[1, 2]")
+    members = sweep(folder, 'image.style=["style.png", "styel.png", "gone.png"]', "sweep.start.seed=[1, 2]")
     with pytest.raises(JaxstyleError) as caught:
         programs(members, lambda name: tiny, source="a.toml")
     one, other = str(caught.value).splitlines()

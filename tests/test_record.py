@@ -5,6 +5,7 @@ import math
 import os
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -106,11 +107,16 @@ def test_an_interrupted_record_keeps_its_checkpoint(tmp_path: Path):
 
 def test_two_records_of_one_folder(tmp_path: Path, notebook: Record):
     notebook.add([LINE])
+
+    def second() -> None:
+        with recording(tmp_path / "run", make(tmp_path)):
+            pass
+
     with (
+        ThreadPoolExecutor(1) as elsewhere,  # a claim is its thread's own
         pytest.raises(JaxstyleError, match=rf"run: process {os.getpid()} on .* is at work here since "),
-        recording(tmp_path / "run", make(tmp_path)),
     ):
-        pass
+        elsewhere.submit(second).result()
     assert read_metrics(tmp_path / "run") == [LINE]
 
 
