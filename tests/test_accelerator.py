@@ -17,9 +17,11 @@ from accelerator import __main__ as kit  # noqa: E402
 from accelerator import right, tables  # noqa: E402
 from accelerator.plan import REFERENCE, Measurement, Plan, write_rows  # noqa: E402
 
+from jaxstyle.weights import Weights  # noqa: E402
+
 
 @pytest.fixture(scope="module")
-def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+def plan(tmp_path_factory: pytest.TempPathFactory, vgg19_normalized: Weights) -> Plan:
     folder = tmp_path_factory.mktemp("kit")
     found = Plan(folder, folder, tiny=True)
     np.savez(folder / REFERENCE, **right.reference(found))
