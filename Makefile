@@ -10,7 +10,7 @@ demo: $(SETUP)-demo
 	$(BIN)/jaxstyle run experiments/quickstart.toml
 
 test: $(SETUP)-test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 lint: $(SETUP)-test
 	$(BIN)/ruff check .
