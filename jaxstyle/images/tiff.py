@@ -236,7 +236,8 @@ def _of_ycbcr(page: tifffile.TiffPage, levels: np.ndarray) -> np.ndarray:
 
 def _fractions(page: tifffile.TiffPage, tag: str) -> list[float]:
     numbers = page.tags.valueof(tag, default=())
-    return [over / under for over, under in zip(numbers[::2], numbers[1::2], strict=True)]
+    pairs = list(zip(numbers[::2], numbers[1::2], strict=False))
+    return [over / under for over, under in pairs] if all(under for _, under in pairs) else []
 
 
 def _lab(levels: np.ndarray, white: int, *, is_icc: bool) -> np.ndarray:
@@ -279,6 +280,6 @@ def _tags(page: tifffile.TiffPage, layout: _Layout, notes: list[str]) -> Tags:
     exif = page.tags.valueof("ExifTag", default=None)
     if "TransferFunction" in page.tags:
         notes.append("TIFF's TransferFunction not used")
-    if len(chromaticities) == 6:
+    if len(chromaticities) == 6 and len(white) == 2:
         return Tags(space=colour_tags.chromatic_space("TIFF's PrimaryChromaticities", [*white, *chromaticities], notes))
     return Tags(space=colour_tags.exif_space(exif.get("ColorSpace") if isinstance(exif, dict) else None, None, notes))
