@@ -10,7 +10,18 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from image_files import ADOBE_COLORANTS, SRGB_COLORANTS, encode, gamma_curve, in_srgb, lzw, rgb_profile, tiff
+from image_files import (
+    ADOBE_COLORANTS,
+    P3_TO_SRGB,
+    SRGB_COLORANTS,
+    decode,
+    encode,
+    gamma_curve,
+    in_srgb,
+    lzw,
+    rgb_profile,
+    tiff,
+)
 from PIL import Image
 
 from jaxstyle.errors import JaxstyleError
@@ -187,6 +198,27 @@ def test_the_profile_of_one_band_after_the_other(tmp_path: Path, dtype: str):
     levels = as_type(values(3), dtype) / np.iinfo(dtype).max
     np.testing.assert_allclose(picture.pixels, in_srgb(levels**2.19921875, ADOBE_COLORANTS), rtol=0, atol=2e-3)
     assert picture.notes == ("converted from RGB with ICC profile 'Adobe-like' to sRGB",)
+
+
+def chromaticities(*numbers: float) -> list[tuple]:
+    """WhitePoint and PrimaryChromaticities as tags."""
+    parts = [part for number in numbers for part in (round(10_000 * number), 10_000)]
+    return [(318, "2I", 2, tuple(parts[:4]), True), (319, "2I", 6, tuple(parts[4:]), True)]
+
+
+def test_tiffs_own_chromaticities(tmp_path: Path):
+    """ImageMagick writes sRGB's into every file; others are converted."""
+    srgb = chromaticities(0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
+    picture = read(tmp_path, as_type(values(3), "u2"), extratags=srgb)
+    np.testing.assert_allclose(picture.pixels, values(3), rtol=0, atol=1e-4)
+    assert picture.notes == ()
+    wide = chromaticities(0.3127, 0.3290, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06)
+    picture = read(tmp_path, as_type(values(3), "u2"), extratags=wide)
+    np.testing.assert_allclose(picture.pixels, encode(decode(values(3)) @ P3_TO_SRGB.T), rtol=0, atol=1e-3)
+    assert picture.notes == ("converted from TIFF's PrimaryChromaticities to sRGB",)
+    no_white = [(318, "2I", 2, (0, 0, 0, 0), True), *wide[1:]]
+    picture = read(tmp_path, as_type(values(3), "u2"), extratags=no_white)
+    assert picture.notes == ("converted from TIFF's PrimaryChromaticities to sRGB",)
 
 
 def test_floating_point_with_a_profile(tmp_path: Path):

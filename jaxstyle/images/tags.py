@@ -97,21 +97,23 @@ def _of_cicp(body: bytes) -> Space | None:
 
 
 def _of_gamma(gamma: float | None, chromaticities: Sequence[float], notes: list[str]) -> Space | None:
-    """What PNG's gAMA and cHRM say: white, red, green and blue, two numbers each."""
-    names, primaries, curve = [], SRGB, decode
-    if len(chromaticities) == 8:
-        white, red, green, blue = zip(chromaticities[::2], chromaticities[1::2], strict=True)
-        if are_primaries((red, green, blue, white)):
-            primaries = (red, green, blue, white)
-            names.append("cHRM")
-        else:
-            notes.append("PNG's cHRM names no colours and was ignored")
+    """What PNG's gAMA and cHRM say."""
+    space = chromatic_space("PNG's cHRM", chromaticities, notes) if len(chromaticities) == 8 else None
     if gamma == 0:
         notes.append("PNG's gAMA of 0 ignored")
     elif gamma is not None and abs(gamma - APPROXIMATE_SRGB) > 1e-6:
-        curve = power(1 / gamma)
-        names.insert(0, f"gAMA {gamma:g}")
-    return Space(f"PNG's {' and '.join(names)}", primaries, curve) if names else None
+        name = f"PNG's gAMA {gamma:g}{' and cHRM' if space else ''}"
+        return Space(name, space.primaries if space else SRGB, power(1 / gamma))
+    return space
+
+
+def chromatic_space(source: str, chromaticities: Sequence[float], notes: list[str]) -> Space | None:
+    """The space of sRGB's curve whose white, red, green and blue have these chromaticities, x and y of each."""
+    white, red, green, blue = zip(chromaticities[::2], chromaticities[1::2], strict=True)
+    if are_primaries((red, green, blue, white)):
+        return Space(source, (red, green, blue, white), decode)
+    notes.append(f"{source} names no colours and was ignored")
+    return None
 
 
 def space_of_info(info: Mapping[Any, Any], notes: list[str]) -> Space | None:

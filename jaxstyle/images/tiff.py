@@ -12,6 +12,7 @@ from PIL import Image
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import tags as colour_tags
+from jaxstyle.images.colour import D65
 from jaxstyle.images.decoding import BANDS, open_image, orientation_of, raw_mode, samples_of
 from jaxstyle.images.samples import FLOATING, Model, Samples, Tags, scaled
 
@@ -31,6 +32,7 @@ _MODELS = {
 """By PhotometricInterpretation (TIFF 6.0, Sections 3 to 6, 16, 20, 21 and 23; ICCLab by Adobe's Technical Note)."""
 
 _JPEG = (6, 7)
+_INSTALL = "pip install 'jaxstyle[tiff]'"
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 
 # tifffile logs what it finds odd; without any handler Python would print that to the terminal.
@@ -88,16 +90,15 @@ def read_tiff(name: str, data: bytes, notes: list[str], check_size: Callable[[in
             notes.append(f"first of {pages} frames")
         layout = _layout(name, page, pages, notes)
         orientation = orientation_of(page.tags.valueof("Orientation", default=1), notes)
-        tags = _tags(page, notes)
-        if page.compression in _JPEG or (layout.photometric == _YCBCR and _is_subsampled(page)):
-            samples = _by_pillow(name, data, page, layout, notes) if layout.bits == 8 else None
-        elif (levels := _levels(name, page)) is not None:
+        tags = _tags(page, layout, notes)
+        is_pillows = layout.bits == 8 and page.compression in _JPEG
+        is_pillows |= layout.photometric == _YCBCR and _is_subsampled(page)
+        if not is_pillows and (levels := _levels(name, page)) is not None:
             return dataclasses.replace(_samples(name, page, layout, levels, notes), tags=tags), orientation
-        else:
-            samples = _by_pillow(name, data, page, layout, notes)
+        samples = _by_pillow(name, data, page, layout, notes)
     if samples is None:
-        needed = "needs the package imagecodecs: pip install 'jaxstyle[tiff]', or save it as PNG"
-        raise JaxstyleError(f"{name}: this TIFF ({_encoding(page)}) {needed}")
+        lacking = "is not read; save it" if is_pillows else f"needs the package imagecodecs: {_INSTALL}, or save it"
+        raise JaxstyleError(f"{name}: this TIFF ({_encoding(page)}) {lacking} as PNG")
     return dataclasses.replace(samples, tags=tags), 1  # Pillow turns TIFF itself
 
 
@@ -235,7 +236,8 @@ def _of_ycbcr(page: tifffile.TiffPage, levels: np.ndarray) -> np.ndarray:
 
 def _fractions(page: tifffile.TiffPage, tag: str) -> list[float]:
     numbers = page.tags.valueof(tag, default=())
-    return [over / under for over, under in zip(numbers[::2], numbers[1::2], strict=True)]
+    pairs = list(zip(numbers[::2], numbers[1::2], strict=False))
+    return [over / under for over, under in pairs] if all(under for _, under in pairs) else []
 
 
 def _lab(levels: np.ndarray, white: int, *, is_icc: bool) -> np.ndarray:
@@ -269,12 +271,15 @@ def _by_pillow(name: str, data: bytes, page: tifffile.TiffPage, layout: _Layout,
     return None if samples.alpha is None else samples
 
 
-def _tags(page: tifffile.TiffPage, notes: list[str]) -> Tags:
-    if page.iccprofile:
-        return Tags(page.iccprofile)
-    unused = [tag for tag in ("TransferFunction", "WhitePoint", "PrimaryChromaticities") if tag in page.tags]
-    if unused and page.samplesperpixel >= 3:
-        notes.append(f"TIFF's {', '.join(unused)} not used")
+def _tags(page: tifffile.TiffPage, layout: _Layout, notes: list[str]) -> Tags:
+    """The profile, else TIFF's own colorimetry (TIFF 6.0, Section 20), else EXIF's."""
+    if page.iccprofile or layout.model is not Model.RGB:
+        return Tags(page.iccprofile or None)
+    chromaticities = _fractions(page, "PrimaryChromaticities")
+    white = _fractions(page, "WhitePoint") or D65
     exif = page.tags.valueof("ExifTag", default=None)
-    kind = exif.get("ColorSpace") if isinstance(exif, dict) else None
-    return Tags(space=colour_tags.exif_space(kind, None, notes))
+    if "TransferFunction" in page.tags:
+        notes.append("TIFF's TransferFunction not used")
+    if len(chromaticities) == 6 and len(white) == 2:
+        return Tags(space=colour_tags.chromatic_space("TIFF's PrimaryChromaticities", [*white, *chromaticities], notes))
+    return Tags(space=colour_tags.exif_space(exif.get("ColorSpace") if isinstance(exif, dict) else None, None, notes))
