@@ -188,7 +188,7 @@ FILES = st.fixed_dictionaries(
             optional={
                 "convention": st.sampled_from([*Convention]),
                 "content_weight": st.floats(1e-9, 1e9),
-                "tv_weight": st.floats(0, 1e9),
+                "tv_weight": st.just(0.0) | st.floats(1e-9, 1e9),
                 "content_layers": LAYER_WEIGHTS | st.lists(st.sampled_from(LAYERS), unique=True),
                 "style_layers": LAYER_WEIGHTS | st.lists(st.sampled_from(LAYERS), unique=True, min_size=1),
             },
