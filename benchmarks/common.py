@@ -83,7 +83,7 @@ def loaded(
     return Loaded(tuple(ready), parameters, str(experiment.network.pooling))
 
 
-def with_network(given: Loaded, **options: str) -> Prepared:
+def with_network(given: Loaded, **options: str | None) -> Prepared:
     """The experiment at the full size with another network: `convolution`, `precision` of `VGG19`."""
     ready = given.prepared
     objective = ready.objective

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 import common
+import numpy as np
 
 from accelerator.plan import Measurement, Plan, Row, environment, last_line, rounded
 from jaxstyle import memory, preparation, weights
@@ -17,6 +18,7 @@ from jaxstyle.optimizers.device import minimize_on_device
 from jaxstyle.synthesis import optimize
 
 COMMAND_BUFFERS = "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL"
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 LARGE = (2048, 4096, 6144, 8192)
 
 
@@ -27,38 +29,44 @@ def measurements(plan: Plan) -> Iterator[Measurement]:
             asked = {"what": "loop" if chunked else "single calls", "size": size}
             yield Measurement(asked, functools.partial(loop, plan, size, chunked))
     if not plan.tiny:
-        yield Measurement(
-            {"what": "loop, command buffers with WHILE", "size": 256}, functools.partial(buffers, plan, 256)
-        )
+        for what, flags in (("command buffers with WHILE", COMMAND_BUFFERS), ("deterministic", DETERMINISTIC)):
+            asked = {"what": f"loop, {what}", "size": 256}
+            yield Measurement(asked, functools.partial(loop_with, flags, plan, 256))
     for size in plan.pick(LARGE, (48,)):
         yield Measurement({"what": "memory", "size": size}, functools.partial(largest, plan, size))
 
 
 def loop(plan: Plan, size: int, chunked: bool) -> Row:
-    """Milliseconds an evaluation of a run by L-BFGS."""
+    """Milliseconds an evaluation of a run by L-BFGS, and whether a second one gives the same image."""
     ready = plan.load(size, optimizer={"iterations": plan.pick(200, 3)}).prepared
-    result = minimize_on_device(
-        ready.objective,
-        ready.start,
-        ready.problem,
-        ready.settings,
-        lambda iterations, best: None,
-        lambda: False,
-        chunked=chunked,
+    first, second = (
+        minimize_on_device(
+            ready.objective,
+            ready.start,
+            ready.problem,
+            ready.settings,
+            lambda iterations, best: None,
+            lambda: False,
+            chunked=chunked,
+        )
+        for _ in range(2)
     )
-    each = result.run_seconds / result.evaluations
-    return {"compile s": round(result.compile_seconds, 1), "ms an evaluation": rounded(1000 * each)}
+    return {
+        "compile s": round(first.compile_seconds, 1),
+        "ms an evaluation": rounded(1000 * first.run_seconds / first.evaluations),
+        "same twice": bool(np.array_equal(first.image, second.image)),
+    }
 
 
-def buffers(plan: Plan, size: int) -> Row:
-    """The loop in a process of its own, with another flag for XLA."""
+def loop_with(flags: str, plan: Plan, size: int) -> Row:
+    """The loop in a process of its own, with other flags for XLA."""
     places = f"Path({str(plan.kit)!r}), Path({str(plan.out)!r})"
     code = (
         "import json; from pathlib import Path; from accelerator import limits, plan; "
         f"print(json.dumps(limits.loop(plan.Plan({places}), {size}, True)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(XLA_FLAGS=COMMAND_BUFFERS), capture_output=True, text=True
+        [sys.executable, "-c", code], env=environment(XLA_FLAGS=flags), capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(last_line(done.stderr))

@@ -59,14 +59,19 @@ class Plan:
 def write_rows(path: Path, measurements: Iterable[Measurement], seconds: float) -> None:
     """Measures one row after another and writes all of them after each; what fails is a row that says why.
 
+    Rows that the file has from a sitting before are kept, and measured again only if they failed.
+
     Args:
       path: the file, JSON; replaced as a whole.
       measurements: most valuable first.
       seconds: no row is begun later than this.
     """
-    rows: list[Row] = []
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    rows: list[Row] = [row for row in stored if "error" not in row and "left out" not in row]
     began = time.perf_counter()
     for asked, measure in measurements:
+        if any(asked.items() <= row.items() for row in rows):
+            continue
         if (spent := time.perf_counter() - began) > seconds:
             rows.append({"left out": f"from {asked} on: {spent:.0f} s were spent"})
             write_json(path, rows)

@@ -24,6 +24,8 @@ def measurements(plan: Plan) -> Iterator[Measurement]:
 
 def losses(plan: Plan, precision: str, reference: list[float]) -> Row:
     """The losses after 500 iterations, as multiples of those in float32 at the same ratio and noise."""
+    if not reference and precision != PRECISIONS[0]:
+        losses(plan, PRECISIONS[0], reference)
     size, iterations = plan.pick((256, 500), (32, 3))
     lanes = []
     for ratio in plan.pick(RATIOS, RATIOS[:1]):

@@ -20,12 +20,16 @@ def measurements(plan: Plan) -> Iterator[Measurement]:
         for precision in plan.pick(PRECISIONS, PRECISIONS[:1]):
             asked = {"size": size, "precision": precision}
             yield Measurement(asked, functools.partial(evaluation, plan, size, precision))
+    for size in plan.pick(SIZES[:3], ()):
+        asked = {"size": size, "precision": "float32", "convolution": "winograd"}
+        yield Measurement(asked, functools.partial(evaluation, plan, size, "float32", "winograd"))
 
 
-def evaluation(plan: Plan, size: int, precision: str) -> Row:
+def evaluation(plan: Plan, size: int, precision: str, convolution: str | None = None) -> Row:
     """Milliseconds of an evaluation, ours and PyTorch's in turns: median, lowest and highest."""
     loaded = plan.load(size)
-    ready, image = common.with_network(loaded, precision=precision), jnp.asarray(loaded.prepared.start)
+    ready = common.with_network(loaded, precision=precision, convolution=convolution)
+    image = jnp.asarray(loaded.prepared.start)
     began = time.perf_counter()
     evaluate.lower(ready.objective, image, ready.problem).compile()
     compiling = time.perf_counter() - began
