@@ -27,11 +27,12 @@ def test_hdf5_without_h5py_names_the_extra(monkeypatch):
         ("vgg19/block1_conv1/bias:0", "vgg19.block1_conv1.bias"),  # the same in Keras 2
         ("model_weights/block1_conv1/sequential/block1_conv1/kernel", "sequential.block1_conv1.weight"),
         ("block1_conv1/block1_conv1_W", "block1_conv1.weight"),
-        ("layers/functional/layers/conv2d_7/vars/0", "layers.functional.layers.convolution_1.weight"),
+        ("layers/functional/layers/conv2d_7/vars/0", "functional.layers.convolution_1.weight"),
         ("_layer_checkpoint_dependencies/conv2d/vars/0", "_layer_checkpoint_dependencies.convolution_1.weight"),
         ("model_weights/conv2d_16/sequential_1/conv2d_16/kernel:0", "sequential_1.convolution_1.weight"),
         ("layer_3/param_0", "convolution_1.weight"),
         ("conv1_1/weight", "conv1_1.weight"),
+        ("model_weights/batch_normalization/net/batch_normalization/gamma", "net.batch_normalization.gamma"),
         ("data/conv1_1/0", "conv1_1.weight"),  # Caffe's
         ("data/conv1_1/1", "conv1_1.bias"),
     ],

@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from weights_writers import npy, npz
+from weights_writers import call, integer, npy, npz, python, text
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.weights.formats import read_arrays
@@ -92,6 +92,16 @@ def test_plain_pickles(protocol):
     ]
     np.testing.assert_array_equal(arrays["net.conv2_1.weight"], kernel)
     np.testing.assert_array_equal(arrays["param values.convolution_2.bias"], bias + 1)
+
+
+def test_tensors_in_a_plain_pickle_are_named():
+    """As `pickle.dump(model.state_dict(), file)` writes them."""
+    storage = call("torch.storage._load_from_bytes", python(b"bytes", 3))
+    tensor = call("torch._utils._rebuild_tensor_v2", storage, integer(0), b")", b")")
+    state = b"\x80\x03ccollections\nOrderedDict\n)R(" + text("features.0.weight") + tensor + b"u."
+    contents = read_arrays(state)
+    assert contents.arrays == {}
+    assert contents.aside == {"features.0.weight": "torch._utils._rebuild_tensor_v2"}
 
 
 class Evil:

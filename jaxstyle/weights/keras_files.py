@@ -29,7 +29,6 @@ ARCHIVED = "model.weights.h5"
 _LAYER = re.compile(r"block\d_conv\d|(?:conv2d|layer)(?:_(\d+))?")
 _KERNEL = re.compile(r"(?:kernel|param_0|.*_W)(?:_\d+)?(?::\d+)?|vars/0")
 _BIAS = re.compile(r"(?:bias|param_1|.*_b)(?:_\d+)?(?::\d+)?|vars/1")
-_OPTIMIZERS = ("optimizer", "optimizer_weights")
 
 _MAX_RATIO = 4
 """Weights do not compress better than this."""
@@ -59,7 +58,7 @@ def read_h5(data: bytes) -> dict[str, np.ndarray]:
     claimed = 0
 
     def visit(name: str, item: object) -> None:
-        if not isinstance(item, h5py.Dataset) or item.ndim not in (1, 4) or name.startswith(_OPTIMIZERS):
+        if not isinstance(item, h5py.Dataset) or item.ndim not in (1, 4) or name.startswith("optimizer"):
             return
         nonlocal claimed
         claimed += item.nbytes
@@ -78,13 +77,15 @@ def read_h5(data: bytes) -> dict[str, np.ndarray]:
 def _plain_name(path: str) -> str:
     """`sequential.block1_conv1.weight` for a dataset's path; a path of no known form only gets dots."""
     parts = path.removeprefix("model_weights/").split("/")
+    if parts[0] in parts[1:]:  # a layer's group, and within it the layer's full name
+        del parts[0]
     if parts[0] == "data" and len(parts) == 3 and parts[2] in ("0", "1"):
         return f"{parts[1]}.{'weight' if parts[2] == '0' else 'bias'}"
     places = [place for place, part in enumerate(parts) if _LAYER.fullmatch(part)]
     if not places:
         return ".".join(parts)
     layer, inner = parts[places[-1]], "/".join(parts[places[-1] + 1 :])
-    before = [part for part in parts[: places[-1]] if part != layer]
+    before = parts[: places[-1]]
     for part, pattern in (("weight", _KERNEL), ("bias", _BIAS)):
         if pattern.fullmatch(inner):
             return ".".join([*before, layer, part])

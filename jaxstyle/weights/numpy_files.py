@@ -9,13 +9,21 @@ import numpy as np
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.weights.layouts import in_order
-from jaxstyle.weights.numpy_pickles import NUMPY_BUILDERS, NUMPY_PLAIN_CALLS, PickledArray
-from jaxstyle.weights.pickles import Dialect, load_pickle
+from jaxstyle.weights.numpy_pickles import NUMPY_BUILDERS, NUMPY_PLAIN_CALLS, PickledArray, Unpickled
+from jaxstyle.weights.pickles import Dialect, Instance, load_pickle
 from jaxstyle.weights.zips import is_zip, member_names, open_zip
 
 MAGIC = b"\x93NUMPY"
 
-_DIALECT = Dialect(NUMPY_BUILDERS, NUMPY_PLAIN_CALLS)
+_TENSORS = (
+    "torch._tensor._rebuild_from_type_v2",
+    "torch._utils._rebuild_parameter",
+    "torch._utils._rebuild_tensor_v2",
+    "torch.storage._load_from_bytes",
+)
+"""How Python's own pickler writes PyTorch's tensors: named, and not read."""
+
+_DIALECT = Dialect(NUMPY_BUILDERS, (*NUMPY_PLAIN_CALLS, *_TENSORS))
 _MAX_DEPTH = 8
 _MAX_RATIO = 4
 """Weights do not compress better than this."""
@@ -32,7 +40,7 @@ def is_npz(data: bytes) -> bool:
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
-def read_npy(data: bytes) -> dict[str, np.ndarray]:
+def read_npy(data: bytes) -> Unpickled:
     """Reads a pickled dictionary within NumPy's own form; see `read_pickle`.
 
     Raises:
@@ -47,7 +55,7 @@ def read_npy(data: bytes) -> dict[str, np.ndarray]:
     return _arrays(inner[0] if isinstance(inner, list) and len(inner) == 1 else None)
 
 
-def read_pickle(data: bytes) -> dict[str, np.ndarray]:
+def read_pickle(data: bytes) -> Unpickled:
     """Reads a dictionary: `{"conv1_1": [kernel, bias], …}`, `{"conv1_1": {"weights": kernel, "biases": bias}, …}`,
     `{"param values": [kernel, bias, kernel, bias, …]}`, or arrays by any names.
 
@@ -86,16 +94,22 @@ def _read_header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
         return read(stream)
 
 
-def _arrays(value: Any) -> dict[str, np.ndarray]:
+def _arrays(value: Any) -> Unpickled:
     if not isinstance(value, dict):
         raise JaxstyleError("the file holds no dictionary; expected conv1_1 → [W, b].")
-    return dict(_named("", value))
+    named = dict(_named("", value))
+    return Unpickled(
+        {name: item for name, item in named.items() if isinstance(item, np.ndarray)},
+        {name: item.path for name, item in named.items() if isinstance(item, Instance)},
+    )
 
 
-def _named(name: str, value: Any, depth: int = 0) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields the arrays of floats in a tree with their names, joined with dots."""
+def _named(name: str, value: Any, depth: int = 0) -> Iterator[tuple[str, np.ndarray | Instance]]:
+    """Yields the arrays of floats, and the objects, in a tree with their names, joined with dots."""
     if isinstance(value, PickledArray) and isinstance(value.values, np.ndarray):
         yield name, value.values
+    elif isinstance(value, Instance):
+        yield name, value
     elif depth > _MAX_DEPTH:
         return
     elif isinstance(value, dict):

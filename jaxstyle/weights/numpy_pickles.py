@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,18 @@ from jaxstyle.weights.pickles import Buildable
 
 _FLOATS = ("f2", "f4", "f8")
 _OBJECTS = ("O", "O4", "O8")
+
+
+class Unpickled(NamedTuple):
+    """What a pickle holds.
+
+    Attributes:
+      arrays: by their keys, joined with dots where dictionaries and lists are nested.
+      aside: name → class of everything else that is an object.
+    """
+
+    arrays: dict[str, np.ndarray]
+    aside: dict[str, str]
 
 
 class PickledType(Buildable):

@@ -125,8 +125,16 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin-1")
 
 
-_BYTES: Mapping[str, Callable[..., Any]] = {"_codecs.encode": _encode, "builtins.bytes": lambda: b""}
-"""How protocol 2 writes bytes, and bytes of no length."""
+def _ordered_dict(items: Any = ()) -> dict[str, Any]:
+    return {str(key): value for key, value in items}
+
+
+_OWN_BUILDERS: Mapping[str, Callable[..., Any]] = {
+    "_codecs.encode": _encode,  # how protocol 2 writes bytes,
+    "builtins.bytes": lambda: b"",  # and none
+    "collections.OrderedDict": _ordered_dict,
+    "collections.defaultdict": lambda *_: {},
+}
 
 _MARK = object()
 
@@ -214,7 +222,7 @@ class _Machine:
 
     def _call(self, function: Any, arguments: Any) -> Any:
         path = _expect(function, Global).path
-        builder = self.dialect.builders.get(path) or _BYTES.get(path)
+        builder = self.dialect.builders.get(path) or _OWN_BUILDERS.get(path)
         if builder is not None:
             return builder(*_expect(arguments, tuple))
         if path == "copyreg._reconstructor" and arguments and isinstance(arguments[0], Global):

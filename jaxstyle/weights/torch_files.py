@@ -9,13 +9,13 @@ import io
 import math
 import struct
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.weights.numpy_pickles import NUMPY_BUILDERS, NUMPY_PLAIN_CALLS, PickledArray
+from jaxstyle.weights.numpy_pickles import NUMPY_BUILDERS, NUMPY_PLAIN_CALLS, PickledArray, Unpickled
 from jaxstyle.weights.pickles import Dialect, Global, Instance, load_pickle
 from jaxstyle.weights.zips import open_zip, read_stored
 
@@ -63,18 +63,6 @@ _MAX_DEPTH = 16
 _ADVICE = "Save its tensors alone, in the program that wrote it: torch.save(model.state_dict(), 'tensors.pth')"
 
 
-class TorchContents(NamedTuple):
-    """What a file holds.
-
-    Attributes:
-      arrays: its tensors, and NumPy's arrays, by their keys, joined with dots where dictionaries are nested.
-      aside: name → class of everything else that is an object.
-    """
-
-    arrays: dict[str, np.ndarray]
-    aside: dict[str, str]
-
-
 @dataclasses.dataclass(frozen=True)
 class _Storage:
     """A storage that the pickle names: where its bytes lie is known only later."""
@@ -105,7 +93,7 @@ def is_legacy(data: bytes) -> bool:
     return in_binary in data[:32] or in_text in data[:32]
 
 
-def read_legacy(data: bytes) -> TorchContents:
+def read_legacy(data: bytes) -> Unpickled:
     """Reads a file of PyTorch's legacy form.
 
     Raises:
@@ -133,7 +121,7 @@ def read_legacy(data: bytes) -> TorchContents:
     return _materialize(state, contents)
 
 
-def read_zip(data: bytes) -> TorchContents:
+def read_zip(data: bytes) -> Unpickled:
     """Reads a file of PyTorch's zip form.
 
     Raises:
@@ -176,8 +164,6 @@ def _load_state(stream: io.BytesIO) -> tuple[dict[Any, Any], dict[str, _Storage]
 
     builders = {
         **NUMPY_BUILDERS,
-        "collections.OrderedDict": _ordered_dict,
-        "collections.defaultdict": lambda *_: {},
         "torch._utils._rebuild_tensor": _rebuild_tensor,
         "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
         "torch._utils._rebuild_parameter": _rebuild_parameter,
@@ -203,10 +189,6 @@ def _is_tensor_function(function: Any) -> bool:
     return isinstance(function, Global) and function.path.startswith("torch._utils._rebuild_tensor")
 
 
-def _ordered_dict(items: Any = ()) -> dict[str, Any]:
-    return {str(key): value for key, value in items}
-
-
 def _rebuild_tensor(
     storage: Any, offset: Any, shape: Any, strides: Any, _gradient: Any = None, _hooks: Any = None, flags: Any = None
 ) -> _Tensor:
@@ -223,9 +205,9 @@ def _rebuild_parameter(tensor: Any, *_: Any) -> Any:
     return tensor
 
 
-def _materialize(state: dict[Any, Any], contents: dict[str, Any]) -> TorchContents:
+def _materialize(state: dict[Any, Any], contents: dict[str, Any]) -> Unpickled:
     """Every tensor of the state, and of the dictionaries and lists in it, as a read-only view."""
-    found = TorchContents({}, {})
+    found = Unpickled({}, {})
     seen: set[int] = set()
 
     def visit(name: str, value: Any, depth: int) -> None:
