@@ -132,6 +132,17 @@ def test_half_precision_is_noted(tmp_path, dtype, error):
             assert relative.max() <= float(error.removesuffix(" %")) / 100
 
 
+@pytest.mark.parametrize("network", [None, "oxford", "torchvision"])
+def test_the_oxford_network_put_together_wrongly(tmp_path, network):
+    """A square kernel fits with its inputs and filters exchanged, too."""
+    parameters = copy.deepcopy(vgg19().parameters)
+    for layer in parameters:
+        if parameters[layer]["kernel"].shape[2] == parameters[layer]["kernel"].shape[3]:
+            parameters[layer]["kernel"] = parameters[layer]["kernel"].swapaxes(2, 3)
+    with pytest.raises(JaxstyleError, match=r"put together wrongly: conv1_2 is turned.*Convert the original"):
+        converted(torch_zip(oihw(parameters, FEATURES)), tmp_path, network=network)
+
+
 def test_torchvisions_network_is_recognized_by_its_filters(tmp_path):
     """As timm stores it: safetensors, which has another checksum."""
     parameters = copy.deepcopy(random_parameters())

@@ -14,6 +14,7 @@ from jaxstyle.weights.fingerprint import (
     hides_oxford,
     identify,
     is_torchvisions,
+    misplaced_layer,
     resembles_oxford,
 )
 
@@ -96,12 +97,21 @@ def test_one_layer_whose_axes_are_exchanged_shows(oxford, layer, change):
         oxford[layer]["kernel"] = kernel
         assert changed_layers(oxford) == [layer]
         assert identify(oxford) is None
+        reversed_inputs = np.array_equal(kernel, vgg19().parameters[layer]["kernel"][:, :, ::-1])
+        assert misplaced_layer(oxford) == (None if reversed_inputs else layer)
 
 
 def test_layers_in_another_order_show(oxford):
     oxford["conv5_1"], oxford["conv5_2"] = oxford["conv5_2"], oxford["conv5_1"]
     assert changed_layers(oxford) == ["conv5_1", "conv5_2"]
+    assert misplaced_layer(oxford) == "conv5_1"
     assert identify(oxford) is None
+
+
+def test_a_layer_that_was_trained_again_is_not_misplaced(oxford):
+    oxford["conv5_4"] = random_parameters()["conv5_4"]
+    assert changed_layers(oxford) == ["conv5_4"]
+    assert misplaced_layer(oxford) is None
 
 
 TURNS = {

@@ -7,7 +7,7 @@ from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.files import read_bytes, write_beside
 from jaxstyle.weights.arrangement import arrange
 from jaxstyle.weights.converted import Weights, is_converted, load_converted, save_converted
-from jaxstyle.weights.fingerprint import changed_layers, hides_oxford, identify, resembles_oxford
+from jaxstyle.weights.fingerprint import changed_layers, hides_oxford, identify, misplaced_layer, resembles_oxford
 from jaxstyle.weights.formats import Contents, read_arrays
 from jaxstyle.weights.layouts import Found, find_network, is_clustered, own_preprocessing
 from jaxstyle.weights.normalize import MeanActivations, normalize_parameters
@@ -128,6 +128,11 @@ def _settle_network(parameters: Parameters, known: str | None, named: str | None
             "multiplied into them, or they were trained further. How to feed this network cannot be told from the "
             "file; convert the original."
         )
+    if resembles and (misplaced := misplaced_layer(parameters)):
+        raise JaxstyleError(
+            f"the Oxford network, put together wrongly: {misplaced} is turned, or its axes are exchanged, or it lies "
+            "in another layer's place. Convert the original."
+        )
     if named and not resembles and named.startswith("oxford"):
         raise JaxstyleError(f"--network {named}: but its numbers are not the Oxford network's.")
     if named:
@@ -136,8 +141,7 @@ def _settle_network(parameters: Parameters, known: str | None, named: str | None
         changed = changed_layers(parameters)
         raise JaxstyleError(
             f"conv1_1 is the Oxford network's, but not every layer is{f' ({changed[0]} is not)' if changed else ''}. "
-            "If it was trained further, and not put together wrongly, say which preprocessing it was trained with: "
-            f"--network, one of: {', '.join(NETWORKS)}"
+            f"Say which preprocessing it was trained with: --network, one of: {', '.join(NETWORKS)}"
         )
     raise JaxstyleError(
         "the file does not show which network it is; its numbers are neither the Oxford network's nor torchvision's. "

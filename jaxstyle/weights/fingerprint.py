@@ -123,12 +123,28 @@ def changed_layers(parameters: Parameters) -> list[str]:
     """The layers above conv1_1 whose kernel has another direction than Oxford's where it is compared."""
     return [
         layer
-        for layer, (channel, filter_, values) in _SLICES.items()
-        if _scales(
-            parameters[layer]["kernel"][:, :, channel, filter_].reshape(1, -1), np.array([values]), _MIN_SLICE_COSINE
-        )
-        is None
+        for layer, (channel, filter_, _) in _SLICES.items()
+        if not _is_slice(layer, parameters[layer]["kernel"][:, :, channel, filter_])
     ]
+
+
+def misplaced_layer(parameters: Parameters) -> str | None:
+    """A layer whose kernel lies in another layer, or turned, or with inputs and filters exchanged; None if none is."""
+    for layer in changed_layers(parameters):
+        channel, filter_, _ = _SLICES[layer]
+        for other in LAYERS:
+            kernel = parameters[other]["kernel"]
+            for first, second in ((channel, filter_), (filter_, channel)):
+                if first < kernel.shape[2] and second < kernel.shape[3]:
+                    shown = kernel[:, :, first, second]
+                    turns = (shown, shown.T, shown[::-1, ::-1], shown[::-1, ::-1].T)
+                    if any(_is_slice(layer, turned) for turned in turns):
+                        return layer
+    return None
+
+
+def _is_slice(layer: str, candidate: Float[np.ndarray, "height width"]) -> bool:
+    return _scales(candidate.reshape(1, -1), np.array([_SLICES[layer][2]]), _MIN_SLICE_COSINE) is not None
 
 
 def hides_oxford(kernel: Kernel) -> bool:
