@@ -250,7 +250,17 @@ class TestOwnPreprocessing:
 
     def test_adains_convolution_is_the_oxford_preprocessing(self):
         assert self.read() == NETWORKS["oxford"].preprocessing
+        for dtype in (np.float64, np.float16, ml_dtypes.bfloat16):  # what rounding has done to the mean is known
+            read = self.read(self.MATRIX.astype(dtype), self.SHIFT.astype(dtype))
+            assert read == NETWORKS["oxford"].preprocessing
+            mirrored = self.read(self.MATRIX[::-1].astype(dtype), self.SHIFT[::-1].astype(dtype))
+            assert mirrored == NETWORKS["oxford"].preprocessing.reversed
         assert self.read(prefix="vgg.") == NETWORKS["oxford"].preprocessing
+
+    def test_another_mean_is_kept(self):
+        mean = np.array([104, 117, 123], np.float32)
+        assert self.read(shift=-mean).mean == (104, 117, 123)
+        assert self.read(shift=-mean.astype(ml_dtypes.bfloat16)).mean == (104, 117, 123)
 
     def test_it_computes_what_the_convolution_computes(self):
         matrix, shift = np.diag([2.0, 2.0, 2.0]), np.array([1.0, -2.0, 3.0])

