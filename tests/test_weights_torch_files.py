@@ -112,6 +112,13 @@ def test_a_tensor_that_repeats_its_numbers_asks_for_no_memory(write, legacy, sha
 
 
 @BOTH
+def test_a_tensor_without_numbers(write, legacy):
+    program = tensor("float32", "0", 0, (3, 0, 2), (0, 2, 1), legacy=legacy)
+    arrays = read_arrays(write(b"\x80\x02" + dictionary(a=program) + b".", {"0": np.zeros(0, np.float32)})).arrays
+    assert arrays["a"].shape == (3, 0, 2)
+
+
+@BOTH
 def test_a_storage_of_another_size_than_announced(write, legacy):
     program = tensor("float32", "0", 1 << 30, (2,), (1,), legacy=legacy)
     with pytest.raises(JaxstyleError, match="24 elements where 1073741824 are announced"):

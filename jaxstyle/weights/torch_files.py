@@ -84,7 +84,8 @@ class _Tensor:
     @property
     def repeats(self) -> bool:
         """Whether an axis has stride 0, so that few numbers stand for any number of them."""
-        return any(size > 1 and stride == 0 for size, stride in zip(self.shape, self.strides, strict=False))
+        repeated = any(size > 1 and stride == 0 for size, stride in zip(self.shape, self.strides, strict=False))
+        return repeated and 0 not in self.shape
 
 
 def is_legacy(data: bytes) -> bool:
