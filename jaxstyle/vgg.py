@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.layers import FILTERS, INPUTS, KERNEL_SIZE, LAYERS, POOLINGS, canonical_layer, downsampling
-from jaxstyle.winograd import WinogradConv
+from jaxstyle.winograd import MatrixConv
 
 if TYPE_CHECKING:
     from jaxstyle.weights import Parameters, Preprocessing
@@ -36,8 +36,8 @@ class VGG19(nnx.Module):
       preprocessing: the colour order, scale and mean that these parameters were trained with.
       pooling: `average`, as the paper synthesizes with, or `max`, as the network was trained.
       layers: the layers that will be asked for; what lies deeper than the deepest of them is not built.
-      convolution: `direct`, or `winograd` from `WINOGRAD_FILTERS` on, which differs by rounding and takes four times
-        the memory for those kernels. By default what is faster: Winograd on the CPU; accelerators have their own ways.
+      convolution: `direct`, or `winograd` from `WINOGRAD_FILTERS` on, which differs by rounding and takes five times
+        the memory for those kernels. By default what is faster: Winograd for float32 on CPUs and GPUs, else direct.
       precision: `float32`; `tf32`, whose products round their factors to 10 bits where the device can; or `bfloat16`,
         whose features are rounded to 7 bits. Features come out as float32, so statistics and losses are float32 always.
 
@@ -55,7 +55,7 @@ class VGG19(nnx.Module):
         precision: str = "float32",
     ):
         """Builds the convolutions as deep as asked."""
-        prefers_winograd = jax.default_backend() == "cpu" and precision == "float32"
+        prefers_winograd = jax.default_backend() in ("cpu", "gpu") and precision == "float32"
         convolution = convolution or ("winograd" if prefers_winograd else "direct")
         _check_option("pooling", pooling, POOLINGS)
         _check_option("convolution", convolution, CONVOLUTIONS)
@@ -67,7 +67,7 @@ class VGG19(nnx.Module):
         for layer in LAYERS[: LAYERS.index(deepest(layers)) + 1]:
             kernel, bias = parameters[layer]["kernel"], parameters[layer]["bias"]
             fast = convolution == "winograd" and FILTERS[layer] >= WINOGRAD_FILTERS
-            setattr(self, layer, WinogradConv(kernel, bias) if fast else self._convolution(layer, kernel, bias, unused))
+            setattr(self, layer, MatrixConv(kernel, bias) if fast else self._convolution(layer, kernel, bias, unused))
 
     def __call__(
         self, image: Float[Array, "height width 3"], layers: Iterable[str]

@@ -1,11 +1,14 @@
-"""3×3 convolutions by Winograd's algorithm F(4×4, 3×3): 36 products for 16 outputs where the sum takes 144.
+"""3×3 convolutions as matrix products: Winograd's algorithm, and for few positions one product of shifted rows.
 
-On the CPU an evaluation is faster with it in the layers of 128 filters and more, where the matrix products outweigh the
-transforms (docs/performance.md). The transforms are written as matrix products too, because XLA's CPU backend runs
-those at full speed and long sums of slices not. The result differs from the sum's by rounding only.
+Winograd's F(4×4, 3×3) takes 36 products for 16 outputs where the sum takes 144, and is faster in float32 in the layers
+of 128 filters and more, where the products outweigh the transforms (docs/performance.md). The transforms are written as
+matrix products too, because XLA runs those at full speed and long sums of slices not. With few positions the time goes
+into reading the kernels, and the transformed ones are four times as large. Results differ from the sum's by rounding.
 
 References: Lavin & Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016, Sec. 4.
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +20,9 @@ OUTPUT = 4
 """Outputs of a tile along each side."""
 TILE = 6
 """Inputs of a tile along each side; neighbours share two."""
+FEW_POSITIONS = 200
+"""Positions up to which a layer takes one product of shifted rows; a quarter of them if it has many filters."""
+MANY_FILTERS = 512
 
 _INPUT = np.array(  # Bᵀ
     [
@@ -52,40 +58,81 @@ _OUTPUT = np.array(  # Aᵀ
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
-class WinogradConv(nnx.Module):
-    """A 3×3 convolution, stride 1, zeros around the picture, with its kernel transformed once.
+class MatrixConv(nnx.Module):
+    """A 3×3 convolution, stride 1, zeros around the image, in whichever form is faster for its number of positions.
 
     Args:
       kernel: [3, 3, inputs, filters].
       bias: [filters].
 
     Attributes:
-      kernel: the transformed kernel, [36, inputs, filters]: four times the memory of the plain one.
+      rows: the kernel for `convolve_rows`, [3 · inputs, 3 · filters].
+      kernel: the transformed kernel for `convolve`, four times the memory of the plain one.
+      kernel_first: how `convolve` multiplies.
     """
 
     def __init__(self, kernel: Float[np.ndarray, "3 3 inputs filters"], bias: Float[np.ndarray, " filters"]):
         """Transforms the kernel."""
-        self.kernel = nnx.Param(transform_kernel(jnp.asarray(kernel, jnp.float32)))
+        plain = jnp.asarray(kernel, jnp.float32)
+        self.kernel_first = jax.default_backend() == "cpu" and len(bias) >= MANY_FILTERS
+        self.rows = nnx.Param(arrange_rows(plain))
+        self.kernel = nnx.Param(transform_kernel(plain, kernel_first=self.kernel_first))
         self.bias = nnx.Param(jnp.asarray(bias, jnp.float32))
 
     def __call__(
         self, features: Float[Array, "batch height width inputs"]
     ) -> Float[Array, "batch height width filters"]:
         """Convolves."""
-        return convolve(features, self.kernel[...]) + self.bias[...].reshape(1, 1, 1, -1)
+        _, height, width, _ = features.shape
+        few = FEW_POSITIONS if len(self.bias) < MANY_FILTERS else FEW_POSITIONS // 4
+        if height * width <= few:
+            products = convolve_rows(features, self.rows[...])
+        else:
+            products = convolve(features, self.kernel[...], kernel_first=self.kernel_first)
+        return products + self.bias[...].reshape(1, 1, 1, -1)
 
 
 @jax.jit
-def transform_kernel(kernel: Float[Array, "3 3 inputs filters"]) -> Float[Array, "36 inputs filters"]:
-    """G g Gᵀ of each input and filter."""
+def arrange_rows(kernel: Float[Array, "3 3 inputs filters"]) -> Float[Array, "3*inputs 3*filters"]:
+    """The kernel as one matrix: columns of the image and inputs by rows of the image and filters."""
+    _, _, inputs, filters = kernel.shape
+    return kernel.transpose(1, 2, 0, 3).reshape(3 * inputs, 3 * filters)
+
+
+def convolve_rows(
+    features: Float[Array, "batch height width inputs"], kernel: Float[Array, "3*inputs 3*filters"]
+) -> Float[Array, "batch height width filters"]:
+    """Convolves by one product: three copies shifted along the width before it, three along the height added after."""
+    batch, height, width, _ = features.shape
+    padded = jnp.pad(features, ((0, 0), (0, 0), (1, 1), (0, 0)))
+    shifted = jnp.concatenate([padded[:, :, column : column + width] for column in range(3)], axis=-1)
+    products = jnp.matmul(shifted.reshape(batch * height * width, -1), kernel, precision=_HIGHEST)
+    products = jnp.pad(products.reshape(batch, height, width, 3, -1), ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
+    above, here, below = (products[:, row : row + height, :, row] for row in range(3))
+    return above + here + below
+
+
+@functools.partial(jax.jit, static_argnames="kernel_first")
+def transform_kernel(
+    kernel: Float[Array, "3 3 inputs filters"], *, kernel_first: bool = False
+) -> Float[Array, "36 inputs filters"] | Float[Array, "36 filters inputs"]:
+    """G g Gᵀ of each input and filter, in the order in which `convolve` multiplies."""
     flat = jnp.matmul(np.kron(_KERNEL, _KERNEL), kernel.reshape(9, -1), precision=_HIGHEST)
-    return flat.reshape(TILE * TILE, *kernel.shape[2:])
+    transformed = flat.reshape(TILE * TILE, *kernel.shape[2:])
+    return transformed.swapaxes(1, 2) if kernel_first else transformed
 
 
 def convolve(
-    features: Float[Array, "batch height width inputs"], kernel: Float[Array, "36 inputs filters"]
+    features: Float[Array, "batch height width inputs"],
+    kernel: Float[Array, "36 inputs filters"] | Float[Array, "36 filters inputs"],
+    *,
+    kernel_first: bool = False,
 ) -> Float[Array, "batch height width filters"]:
-    """Convolves with a transformed kernel: Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A of each tile d, summed over the inputs."""
+    """Convolves with a transformed kernel: Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A of each tile d, summed over the inputs.
+
+    With `kernel_first` the kernel is the left factor, [36, filters, inputs]: the same products, in an order that the
+    CPU's matrix product takes faster where the kernel is larger than the features.
+    """
     batch, height, width, inputs = features.shape
     rows, columns = _tiles(height), _tiles(width)
     below, right = (OUTPUT * (count + 1) - 1 for count in (rows, columns))
@@ -93,52 +140,32 @@ def convolve(
     tiles = cut_tiles(padded).reshape(TILE * TILE, -1)
     transformed = jnp.matmul(np.kron(_INPUT, _INPUT), tiles, precision=_HIGHEST)
     positions = batch * rows * columns
-    products = jnp.matmul(transformed.reshape(TILE * TILE, positions, inputs), kernel, precision=_HIGHEST)
+    transformed = transformed.reshape(TILE * TILE, positions, inputs)
+    if kernel_first:  # the barrier keeps the compiler from turning the factors around again
+        products = jnp.einsum("tni,tpi->tnp", kernel, transformed, precision=_HIGHEST)
+        products = jax.lax.optimization_barrier(products)
+    else:
+        products = jnp.matmul(transformed, kernel, precision=_HIGHEST)
     outputs = jnp.matmul(np.kron(_OUTPUT, _OUTPUT), products.reshape(TILE * TILE, -1), precision=_HIGHEST)
+    outputs = outputs.reshape(OUTPUT * OUTPUT, *products.shape[1:])
+    outputs = outputs.swapaxes(1, 2) if kernel_first else outputs
     outputs = outputs.reshape(OUTPUT, OUTPUT, batch, rows, columns, -1).transpose(2, 3, 0, 4, 1, 5)
     return outputs.reshape(batch, OUTPUT * rows, OUTPUT * columns, -1)[:, :height, :width]
 
 
-@jax.custom_vjp
 def cut_tiles(
     padded: Float[Array, "batch height width channels"],
 ) -> Float[Array, "6 6 batch rows columns channels"]:
-    """Every 6×6 tile of a picture, four apart; height and width are multiples of 4.
+    """Every 6×6 tile of an image, four apart; height and width are multiples of 4.
 
-    Its gradient adds the tiles up where they overlap. Left to automatic differentiation that becomes a sum of 36
-    padded pictures, which costs more than the products.
+    Blocks of 4×4 come first, and each takes what it shares with the next by a concatenation along either side. The
+    gradient of that is two sums; that of 36 slices would be a sum of 36 padded images.
     """
     batch, height, width, channels = padded.shape
     rows, columns = height // OUTPUT - 1, width // OUTPUT - 1
-    split = padded.reshape(batch, rows + 1, OUTPUT, width, channels)
-    tall = jnp.stack([*(split[:, :-1, i] for i in range(OUTPUT)), split[:, 1:, 0], split[:, 1:, 1]])
-    split = tall.reshape(TILE, batch, rows, columns + 1, OUTPUT, channels)
-    return jnp.stack(
-        [*(split[..., :-1, i, :] for i in range(OUTPUT)), split[..., 1:, 0, :], split[..., 1:, 1, :]], axis=1
-    )
-
-
-def add_tiles(tiles: Float[Array, "6 6 batch rows columns channels"]) -> Float[Array, "batch height width channels"]:
-    """The adjoint of `cut_tiles`: what falls on the same pixel is added."""
-    _, _, batch, rows, columns, channels = tiles.shape
-    wide = _overlap(tiles, offset_axis=1, tile_axis=4)
-    both = _overlap(wide, offset_axis=0, tile_axis=3)
-    return both.transpose(2, 3, 0, 4, 1, 5).reshape(batch, OUTPUT * (rows + 1), OUTPUT * (columns + 1), channels)
-
-
-def _overlap(tiles: Array, *, offset_axis: int, tile_axis: int) -> Array:
-    """Adds each tile's last two offsets to the first two of the next; one tile more comes out, four offsets remain."""
-
-    def padding(offsets: tuple[int, int], places: tuple[int, int]) -> list[tuple[int, int]]:
-        amounts = {offset_axis: offsets, tile_axis: places}
-        return [amounts.get(axis, (0, 0)) for axis in range(tiles.ndim)]
-
-    own, shared = jnp.split(tiles, [OUTPUT], axis=offset_axis)
-    missing = OUTPUT - (TILE - OUTPUT)
-    return jnp.pad(own, padding((0, 0), (0, 1))) + jnp.pad(shared, padding((0, missing), (1, 0)))
-
-
-cut_tiles.defvjp(lambda padded: (cut_tiles(padded), None), lambda _, cotangent: (add_tiles(cotangent),))
+    blocks = padded.reshape(batch, rows + 1, OUTPUT, columns + 1, OUTPUT, channels).transpose(2, 4, 0, 1, 3, 5)
+    tall = jnp.concatenate([blocks[:, :, :, :-1], blocks[: TILE - OUTPUT, :, :, 1:]], axis=0)
+    return jnp.concatenate([tall[..., :-1, :], tall[:, : TILE - OUTPUT, ..., 1:, :]], axis=1)
 
 
 def _tiles(length: int) -> int:
