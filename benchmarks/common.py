@@ -14,11 +14,12 @@ from typing import Any
 import jax
 from flax import nnx
 
-from jaxstyle import preparation, weights
 from jaxstyle.config import experiment_from_mapping
-from jaxstyle.preparation import Prepared
-from jaxstyle.vgg import VGG19
-from jaxstyle.weights import Weights
+from jaxstyle.network import weights
+from jaxstyle.network.vgg import VGG19
+from jaxstyle.network.weights import Weights
+from jaxstyle.synthesis import preparation
+from jaxstyle.synthesis.preparation import Prepared
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICKSTART = ROOT / "experiments/quickstart.toml"

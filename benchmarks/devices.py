@@ -23,17 +23,18 @@ def main() -> None:
     import common
     import jax
 
-    from jaxstyle import preparation, runs
     from jaxstyle.config import load_experiment
-    from jaxstyle.estimates import on_devices, outlines
     from jaxstyle.optimizers.device import compile_on_device
+    from jaxstyle.runs import runner
+    from jaxstyle.synthesis import preparation
+    from jaxstyle.synthesis.estimates import on_devices, outlines
 
     print(common.machine())
     print("\n| size | devices | MB on each | of it arguments | temporaries | of one device's |")
     print("|---|---|---|---|---|---|")
     for size in options.size:
         experiment = load_experiment(common.ROOT / "experiments/quickstart.toml", [f"image.size={size}"])
-        weights = runs.load_weights(experiment.network.weights)
+        weights = runner.load_weights(experiment.network.weights)
         planned = outlines(experiment, preparation.read_pictures(experiment), weights, devices=most)[-1]
         alone = planned._replace(objective=dataclasses.replace(planned.objective, bands=None))
         height, width = planned.size

@@ -21,8 +21,9 @@ import common
 import numpy as np
 from accelerator.tables import markdown
 
-from jaxstyle import images, printed
+from jaxstyle import images
 from jaxstyle.config import Display
+from jaxstyle.images import printed
 from jaxstyle.report.pictures import show
 from jaxstyle.report.records import ENDED_WELL, Recorded, read_runs
 

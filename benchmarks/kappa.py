@@ -40,7 +40,7 @@ def main() -> None:
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_axis_off()
         axes.legend(*grid.flat[0].get_legend_handles_labels(), loc="center", fontsize=7.5, frameon=False)
-    files.write_beside(path, drawing.encode(figure, "png"))
+    files.write_atomically(path, drawing.encode(figure, "png"))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle.layers import FILTERS, INPUTS, KERNEL_SIZE, LAYERS, downsampling
-from jaxstyle.winograd import convolve, transform_kernel
+from jaxstyle.network.layers import FILTERS, INPUTS, KERNEL_SIZE, LAYERS, downsampling
+from jaxstyle.network.winograd import convolve, transform_kernel
 
 SIDE = 2048
 """Of the matrices whose product is the limit."""

@@ -17,17 +17,19 @@ from pathlib import Path
 
 import common
 
-from jaxstyle import compilation_cache, images, runs
+from jaxstyle import images
 from jaxstyle.config import load_experiment
-from jaxstyle.estimates import estimate_memory, outlines, time_evaluation
-from jaxstyle.preparation import prepare, read_pictures
+from jaxstyle.devices import compilation_cache
+from jaxstyle.runs import runner
+from jaxstyle.synthesis.estimates import estimate_memory, outlines, time_evaluation
+from jaxstyle.synthesis.preparation import prepare, read_pictures
 
 
 def estimate(settings: list[str]) -> None:
     """Prints an estimate, in a process of its own."""
     compilation_cache.switch_on()
     experiment = load_experiment(common.QUICKSTART, settings)
-    inputs = runs.read_inputs(experiment)
+    inputs = runner.read_inputs(experiment)
     planned = outlines(experiment, *inputs)[-1]
     peak = estimate_memory(planned)
     seconds = time_evaluation(prepare(experiment, *inputs)[-1])

@@ -24,10 +24,13 @@ import numpy as np
 from accelerator.tables import markdown
 from PIL import Image
 
-from jaxstyle import gallery, images, preparation, weights
+from jaxstyle import images
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.preparation import Prepared
+from jaxstyle.images import gallery
+from jaxstyle.network import weights
+from jaxstyle.synthesis import preparation
+from jaxstyle.synthesis.preparation import Prepared
 
 PRINTED = {49: 1388532.5, 99: 707860.75, 499: 368493.8}
 """What the notebook prints, at a short side of 512, by the evaluation that it is of: the notebook counts one more."""

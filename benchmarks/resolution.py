@@ -33,9 +33,10 @@ from common import Loaded
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
-from jaxstyle import compilation_cache, files, memory, optimizers
-from jaxstyle.preparation import Prepared
+from jaxstyle import files, optimizers
+from jaxstyle.devices import compilation_cache, memory
 from jaxstyle.report import drawing
+from jaxstyle.synthesis.preparation import Prepared
 
 OURS = "ours"
 LAYOUTS = ("NCHW", "channels-last")
@@ -211,7 +212,7 @@ def draw(table: Sequence[Mapping[str, Figure]], sizes: Sequence[int], path: Path
         axes.set_title(title, fontsize=9, loc="left")
         axes.set_xlabel("long side in pixels (the picture is three by two)", fontsize=8)
         axes.set_xticks([figures[OURS].pixels for figures in table], [str(size) for size in sizes])
-    files.write_beside(path, drawing.encode(figure, "png"))
+    files.write_atomically(path, drawing.encode(figure, "png"))
 
 
 def _draw_panel(axes: Axes, drawn: Mapping[str, Curve], unit: float) -> None:

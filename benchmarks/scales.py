@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 import common
 
 from jaxstyle.optimizers import Iteration, Result
-from jaxstyle.preparation import Prepared
-from jaxstyle.synthesis import optimize
+from jaxstyle.synthesis.optimization import optimize
+from jaxstyle.synthesis.preparation import Prepared
 
 MARKS = (50, 100, 200, 300, 500)
 

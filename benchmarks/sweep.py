@@ -28,12 +28,12 @@ import pastiche_peer
 
 from jaxstyle import images
 from jaxstyle.config import Experiment, experiment_from_mapping
-from jaxstyle.engines import Batch, Job, Local
-from jaxstyle.lanes import batches
-from jaxstyle.members import run_members
-from jaxstyle.preparation import read_pictures
-from jaxstyle.runs import run
-from jaxstyle.sweep import Member, expand
+from jaxstyle.runs.runner import run
+from jaxstyle.sweeps.engines import Batch, Job, Local
+from jaxstyle.sweeps.expansion import Member, expand
+from jaxstyle.sweeps.lanes import batches
+from jaxstyle.sweeps.members import run_members
+from jaxstyle.synthesis.preparation import read_pictures
 
 STYLE = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
 SWEEP = {

@@ -10,10 +10,10 @@ import torch
 from common import Loaded
 from torch.nn import functional
 
-from jaxstyle.layers import LAYERS, downsampling
+from jaxstyle.network.layers import LAYERS, downsampling
+from jaxstyle.network.vgg import deepest
 from jaxstyle.paper.conventions import FORMULAS
-from jaxstyle.sharing import layers_of
-from jaxstyle.vgg import deepest
+from jaxstyle.synthesis.loss_terms import layers_of
 
 
 class TorchObjective:

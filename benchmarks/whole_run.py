@@ -26,10 +26,13 @@ import common
 import jax.numpy as jnp
 import pastiche_peer
 
-from jaxstyle import compilation_cache, images, preparation, weights
+from jaxstyle import images
 from jaxstyle.config import load_experiment
+from jaxstyle.devices import compilation_cache
+from jaxstyle.network import weights
 from jaxstyle.paper.objective import evaluate
-from jaxstyle.preparation import Prepared
+from jaxstyle.synthesis import preparation
+from jaxstyle.synthesis.preparation import Prepared
 
 AGREEMENT = 1e-4
 """The two programs' losses of the same picture must agree relatively."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from jaxstyle.errors import JaxstyleError as JaxstyleError
     from jaxstyle.optimizers import Result as Result
     from jaxstyle.optimizers import Status as Status
-    from jaxstyle.runs import run as run
-    from jaxstyle.synthesis import transfer as transfer
+    from jaxstyle.runs.runner import run as run
+    from jaxstyle.synthesis.transfer import transfer as transfer
 
 _HOMES = {
     "Experiment": "config",
@@ -27,8 +27,8 @@ _HOMES = {
     "JaxstyleError": "errors",
     "Result": "optimizers",
     "Status": "optimizers",
-    "run": "runs",
-    "transfer": "synthesis",
+    "run": "runs.runner",
+    "transfer": "synthesis.transfer",
 }
 
 __all__ = ["Experiment", "JaxstyleError", "Result", "Status", "__version__", "load_experiment", "run", "transfer"]

@@ -24,7 +24,7 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def write_beside(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Writes a file in one step: under another name in the same folder, then renamed over `path`.
 
     Folders that are missing are made. Two processes that write the same file do no harm: the last one stays.

@@ -12,22 +12,18 @@ for library in ("beartype", "flax.nnx", "orbax.checkpoint", "PIL.Image", "rich.p
     importlib.import_module(library)
 
 CHECKED = (
-    "calibration",
-    "checkpoints",
-    "estimates",
+    "devices.memory",
+    "devices.sharding",
     "images",
-    "memory",
-    "metrics",
+    "network.calibration",
+    "network.vgg",
+    "network.weights",
     "optimizers",
     "paper",
-    "preparation",
-    "scales",
-    "sharding",
-    "standing",
-    "terms",
+    "runs.checkpoints",
+    "runs.resume",
     "synthesis",
-    "vgg",
-    "weights",
+    "terms",
 )
 # Before jaxstyle is imported. Not `config`: pydantic checks it, and beartype cannot read pydantic's protocols.
 install_import_hook([f"jaxstyle.{module}" for module in CHECKED], "beartype.beartype")
@@ -46,11 +42,14 @@ from small_commands import Run, write_experiment
 from tiny_network import tiny_network
 from typer.testing import CliRunner, Result
 
-from jaxstyle import compilation_cache, gallery, runs, vgg
 from jaxstyle.cli.main import app
-from jaxstyle.engines import cluster
-from jaxstyle.layers import FILTERS
-from jaxstyle.weights import Weights, load
+from jaxstyle.devices import compilation_cache
+from jaxstyle.images import gallery
+from jaxstyle.network import vgg
+from jaxstyle.network.layers import FILTERS
+from jaxstyle.network.weights import Weights, load
+from jaxstyle.runs import runner
+from jaxstyle.sweeps.engines import cluster
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 hypothesis.settings.register_profile("fresh", database=None)  # examples that failed on another day
@@ -128,7 +127,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def jaxstyle_command(folder: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command in this process, with the first layers of a random network."""
-    monkeypatch.setattr(runs, "load_weights", lambda name, progress: tiny)
+    monkeypatch.setattr(runner, "load_weights", lambda name, progress: tiny)
 
     def invoke(*arguments: object) -> Result:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])

@@ -16,23 +16,25 @@ from small_runs import make, read_manifest, smooth, write_pictures
 from typer.testing import CliRunner
 
 import jaxstyle
-from jaxstyle import memory, runs, synthesis
 from jaxstyle.cli.main import app
 from jaxstyle.config import experiment_from_mapping
+from jaxstyle.devices import memory
+from jaxstyle.devices.sharding import Bands, count_devices, fetch, mesh_over, place
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.estimates import estimate_memory, outlines
 from jaxstyle.images import picture_of_array
-from jaxstyle.layers import FILTERS
-from jaxstyle.measurements import measure_result
+from jaxstyle.network.layers import FILTERS
+from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Result, needed_bytes
 from jaxstyle.optimizers.device import advance_chunk, advance_once, compile_on_device, minimize_on_device
 from jaxstyle.paper.objective import evaluate
-from jaxstyle.preparation import Prepared, prepare, read_pictures
-from jaxstyle.sharding import Bands, count_devices, fetch, mesh_over, place
-from jaxstyle.sharing import layers_of
-from jaxstyle.standing import Standing
-from jaxstyle.synthesis import optimize
-from jaxstyle.weights import Weights
+from jaxstyle.runs import runner
+from jaxstyle.synthesis import optimization
+from jaxstyle.synthesis.estimates import estimate_memory, outlines
+from jaxstyle.synthesis.loss_terms import layers_of
+from jaxstyle.synthesis.measurements import measure_result
+from jaxstyle.synthesis.optimization import optimize
+from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
+from jaxstyle.synthesis.state import RunState
 
 COUNT = 4
 SHALLOW = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1", "conv3_1"], "tv_weight": 1e-3}
@@ -216,7 +218,7 @@ def test_it_goes_on_from_where_it_was_stopped(tiny: Weights, then: int):
     first, second = (on(devices, tiny, (21, 16), "optimizer.iterations=6", **SHALLOW) for devices in (COUNT, then))
     whole, standings = optimize([first]), []
 
-    def keep(standing: Callable[[], Standing], interrupted: bool) -> None:
+    def keep(standing: Callable[[], RunState], interrupted: bool) -> None:
         standings.append(standing())
 
     stopped = optimize([first], keep=keep, interrupted=lambda: len(standings) > 3)
@@ -274,8 +276,8 @@ def test_what_is_compiled_to_estimate_is_what_runs(
 @pytest.fixture
 def folder(tmp_path: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runs, "load_weights", lambda name, progress: tiny)
-    monkeypatch.setattr(synthesis, "load_weights", lambda name: tiny)
+    monkeypatch.setattr(runner, "load_weights", lambda name, progress: tiny)
+    monkeypatch.setattr("jaxstyle.synthesis.transfer.load_weights", lambda name: tiny)
     write_pictures(tmp_path)
     text = 'image = { content = "content.png", style = "style.png", size = 32 }\noptimizer.iterations = 2\n'
     layers = 'loss = { content_layers = ["conv2_1"], style_layers = ["conv1_1"] }\n'
@@ -322,7 +324,7 @@ def test_transfer_in_python_spreads_every_scale(folder: Path, monkeypatch: pytes
         prepared.extend(scales)
         raise InterruptedError
 
-    monkeypatch.setattr(synthesis, "optimize", stop)
+    monkeypatch.setattr(optimization, "optimize", stop)
     options = {"image": {"size": 32, "scales": [16, 32]}, "loss": {"content_layers": [], "style_layers": ["conv1_1"]}}
     with pytest.raises(InterruptedError):
         jaxstyle.transfer("content.png", "style.png", devices="all", **options)

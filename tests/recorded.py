@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from jaxstyle.images import write_picture
-from jaxstyle.record import write_json
 from jaxstyle.report import Report
+from jaxstyle.runs.record import write_json
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\" $\\alpha$ $ ελ 中文 \ud800 \x07 </style> =1+1"
 EXPERIMENT = {

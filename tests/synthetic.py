@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxstyle.devices.sharding import Bands
 from jaxstyle.optimizers import Settings
-from jaxstyle.sharding import Bands
 
 SHAPE = (4, 5, 3)
 MINIMIZER = np.linspace(0.2, 0.8, 60).reshape(SHAPE).astype(np.float32)

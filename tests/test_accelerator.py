@@ -17,7 +17,7 @@ from accelerator import __main__ as kit  # noqa: E402
 from accelerator import right, tables  # noqa: E402
 from accelerator.plan import REFERENCE, Measurement, Plan, write_rows  # noqa: E402
 
-from jaxstyle.weights import Weights  # noqa: E402
+from jaxstyle.network.weights import Weights  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -11,17 +11,17 @@ from small_runs import make, smooth
 from synthetic import MINIMIZER, START, Synthetic, settings
 from test_optimizers_lanes import Own, problem
 
-from jaxstyle.bounds import bounds_of
 from jaxstyle.config import BoundsRule
-from jaxstyle.estimates import outlines
 from jaxstyle.images import carry_to
+from jaxstyle.network.weights import NETWORKS
 from jaxstyle.optimizers import Lane, Status, minimize, minimize_lanes
 from jaxstyle.optimizers.box import Box, box_of
 from jaxstyle.optimizers.device import advance_chunk, advance_once
 from jaxstyle.optimizers.lbfgs import LBFGS
-from jaxstyle.preparation import prepare, read_pictures
-from jaxstyle.synthesis import Track, optimize, optimize_together
-from jaxstyle.weights import NETWORKS
+from jaxstyle.synthesis.bounds import bounds_of
+from jaxstyle.synthesis.estimates import outlines
+from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
+from jaxstyle.synthesis.preparation import prepare, read_pictures
 
 METHODS = ("lbfgs", "adam", "scipy-lbfgsb")
 PROBLEM = jnp.asarray(MINIMIZER)

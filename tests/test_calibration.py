@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from jaxstyle.calibration import measure_mean_activations
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import write_picture
-from jaxstyle.weights import Weights, normalize_parameters
+from jaxstyle.network.calibration import measure_mean_activations
+from jaxstyle.network.weights import Weights, normalize_parameters
 
 
 @pytest.fixture(scope="module")

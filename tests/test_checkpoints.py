@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxstyle import checkpoints
-from jaxstyle.checkpoints import Checkpoint, CheckpointError
+from jaxstyle.errors import CheckpointError
+from jaxstyle.runs import checkpoints
+from jaxstyle.runs.checkpoints import Checkpoint
 
 ARRAYS = {
     "image": np.random.default_rng(0).random((64, 64, 3), np.float32),

@@ -12,12 +12,13 @@ import pytest
 from small_commands import SMALL, Run
 from small_runs import read_manifest, read_metrics, smooth, strict_json
 
-from jaxstyle import memory, preparation
 from jaxstyle.cli.show import Watching
+from jaxstyle.devices import memory
 from jaxstyle.images import read_metadata, read_picture, write_picture
 from jaxstyle.optimizers import Iteration
 from jaxstyle.paper.objective import Objective, Targets, measure
-from jaxstyle.scales import Scale
+from jaxstyle.synthesis import preparation
+from jaxstyle.synthesis.scales import Scale
 
 # run
 

@@ -17,10 +17,9 @@ from small_runs import read_manifest, read_metrics, strict_json
 from typer.testing import CliRunner
 
 import jaxstyle
-from jaxstyle import gallery
 from jaxstyle.cli.main import app
-from jaxstyle.images import read_metadata, read_picture
-from jaxstyle.weights import Weights
+from jaxstyle.images import gallery, read_metadata, read_picture
+from jaxstyle.network.weights import Weights
 
 COMMAND = Path(sys.executable).with_name("jaxstyle")
 PATIENCE = 600  # seconds for a process on a busy machine

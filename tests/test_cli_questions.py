@@ -12,10 +12,9 @@ from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 import jaxstyle
-from jaxstyle import gallery
 from jaxstyle.cli.main import app
-from jaxstyle.images import write_picture
-from jaxstyle.weights import Weights
+from jaxstyle.images import gallery, write_picture
+from jaxstyle.network.weights import Weights
 
 # check, doctor, weights, images
 

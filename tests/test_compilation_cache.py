@@ -12,7 +12,7 @@ import platformdirs
 import pytest
 from small_runs import write_pictures
 
-from jaxstyle import compilation_cache
+from jaxstyle.devices import compilation_cache
 
 SETTINGS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs", "jax_enable_compilation_cache")
 COUNTING = """

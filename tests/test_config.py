@@ -24,7 +24,7 @@ from jaxstyle.config import (
     schema,
 )
 from jaxstyle.config.schema import DOCUMENT_FILE, SCHEMA_FILE, documented, schema_text
-from jaxstyle.layers import LAYERS
+from jaxstyle.network.layers import LAYERS
 
 PICTURES = {"content": "a.png", "style": "b.png"}
 STYLE_LAYERS = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]

@@ -7,8 +7,8 @@ import pytest
 from jaxstyle.config import experiment_from_mapping, former_terms, load_experiment
 from jaxstyle.config.former import FORMAT
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.folders import differences, latest_folder
-from jaxstyle.record import recording, write_json
+from jaxstyle.runs.folders import differences, latest_folder
+from jaxstyle.runs.record import recording, write_json
 
 IMAGE = {"content": "skimage:chelsea", "style": [{"image": "skimage:coffee", "weight": 1.0}]}
 

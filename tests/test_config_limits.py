@@ -9,7 +9,7 @@ import pytest
 from jaxstyle.config import Experiment, experiment_from_mapping
 from jaxstyle.config.limits import LARGEST, SMALLEST
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.sweep import expand
+from jaxstyle.sweeps.expansion import expand
 
 LARGE, SMALL = "too large for 32-bit floating point; allowed: at most 3.4e+38", "too small for 32-bit floating point"
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxstyle.config import Display
-from jaxstyle.display import PAPER_INTERVAL, Look, look_of, printed, recorded_look, shown, undone
-from jaxstyle.weights import NETWORKS
+from jaxstyle.network.weights import NETWORKS
+from jaxstyle.runs.display import PAPER_INTERVAL, Look, look_of, printed, recorded_look, shown, undone
 
 OXFORD = NETWORKS["oxford-normalized"].preprocessing
 MEAN = np.array([123.68, 116.779, 103.939])  # red, green, blue of 0–255

@@ -15,22 +15,23 @@ import pytest
 from small_runs import make, read_manifest, read_metrics
 from typer.testing import CliRunner
 
-from jaxstyle import engines, runs
-from jaxstyle.checkpoints import Checkpoint
 from jaxstyle.cli.main import app
-from jaxstyle.engines import Job, Local, Watching, cluster
-from jaxstyle.engines.attendance import Attendance
-from jaxstyle.engines.ray import Ray
-from jaxstyle.engines.shares import Share, capacity, choose_next, choose_share
-from jaxstyle.engines.worker import FAILED, FINISHED, Message, Order, Worker
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_picture
-from jaxstyle.members import run_members
+from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Status
-from jaxstyle.preparation import read_pictures
-from jaxstyle.scales import Scale
-from jaxstyle.sweep import Member, expand
-from jaxstyle.weights import Weights
+from jaxstyle.runs import runner
+from jaxstyle.runs.checkpoints import Checkpoint
+from jaxstyle.sweeps import engines
+from jaxstyle.sweeps.engines import Job, Local, Watching, cluster
+from jaxstyle.sweeps.engines.ray import Ray
+from jaxstyle.sweeps.engines.remote_record import RemoteRecord
+from jaxstyle.sweeps.engines.resources import Share, capacity, choose_next, choose_share
+from jaxstyle.sweeps.engines.worker import FAILED, FINISHED, Message, Order, Worker
+from jaxstyle.sweeps.expansion import Member, expand
+from jaxstyle.sweeps.members import run_members
+from jaxstyle.synthesis.preparation import read_pictures
+from jaxstyle.synthesis.scales import Scale
 
 CORES = len(os.sched_getaffinity(0))
 """As many threads as a run has here: with another number sums have another order, and results another last bit."""
@@ -40,7 +41,7 @@ PATIENCE = 600  # seconds for processes to end on a busy machine
 @pytest.fixture(scope="module", autouse=True)
 def tiny_network(tiny: Weights):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "load_weights", lambda name, progress: tiny)
+        patch.setattr(runner, "load_weights", lambda name, progress: tiny)
         yield
 
 
@@ -159,7 +160,7 @@ def test_a_record_from_messages_is_the_record(tmp_path: Path, tiny: Weights):
     overrides = ("output.save_every=2", "optimizer.iterations=5", f"start.method={tmp_path / 'style.png'}")
     here, there = (job_of(tmp_path, *overrides, name=name, image=styles) for name in ("here", "there"))
     (local,) = Local().carry_out([here], watcher=silent, interrupted=lambda: False)
-    attendance = Attendance(there, silent)
+    attendance = RemoteRecord(there, silent)
     outcomes = [attendance.hear(message) for batch in send(Worker(), there, tiny) for message in batch]
     assert outcomes[-1] is not None
     assert {*outcomes[:-1]} == {None}
@@ -170,7 +171,7 @@ def test_a_record_from_messages_is_the_record(tmp_path: Path, tiny: Weights):
 
 def test_a_member_that_raises_is_failed_with_its_reason(tmp_path: Path, tiny: Weights):
     job = job_of(tmp_path, loss={"content_layers": ["conv5_1"]})  # the tiny network ends before
-    attendance = Attendance(job, silent)
+    attendance = RemoteRecord(job, silent)
     messages = [message for batch in send(Worker(), job, tiny, remedy=None) for message in batch]
     assert [message.name for message in messages if message.name in (FINISHED, FAILED)] == [FAILED]
     outcome = [attendance.hear(message) for message in messages][-1]
@@ -181,7 +182,7 @@ def test_a_member_that_raises_is_failed_with_its_reason(tmp_path: Path, tiny: We
 
 def test_a_worker_that_is_stopped_sends_its_best_picture(tmp_path: Path, tiny: Weights):
     job, worker = job_of(tmp_path, "optimizer.iterations=100000"), Worker()
-    attendance = Attendance(job, silent)
+    attendance = RemoteRecord(job, silent)
     outcome = None
     for batch in send(worker, job, tiny):
         for message in batch:
@@ -198,7 +199,7 @@ def test_an_attempt_that_is_lost_leaves_no_trace_but_its_reason(tmp_path: Path, 
         job_of(tmp_path, "output.save_every=1", "optimizer.iterations=4", name=name) for name in ("here", "there")
     )
     list(Local().carry_out([here], watcher=silent, interrupted=lambda: False))
-    attendance = Attendance(there, silent)
+    attendance = RemoteRecord(there, silent)
     for batch in send(Worker(), there, tiny):  # all but the last message: the worker dies at the worst moment
         for message in batch:
             if message.name != FINISHED:
@@ -217,7 +218,7 @@ def test_the_next_attempt_goes_on_from_what_the_lost_one_has_kept(tmp_path: Path
     here, there = (job_of(tmp_path, *overrides, name=name) for name in ("here", "there"))
     list(Local().carry_out([here], watcher=silent, interrupted=lambda: False))
     told: list[str] = []
-    attendance = Attendance(there, lambda member: contextlib.nullcontext(Telling(told)))
+    attendance = RemoteRecord(there, lambda member: contextlib.nullcontext(Telling(told)))
     for message in (message for batch in send(Worker(), there, tiny) for message in batch):
         attendance.hear(message)
         if message.name == "save_checkpoint":  # the worker dies right after it
@@ -234,7 +235,7 @@ def test_the_next_attempt_goes_on_from_what_the_lost_one_has_kept(tmp_path: Path
 
 
 def test_what_is_abandoned_says_that_it_was_interrupted(tmp_path: Path):
-    attendance = Attendance(job_of(tmp_path), silent)
+    attendance = RemoteRecord(job_of(tmp_path), silent)
     attendance.abandon()
     attendance.abandon()
     assert read_manifest(tmp_path / "run")["status"] == "interrupted"

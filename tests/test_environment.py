@@ -11,10 +11,12 @@ from small_commands import Run, write_experiment
 from small_runs import make, smooth
 
 import jaxstyle
-from jaxstyle import calibration, environment, runs, synthesis
 from jaxstyle.cli import doctor
+from jaxstyle.devices import environment
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.weights import Weights
+from jaxstyle.network import calibration
+from jaxstyle.network.weights import Weights
+from jaxstyle.runs import runner
 
 
 @pytest.fixture
@@ -25,8 +27,8 @@ def no_device(monkeypatch: pytest.MonkeyPatch, tiny: Weights) -> None:
         raise RuntimeError("Unable to initialize backend 'cuda': no GPU\nmore (set JAX_PLATFORMS='' to choose)")
 
     monkeypatch.setattr(jax, "devices", refuse)
-    monkeypatch.setattr(runs, "load_weights", lambda name, progress: tiny)
-    monkeypatch.setattr(synthesis, "load_weights", lambda name: tiny)
+    monkeypatch.setattr(runner, "load_weights", lambda name, progress: tiny)
+    monkeypatch.setattr("jaxstyle.synthesis.transfer.load_weights", lambda name: tiny)
 
 
 def test_every_way_in_says_that_there_is_no_device(no_device: None, tmp_path: Path, tiny: Weights):
@@ -60,7 +62,7 @@ def test_doctor_answers_whatever_is_broken(monkeypatch: pytest.MonkeyPatch):
     def broken() -> list[object]:
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(jaxstyle.weights, "available", broken)
+    monkeypatch.setattr(jaxstyle.network.weights, "available", broken)
     monkeypatch.setattr(doctor, "PACKAGES", ("jax", "no-such-package"))
     lines = [*doctor.diagnose()]
     assert "  no-such-package is not installed" in lines

@@ -10,24 +10,18 @@ import jax
 import pytest
 from small_runs import make, smooth, write_pictures
 
-from jaxstyle import estimates, memory, synthesis
+from jaxstyle.devices import memory
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.estimates import (
-    Outline,
-    Program,
-    estimate_memory,
-    is_light,
-    outline_members,
-    outlines,
-    refuse_too_large,
-    time_evaluation,
-)
 from jaxstyle.images import write_picture
+from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Result, Status, needed_bytes
-from jaxstyle.preparation import Prepared, prepare, read_pictures
-from jaxstyle.sweep import Member, expand
-from jaxstyle.synthesis import optimize
-from jaxstyle.weights import Weights
+from jaxstyle.sweeps import programs as sweeps_programs
+from jaxstyle.sweeps.expansion import Member, expand
+from jaxstyle.sweeps.programs import Program, outline_members
+from jaxstyle.synthesis import estimates, optimization
+from jaxstyle.synthesis.estimates import Outline, estimate_memory, is_light, outlines, refuse_too_large, time_evaluation
+from jaxstyle.synthesis.optimization import optimize
+from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +148,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def programs(members: list[Member], load: Callable[[str], Weights], **options: Any) -> list[Program]:
-    return estimates.programs(outline_members(members, load, **options))
+    return sweeps_programs.programs(outline_members(members, load, **options))
 
 
 def sweep(folder: Path, axis: str, *overrides: str) -> list[Member]:
@@ -250,7 +244,7 @@ def test_timing_takes_a_few_evaluations(prepared: Prepared, monkeypatch: pytest.
     results = []
 
     def watched(*arguments, **options):
-        results.append(synthesis.optimize(*arguments, **options))
+        results.append(optimization.optimize(*arguments, **options))
         return results[-1]
 
     monkeypatch.setattr(estimates, "optimize", watched)

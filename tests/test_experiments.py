@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from small_runs import read_manifest, read_metrics, smooth
 
-from jaxstyle import gallery, runs
 from jaxstyle.config import Experiment, load_experiment
-from jaxstyle.images import read_picture, write_picture
-from jaxstyle.members import run_members
+from jaxstyle.images import gallery, read_picture, write_picture
+from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Status
-from jaxstyle.runs import run
-from jaxstyle.scales import Scale
-from jaxstyle.sweep import expand
-from jaxstyle.weights import Weights
+from jaxstyle.runs import runner
+from jaxstyle.runs.runner import run
+from jaxstyle.sweeps.expansion import expand
+from jaxstyle.sweeps.members import run_members
+from jaxstyle.synthesis.scales import Scale
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / "experiments"
@@ -112,7 +112,7 @@ def networks(vgg19: Weights, vgg19_normalized: Weights):
     """The real networks, read once."""
     sets = {network.name: network for network in (vgg19, vgg19_normalized)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "load_weights", lambda name, progress: sets[name])
+        patch.setattr(runner, "load_weights", lambda name, progress: sets[name])
         yield
 
 

@@ -11,10 +11,10 @@ from small_runs import make
 
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.folders import checksum, differences, ensure_usable, latest_folder, new_names
 from jaxstyle.images import write_picture
-from jaxstyle.record import write_json
-from jaxstyle.sweep import expand
+from jaxstyle.runs.folders import checksum, differences, ensure_usable, latest_folder, new_names
+from jaxstyle.runs.record import write_json
+from jaxstyle.sweeps.expansion import expand
 
 
 def leave_run(folder: Path, experiment: Experiment, status: str = "running", **facts: object) -> Path:

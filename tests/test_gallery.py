@@ -12,9 +12,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from jaxstyle import gallery
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import read_picture
+from jaxstyle.images import gallery, read_picture
 
 DRAWN = Path(__file__).parent.parent / "experiments" / "images"
 CONTENT = b"the bytes of a picture " * 10_000
@@ -197,7 +196,7 @@ def test_without_scikit_image(monkeypatch: pytest.MonkeyPatch):
 def test_scikit_image_is_not_imported():
     code = """if True:
         import pathlib, sys
-        from jaxstyle import gallery
+        from jaxstyle.images import gallery
         gallery.resolve("skimage:coffee", relative_to=pathlib.Path())
         assert "skimage" not in sys.modules
     """

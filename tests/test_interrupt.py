@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from jaxstyle.interrupt import interruptible
+from jaxstyle.synthesis.interrupt import interruptible
 
 
 def press_ctrl_c() -> None:

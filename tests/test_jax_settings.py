@@ -10,10 +10,11 @@ from small_runs import make, read_manifest, smooth
 from tiny_network import python
 
 import jaxstyle
-from jaxstyle import jax_settings, runs, synthesis
+from jaxstyle.devices import jax_settings
+from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Result
 from jaxstyle.optimizers.device import advance_once
-from jaxstyle.weights import Weights
+from jaxstyle.runs import runner
 
 LAYERS = {"content_layers": ["conv1_1"], "style_layers": ["conv1_1"]}
 EVERYTHING = {
@@ -40,8 +41,8 @@ def numbers(result: Result) -> list[object]:
 
 @pytest.fixture(autouse=True)
 def _tiny(tiny: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthesis, "load_weights", lambda name: tiny)
-    monkeypatch.setattr(runs, "load_weights", lambda name, progress: tiny)
+    monkeypatch.setattr("jaxstyle.synthesis.transfer.load_weights", lambda name: tiny)
+    monkeypatch.setattr(runner, "load_weights", lambda name, progress: tiny)
 
 
 @pytest.fixture
@@ -87,8 +88,8 @@ def test_warnings_that_are_errors_and_all_settings_from_the_start(tmp_path: Path
 import hashlib, jax
 import test_jax_settings
 from tiny_network import tiny_network
-from jaxstyle import synthesis
-synthesis.load_weights = lambda name: tiny_network()
+import jaxstyle.synthesis.transfer as module
+module.load_weights = lambda name: tiny_network()
 result = test_jax_settings.short_run()
 print(hashlib.sha256(result.image.tobytes()).hexdigest(), jax.config.jax_enable_x64)
 """
@@ -119,7 +120,7 @@ def test_a_record_has_the_settings_that_were_found(tmp_path: Path, switch, monke
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")  # jax has read it already
     switch("jax_enable_x64", True)
     switch("jax_numpy_dtype_promotion", "strict")
-    runs.run(make(tmp_path, loss=LAYERS), tmp_path / "run")
+    runner.run(make(tmp_path, loss=LAYERS), tmp_path / "run")
     found = read_manifest(tmp_path / "run")["jax_settings"]
     assert found == {
         "jax_enable_x64": True,

@@ -3,7 +3,7 @@
 import pytest
 
 from jaxstyle.config import KEYS
-from jaxstyle.labels import axis_name, axis_title, layers_label, member_label, value_label
+from jaxstyle.sweeps.labels import axis_name, axis_title, layers_label, member_label, value_label
 
 WHOLE = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
 

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from small_runs import make
 
-from jaxstyle import lanes, memory
 from jaxstyle.cli.lanes import lanes_of_members, parse_lanes
+from jaxstyle.devices import memory
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.estimates import Planned, outline_members
-from jaxstyle.lanes import batches, choose_lanes, groups
-from jaxstyle.preparation import Prepared
-from jaxstyle.sweep import expand
-from jaxstyle.weights import Weights
+from jaxstyle.network.weights import Weights
+from jaxstyle.sweeps import lanes
+from jaxstyle.sweeps.expansion import expand
+from jaxstyle.sweeps.lanes import batches, choose_lanes, groups
+from jaxstyle.sweeps.programs import Planned, outline_members
+from jaxstyle.synthesis.preparation import Prepared
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import pytest
 
 import jaxstyle
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.folders import new_names
-from jaxstyle.locks import claimed, claimed_anew, ensure_free, locked
+from jaxstyle.runs.folders import new_names
+from jaxstyle.runs.locks import claimed, claimed_anew, ensure_free, locked
 
 
 def test_a_second_process_is_told_who_is_at_work(tmp_path: Path):
@@ -102,8 +102,8 @@ def test_so_have_processes(tmp_path: Path):
     program = """
 import sys
 from pathlib import Path
-from jaxstyle.folders import new_names
-from jaxstyle.locks import claimed_anew
+from jaxstyle.runs.folders import new_names
+from jaxstyle.runs.locks import claimed_anew
 with claimed_anew(new_names(Path("runs"), "a")) as folder:
     print(folder, flush=True)
     sys.stdin.read()

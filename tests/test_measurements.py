@@ -8,9 +8,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from small_runs import make
 
 from jaxstyle.images import fit_style, read_picture
-from jaxstyle.measurements import measure_result
-from jaxstyle.preparation import Prepared, prepare, read_pictures
-from jaxstyle.weights import Weights
+from jaxstyle.network.weights import Weights
+from jaxstyle.synthesis.measurements import measure_result
+from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
 
 
 def ready(weights: Weights, folder: Path, *overrides: str, **sections) -> Prepared:

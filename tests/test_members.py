@@ -10,22 +10,23 @@ import pytest
 from small_runs import make, read_manifest, read_metrics
 
 import jaxstyle
-from jaxstyle import members, runs
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_picture
-from jaxstyle.locks import locked
-from jaxstyle.members import Outcome, run_members
+from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Status
-from jaxstyle.scales import Scale
-from jaxstyle.sweep import Member, expand
-from jaxstyle.weights import Weights
+from jaxstyle.runs import runner
+from jaxstyle.runs.locks import locked
+from jaxstyle.sweeps import members
+from jaxstyle.sweeps.expansion import Member, expand
+from jaxstyle.sweeps.members import Outcome, run_members
+from jaxstyle.synthesis.scales import Scale
 
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_network(tiny: Weights):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "load_weights", lambda name, progress: tiny)
+        patch.setattr(runner, "load_weights", lambda name, progress: tiny)
         yield
 
 
@@ -122,7 +123,7 @@ def test_one_that_fails_does_not_stop_the_others(tmp_path: Path):
 
 
 def test_an_error_nobody_foresaw_belongs_to_its_member_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    measure_result = runs.measure_result
+    measure_result = runner.measure_result
     calls = iter([True, False])
 
     def measure(*arguments: Any) -> Any:
@@ -130,7 +131,7 @@ def test_an_error_nobody_foresaw_belongs_to_its_member_alone(tmp_path: Path, mon
             raise KeyError("conv9_9")
         return measure_result(*arguments)
 
-    monkeypatch.setattr(runs, "measure_result", measure)
+    monkeypatch.setattr(runner, "measure_result", measure)
     outcomes = run_all(make(tmp_path, "sweep.start.seed=[1, 2]"), tmp_path / "sweep")
     assert [(outcome.status, outcome.error) for outcome in outcomes] == [
         ("failed", "KeyError: 'conv9_9'"),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import memory
+from jaxstyle.devices import memory
 
 MEBIBYTE = 2**20
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxstyle.metrics import grey, grey_correlation, psnr
+from jaxstyle.synthesis.metrics import grey, grey_correlation, psnr
 
 PICTURE = np.random.default_rng(0).uniform(size=(6, 7, 3)).astype(np.float32)
 

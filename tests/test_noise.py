@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxstyle.noise import standard_normal
+from jaxstyle.synthesis.noise import standard_normal
 
 SHAPE = (2, 3, 3)
 SEED_0 = [1.6226422, 2.0252647, -0.43359444, -0.07861735, 0.1760909, -0.97208923]

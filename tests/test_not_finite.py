@@ -11,18 +11,18 @@ from synthetic import MINIMIZER, START, Synthetic, settings
 from test_members import Watcher
 
 import jaxstyle
-from jaxstyle import runs, synthesis
-from jaxstyle.engines import Batch, Job, Local
-from jaxstyle.engines.attendance import Attendance
-from jaxstyle.engines.worker import Order, Worker
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.folders import is_finished
 from jaxstyle.images import write_picture
-from jaxstyle.members import run_members
+from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Status, minimize
-from jaxstyle.preparation import read_pictures
-from jaxstyle.sweep import expand
-from jaxstyle.weights import Weights
+from jaxstyle.runs import runner
+from jaxstyle.runs.folders import is_finished
+from jaxstyle.sweeps.engines import Batch, Job, Local
+from jaxstyle.sweeps.engines.remote_record import RemoteRecord
+from jaxstyle.sweeps.engines.worker import Order, Worker
+from jaxstyle.sweeps.expansion import expand
+from jaxstyle.sweeps.members import run_members
+from jaxstyle.synthesis.preparation import read_pictures
 
 TOO_LARGE = "loss.style_weight=3e38"
 """A number, but the loss is none."""
@@ -30,8 +30,8 @@ TOO_LARGE = "loss.style_weight=3e38"
 
 @pytest.fixture(autouse=True)
 def _tiny(tiny: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthesis, "load_weights", lambda name: tiny)
-    monkeypatch.setattr(runs, "load_weights", lambda name, progress: tiny)
+    monkeypatch.setattr("jaxstyle.synthesis.transfer.load_weights", lambda name: tiny)
+    monkeypatch.setattr(runner, "load_weights", lambda name, progress: tiny)
 
 
 @pytest.mark.parametrize("scale", [1e25, 1e-30])
@@ -76,14 +76,14 @@ def test_a_run_leaves_a_record_and_no_picture(tmp_path: Path, method: str):
     experiment = make(tmp_path, TOO_LARGE, f"optimizer.method={method}")
     for _ in range(2):  # the second time it is tried again
         with pytest.raises(JaxstyleError, match="not finite"):
-            runs.run(experiment, tmp_path / "run", plan=lambda scales: leave_remains(tmp_path / "run"))
+            runner.run(experiment, tmp_path / "run", plan=lambda scales: leave_remains(tmp_path / "run"))
         check_record(tmp_path / "run")
 
 
 def test_a_step_too_far_keeps_the_metrics_until_there(tmp_path: Path):
     overrides = ("optimizer.method=adam", "optimizer.learning_rate=1e18", "optimizer.iterations=9")
     with pytest.raises(JaxstyleError, match=r"not finite: after iteration \d.*optimizer\.learning_rate"):
-        runs.run(make(tmp_path, *overrides), tmp_path / "run")
+        runner.run(make(tmp_path, *overrides), tmp_path / "run")
     assert [line["iteration"] for line in read_metrics(tmp_path / "run")] != []
     assert not (tmp_path / "run/result.png").exists()
 
@@ -104,7 +104,7 @@ def test_of_a_sweep_it_fails_alone(tmp_path: Path, lanes: int):
 
 def test_on_a_cluster_the_record_says_the_same(tmp_path: Path, tiny: Weights):
     job = Job(expand(make(tmp_path, TOO_LARGE))[0], tmp_path / "run", {})
-    attendance = Attendance(job, Watcher())
+    attendance = RemoteRecord(job, Watcher())
     leave_remains(tmp_path / "run")
     pictures = read_pictures(job.member.experiment).by_role()
     order = Order(job.member.experiment, job.folder, "small", None)

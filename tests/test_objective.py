@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from jaxstyle.network.vgg import VGG19
 from jaxstyle.optimizers.device import advance_once
 from jaxstyle.paper.conventions import FORMULAS
 from jaxstyle.paper.losses import total_variation
 from jaxstyle.paper.objective import Objective, Problem, evaluate, measure
 from jaxstyle.paper.terms import Content, Style, TotalVariation
-from jaxstyle.vgg import VGG19
 
 CONTENT, STYLE = ("conv2_1",), ("conv1_1", "conv2_1")
 
@@ -153,9 +153,8 @@ def test_the_network_runs_once_forward_and_once_backward(tiny):
 
 def test_members_that_differ_in_values_share_the_optimizers_program(tiny, monkeypatch):
     import jaxstyle
-    from jaxstyle import synthesis
 
-    monkeypatch.setattr(synthesis, "load_weights", lambda name: tiny)
+    monkeypatch.setattr("jaxstyle.synthesis.transfer.load_weights", lambda name: tiny)
     layers = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
     pictures = [np.asarray(picture(seed, 20, 24)) for seed in range(3)]
 

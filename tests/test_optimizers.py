@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from synthetic import MINIMIZER, SHAPE, START, Synthetic, settings
 
-from jaxstyle.checkpoints import CheckpointError
+from jaxstyle.errors import CheckpointError
 from jaxstyle.optimizers import Saved, Status, minimize
 from jaxstyle.optimizers.base import most_evaluations
 from jaxstyle.optimizers.device import advance_chunk, advance_once, minimize_on_device

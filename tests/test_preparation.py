@@ -8,9 +8,9 @@ from small_runs import make, smooth
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import Picture, resize_to, write_picture
+from jaxstyle.network.weights import NETWORKS, Weights
 from jaxstyle.paper.objective import measure
-from jaxstyle.preparation import Pictures, plan, prepare, read_pictures, white_noise
-from jaxstyle.weights import NETWORKS, Weights
+from jaxstyle.synthesis.preparation import Pictures, plan, prepare, read_pictures, white_noise
 
 
 def sizes(folder: Path, *overrides: str, **sections) -> list[int]:

@@ -5,11 +5,10 @@ import pypdf
 import pytest
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject, NumberObject, StreamObject
 
-from jaxstyle import gallery, printed
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import read_picture, write_picture
-from jaxstyle.pdf import embedded_images
-from jaxstyle.printed import Group
+from jaxstyle.images import gallery, printed, read_picture, write_picture
+from jaxstyle.images.pdf import embedded_images
+from jaxstyle.images.printed import Group
 
 SMALL = (
     Group(1, 16, 12, ("fig4-1e-4", "fig4-1e-3", "fig4-1e-2", "fig4-1e-1")),

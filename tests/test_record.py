@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from small_runs import make, read_manifest, read_metrics, strict_json
 
 import jaxstyle
-from jaxstyle import record
-from jaxstyle.checkpoints import Checkpoint
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_metadata
-from jaxstyle.record import Record, recording
+from jaxstyle.runs import record
+from jaxstyle.runs.checkpoints import Checkpoint
+from jaxstyle.runs.record import Record, recording
 
 LINE = {"iteration": 0, "loss": 1.5, "terms": {"style/conv1_1": 1.5}}
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxstyle import calibration
+from jaxstyle.network import calibration
+from jaxstyle.network.vgg import VGG19
+from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers.lbfgs import BOLDNESS, LBFGS, _norm
 from jaxstyle.paper.losses import content_loss, style_layer_loss, total_variation
 from jaxstyle.paper.statistics import blend, gram_matrix, mean_gram_matrix
-from jaxstyle.vgg import VGG19
-from jaxstyle.weights import Weights
 
 FEATURES = [(512, 384, 64), (256, 192, 128), (64, 48, 512), (331, 99, 64), (2, 256, 192, 64), (3, 127, 65, 128)]
 """Those of a picture of 512×384; 32,769 positions, the first number that was summed wrongly; members side by side."""

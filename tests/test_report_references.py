@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 from recorded import Strict, record, rows, text_of
 
-from jaxstyle import gallery
 from jaxstyle.cli.report import Look as Choice
 from jaxstyle.config import Display
-from jaxstyle.display import PAPER_INTERVAL, Look, printed, undone
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import read_picture, write_picture
+from jaxstyle.images import gallery, read_picture, write_picture
 from jaxstyle.report import build
 from jaxstyle.report.pictures import show
 from jaxstyle.report.records import read_runs
 from jaxstyle.report.references import find_references
+from jaxstyle.runs.display import PAPER_INTERVAL, Look, printed, undone
 
 ROUNDING = 0.01  # of 8 bits, in correlation and color
 

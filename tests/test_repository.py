@@ -17,43 +17,21 @@ from jaxstyle.cli.main import app
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "jaxstyle"
 
-ORDER: tuple[set[str], ...] = (
-    {"compilation_cache", "errors", "jax_settings", "memory", "units", "version"},
-    {"checkpoints", "environment", "files", "kept", "layers", "locks", "noise"},
-    {"images", "weights", "winograd"},
-    {"sharding", "vgg"},
-    {"paper", "pdf"},
-    {"terms"},
-    {"config"},
-    {"gallery", "optimizers", "sharing"},
-    {"printed"},
-    {"arguments", "bounds", "calibration", "folders", "interrupt", "metrics", "scales", "standing"},
-    {"display", "preparation"},
-    {"measurements", "synthesis"},
-    {"record"},
-    {"runs"},
-    {"labels"},
-    {"sweep"},
-    {"estimates"},
-    {"engines", "lanes"},
-    {"members"},
-    {"report"},
-    {"cli"},
-    {"__main__"},
-)
-"""Who may import whom: only what is in a set above one's own. `jaxstyle` itself offers names from all of them."""
+DESIGN = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+ORDER = re.findall(r"`(\w+)/?`", " ".join(re.findall(r"^\| \d+ \| (.*?) \|", DESIGN, re.M)))
+"""The rooms of docs/design.md, in their order: a module imports only from its own and from those before it."""
 
 ONE_HOME = {
     "jaxopt": "optimizers/lbfgs.py",
-    "orbax": "checkpoints.py",
-    "filelock": "locks.py",
+    "orbax": "runs/checkpoints.py",
+    "filelock": "runs/locks.py",
     "PIL": "images/",
-    "pypdf": "pdf.py",
+    "pypdf": "images/pdf.py",
     "tifffile": "images/",
     "typer": "cli/",
     "rich": "cli/",
     "matplotlib": "report/",
-    "ray": "engines/",
+    "ray": "sweeps/engines/",
 }
 """Libraries that one module, or one folder, imports."""
 
@@ -80,7 +58,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def room(name: str) -> str:
-    """Returns `weights` for `jaxstyle.weights.store.load`."""
+    """Returns `network` for `jaxstyle.network.weights.store.load`."""
     return name.split(".")[1]
 
 
@@ -88,9 +66,7 @@ ROOMS = sorted({path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path 
 
 
 def test_every_room_has_its_place():
-    places = [name for level in ORDER for name in level]
-    assert len(places) == len({*places})
-    assert {*ROOMS} <= {*places}, "say in ORDER who may import the new module"
+    assert sorted(ORDER) == ROOMS, "the table of docs/design.md has every room once"
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
@@ -98,8 +74,7 @@ def test_nothing_imports_upward(path: Path):
     own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if own == "__init__":
         return
-    level = next(index for index, names in enumerate(ORDER) if own in names)
-    allowed = {own}.union(*ORDER[:level])
+    allowed = {*ORDER[: ORDER.index(own) + 1]}
     found = {room(name) for name in imported(path) if name.startswith("jaxstyle.")}
     assert found <= allowed, f"{own} may not import {', '.join(sorted(found - allowed))}"
 

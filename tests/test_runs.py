@@ -12,18 +12,18 @@ import pytest
 from small_runs import make, read_manifest, read_metrics, strict_json
 
 import jaxstyle
-from jaxstyle import checkpoints, runs
-from jaxstyle.checkpoints import Checkpoint
 from jaxstyle.config import Display, experiment_from_mapping
-from jaxstyle.display import recorded_look, undone
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_metadata, read_picture, write_picture
-from jaxstyle.measurements import measure_result
+from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Status
-from jaxstyle.preparation import prepare, read_pictures
-from jaxstyle.record import Record
-from jaxstyle.runs import Run, run
-from jaxstyle.weights import Weights
+from jaxstyle.runs import checkpoints, runner
+from jaxstyle.runs.checkpoints import Checkpoint
+from jaxstyle.runs.display import recorded_look, undone
+from jaxstyle.runs.record import Record
+from jaxstyle.runs.runner import Run, run
+from jaxstyle.synthesis.measurements import measure_result
+from jaxstyle.synthesis.preparation import prepare, read_pictures
 
 KEYS = ["iteration", "evaluations", "loss", "terms", "gradient_norm", "step_size", "seconds", "size"]
 EPSILON = float(np.finfo(np.float32).eps)
@@ -33,7 +33,7 @@ EPSILON = float(np.finfo(np.float32).eps)
 def tiny_network(tiny: Weights):
     """Every run in this file uses the first layers of a random network."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "load_weights", lambda name, progress: tiny)
+        patch.setattr(runner, "load_weights", lambda name, progress: tiny)
         yield
 
 
@@ -214,7 +214,7 @@ def test_a_run_that_is_interrupted_at_a_small_scale_is_measured_at_the_size_aske
     outcome = run(experiment, tmp_path / "run", watch=seen.extend, interrupted=lambda: len(seen) >= 2)
     assert {iteration.size for iteration in outcome.result.history} == {16}
     assert read_picture(outcome.picture).pixels.shape == (24, 32, 3)
-    prepared = prepare(experiment, read_pictures(experiment), runs.load_weights("tiny", progress=str))[-1]
+    prepared = prepare(experiment, read_pictures(experiment), runner.load_weights("tiny", progress=str))[-1]
     assert outcome.metrics == measure_result(prepared, outcome.result.image)
 
 

@@ -3,8 +3,8 @@ import doctest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxstyle import scales
-from jaxstyle.scales import RATIO, SMALLEST, ladder, share
+from jaxstyle.synthesis import scales
+from jaxstyle.synthesis.scales import RATIO, SMALLEST, ladder, share
 
 
 def test_the_docstrings_examples_run():

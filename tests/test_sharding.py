@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from jaxstyle.cli.devices import parse_devices
+from jaxstyle.devices.sharding import count_devices, fetch, mesh_over, place, replicate, spread, store, unstore
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.sharding import count_devices, fetch, mesh_over, place, replicate, spread, store, unstore
 
 FLAGS = (
     "--xla_force_host_platform_device_count=4",

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from small_runs import make
 
-from jaxstyle import preparation
 from jaxstyle.config import Experiment
-from jaxstyle.kept import Kept
+from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Result
 from jaxstyle.paper.objective import evaluate
 from jaxstyle.paper.terms import Content, Style, TotalVariation
-from jaxstyle.preparation import Prepared, prepare, read_pictures
-from jaxstyle.sharing import Terms, layers_of, share, terms_of
-from jaxstyle.synthesis import Track, optimize, optimize_together
-from jaxstyle.weights import Weights
+from jaxstyle.sweeps.sharing import share
+from jaxstyle.synthesis import preparation
+from jaxstyle.synthesis.cache import Cache
+from jaxstyle.synthesis.loss_terms import Terms, layers_of, terms_of
+from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
+from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
 
 
 def paper(content: Sequence[str], style: Sequence[str], tv: bool) -> Terms:
@@ -135,18 +136,18 @@ def test_what_members_have_in_common_is_made_once(tmp_path: Path, tiny: Weights,
 
     for name in ("build_objective", "measure", "read_picture"):
         counted(name)
-    kept = Kept()
+    kept = Cache()
     for change in ("start.seed=1", "loss.content_weight=2.0", "start.method=content"):
         experiment = make(tmp_path, change)
-        prepare(experiment, read_pictures(experiment, kept=kept), tiny, kept=kept)
+        prepare(experiment, read_pictures(experiment, cache=kept), tiny, cache=kept)
     assert sorted(made) == ["build_objective", "measure", "measure", "read_picture", "read_picture"]
     experiment = make(tmp_path, f"image.style={tmp_path}/content.png")
-    prepare(experiment, read_pictures(experiment, kept=kept), tiny, kept=kept)
+    prepare(experiment, read_pictures(experiment, cache=kept), tiny, cache=kept)
     assert made[5:] == ["measure"]
 
 
 def test_only_the_last_few_are_kept():
-    kept, made = Kept(), []
+    kept, made = Cache(), []
 
     def get(key: int) -> int:
         return kept("number", key, lambda: made.append(key) or key, most=2)
@@ -157,7 +158,7 @@ def test_only_the_last_few_are_kept():
 
 
 def test_what_cannot_be_made_is_tried_again():
-    kept = Kept()
+    kept = Cache()
     with pytest.raises(ZeroDivisionError):
         kept("number", 1, lambda: 1 // 0)
     assert kept("number", 1, lambda: 7) == 7

@@ -6,9 +6,11 @@ import math
 import numpy as np
 import pytest
 
-from jaxstyle.checkpoints import Checkpoint, CheckpointError
+from jaxstyle.errors import CheckpointError
 from jaxstyle.optimizers import Iteration, Result, Saved, Status
-from jaxstyle.standing import SHARE, Standing, counted_on, keeper, pack, unpack
+from jaxstyle.runs.checkpoints import Checkpoint
+from jaxstyle.runs.resume import SHARE, keeper, pack, unpack
+from jaxstyle.synthesis.state import RunState, counted_on
 
 INGREDIENTS = {"jax": "0.10.2", "weights": "ab12", "content": "cd34"}
 
@@ -17,11 +19,11 @@ def iteration(number: int, *, size: int = 16) -> Iteration:
     return Iteration(number, number + 1, 1 / (number + 3), {"style/conv1_1": 1 / 7}, 0.5, 1.0, 0.1 * number, size)
 
 
-def standing() -> Standing:
+def standing() -> RunState:
     image = np.random.default_rng(0).random((4, 5, 3), np.float32)
     before = Result(image, 0.1, Status.RUNNING, tuple(map(iteration, range(4))), 5, 1.5, 2.5)
     saved = Saved({"image": image + 1, "method/0/count": np.asarray(3, np.int32)}, (iteration(0, size=32),), 0.5, 0.25)
-    return Standing(1, before, saved)
+    return RunState(1, before, saved)
 
 
 class Clock:
@@ -38,7 +40,7 @@ def saved_at(seconds: float, *, every: float, takes: float, interrupted_at: floa
     """When checkpoints begin in a run that is asked ten times a second."""
     clock, begun = Clock(), []
 
-    def save(standing: Standing) -> None:
+    def save(standing: RunState) -> None:
         begun.append(round(clock.now - 100, 1))
         clock.now += takes
 
@@ -66,7 +68,7 @@ def test_none_are_written_but_at_an_interruption():
 
 
 def test_nothing_is_fetched_that_is_not_kept():
-    def fetch() -> Standing:
+    def fetch() -> RunState:
         raise AssertionError("fetched")
 
     keeper(lambda standing: None, 1e9)(fetch, False)

@@ -7,7 +7,7 @@ import pytest
 
 from jaxstyle.config import Experiment, experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.sweep import Member, expand
+from jaxstyle.sweeps.expansion import Member, expand
 
 PICTURES = {"content": "a.png", "style": "b.png"}
 LAYERS = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]

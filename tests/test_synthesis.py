@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 
 import jaxstyle
-from jaxstyle import synthesis
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import carry_to, read_picture, write_picture
 from jaxstyle.optimizers.device import advance_once
 from jaxstyle.paper import conventions
 from jaxstyle.paper.objective import measure
-from jaxstyle.preparation import prepare, read_pictures
-from jaxstyle.synthesis import optimize
+from jaxstyle.synthesis import optimization
+from jaxstyle.synthesis.optimization import optimize
+from jaxstyle.synthesis.preparation import prepare, read_pictures
 
 LAYERS = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
 
@@ -31,7 +31,7 @@ def smooth(seed, height=24, width=32):
 
 @pytest.fixture
 def transfer(tiny, monkeypatch):
-    monkeypatch.setattr(synthesis, "load_weights", lambda name: tiny)
+    monkeypatch.setattr("jaxstyle.synthesis.transfer.load_weights", lambda name: tiny)
 
     def run(content=None, style=None, *, size=32, loss=None, iterations=2, **sections):
         image = {"size": size, **sections.pop("image", {})}
@@ -44,7 +44,7 @@ def transfer(tiny, monkeypatch):
 
 
 def test_the_docstrings_examples_run():
-    for module in (synthesis, conventions):
+    for module in (optimization, conventions):
         outcome = doctest.testmod(module)
         assert outcome.attempted > 0
         assert outcome.failed == 0
@@ -197,7 +197,7 @@ def test_numbers_of_numpy_and_jax_are_numbers(transfer):
 
 
 def test_a_table_of_none_is_no_table(transfer, tiny, monkeypatch):
-    monkeypatch.setattr(synthesis, "load_weights", lambda name: tiny)
+    monkeypatch.setattr("jaxstyle.synthesis.transfer.load_weights", lambda name: tiny)
     found = jaxstyle.transfer(
         smooth(0), smooth(1), image={"size": 32}, loss=LAYERS, optimizer={"iterations": 2}, start=None, network=None
     )
@@ -226,7 +226,7 @@ def test_a_table_of_none_is_no_table(transfer, tiny, monkeypatch):
     ],
 )
 def test_what_cannot_be_used_is_refused_in_a_line(transfer, monkeypatch, given, message):
-    monkeypatch.setattr(synthesis, "load_weights", lambda name: pytest.fail("looked at first"))
+    monkeypatch.setattr("jaxstyle.synthesis.transfer.load_weights", lambda name: pytest.fail("looked at first"))
     arguments = {"content": smooth(0), "style": smooth(1), "loss": {"content_weight": 0}, **given}
     with pytest.raises(JaxstyleError, match=message) as refusal:
         jaxstyle.transfer(**arguments)
@@ -310,7 +310,8 @@ def test_a_scale_is_a_program_and_the_same_sizes_are_compiled_once(transfer):
 def test_an_interruption_at_a_small_scale_gives_a_picture_of_the_size_asked_for(transfer, monkeypatch, method):
     seen = []
     monkeypatch.setattr(
-        synthesis, "interruptible", lambda: contextlib.nullcontext(lambda: any(it.size == 34 for it in seen))
+        "jaxstyle.synthesis.transfer.interruptible",
+        lambda: contextlib.nullcontext(lambda: any(it.size == 34 for it in seen)),
     )
     result = transfer(
         smooth(0),
@@ -329,7 +330,8 @@ def test_an_interruption_at_a_small_scale_gives_a_picture_of_the_size_asked_for(
 def test_an_interruption_between_two_scales_keeps_the_loss_of_the_picture(transfer, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        synthesis, "interruptible", lambda: contextlib.nullcontext(lambda: bool(seen) and seen[-1].iteration == 4)
+        "jaxstyle.synthesis.transfer.interruptible",
+        lambda: contextlib.nullcontext(lambda: bool(seen) and seen[-1].iteration == 4),
     )
     result = transfer(
         smooth(0), smooth(1), image=COARSE_TO_FINE, iterations=12, observe=lambda its, best: seen.extend(its)

@@ -16,16 +16,17 @@ from small_runs import make
 from jaxstyle import terms
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers.device import advance_once
 from jaxstyle.paper.objective import evaluate
 from jaxstyle.paper.terms import Term
-from jaxstyle.preparation import Prepared, prepare, read_pictures
-from jaxstyle.sharing import share, weights_of
-from jaxstyle.synthesis import Track, optimize, optimize_together
+from jaxstyle.sweeps.sharing import share
+from jaxstyle.synthesis.loss_terms import weights_of
+from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
+from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
 from jaxstyle.terms.laplacian import Laplacian
 from jaxstyle.terms.moments import Moments
 from jaxstyle.terms.wasserstein import Wasserstein, square_root
-from jaxstyle.weights import Weights
 
 LAYER = "conv1_1"
 

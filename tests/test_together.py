@@ -10,21 +10,22 @@ import pytest
 from small_runs import make, read_manifest, read_metrics
 from test_members import Watcher, table
 
-from jaxstyle import preparation, runs
 from jaxstyle.config import Experiment
-from jaxstyle.engines import Batch, Job, Local, Outcome
 from jaxstyle.images import read_picture
-from jaxstyle.members import run_members
+from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration
-from jaxstyle.record import Record
-from jaxstyle.sweep import expand
-from jaxstyle.weights import Weights
+from jaxstyle.runs import runner
+from jaxstyle.runs.record import Record
+from jaxstyle.sweeps.engines import Batch, Job, Local, Outcome
+from jaxstyle.sweeps.expansion import expand
+from jaxstyle.sweeps.members import run_members
+from jaxstyle.synthesis import preparation
 
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_network(tiny: Weights) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "load_weights", lambda name, progress: tiny)
+        patch.setattr(runner, "load_weights", lambda name, progress: tiny)
         yield
 
 
@@ -92,7 +93,7 @@ def test_a_sweep_over_layers_compiles_one_program_and_loads_everything_once(
 
     counted(preparation, "build_objective")
     counted(preparation, "measure")
-    counted(runs, "load_weights")
+    counted(runner, "load_weights")
     for lanes, size in ((1, 34), (2, 38)):  # sizes of their own: no other test has compiled for them
         with jax.log_compiles(), caplog.at_level(logging.WARNING):
             experiment = make(tmp_path, f"image.size={size}", sweep=LAYERS)

@@ -6,10 +6,10 @@ from flax import nnx
 from golden import make_features
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.layers import FILTERS, INPUTS, LAYERS, canonical_layer, downsampling
-from jaxstyle.vgg import CONVOLUTIONS, VGG19, check_size, deepest, pool
-from jaxstyle.weights import NETWORKS, default_mean_activations
-from jaxstyle.weights.normalize import filter_scales
+from jaxstyle.network.layers import FILTERS, INPUTS, LAYERS, canonical_layer, downsampling
+from jaxstyle.network.vgg import CONVOLUTIONS, VGG19, check_size, deepest, pool
+from jaxstyle.network.weights import NETWORKS, default_mean_activations
+from jaxstyle.network.weights.normalize import filter_scales
 
 POOLINGS = ("average", "max")
 ROUNDING = 1e-5  # float32 sums of up to 4,608 products, sixteen layers deep, against float64: 2e-6 is seen

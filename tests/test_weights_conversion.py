@@ -24,11 +24,11 @@ from weights_writers import (
 
 from jaxstyle.cli import weights as commands
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.layers import LAYERS
-from jaxstyle.weights import NETWORKS, convert, default_mean_activations, load_converted, normalize_to
-from jaxstyle.weights.converted import read_metadata
-from jaxstyle.weights.fingerprint import _TORCHVISION_KERNELS
-from jaxstyle.weights.normalize import normalize_parameters
+from jaxstyle.network.layers import LAYERS
+from jaxstyle.network.weights import NETWORKS, convert, default_mean_activations, load_converted, normalize_to
+from jaxstyle.network.weights.converted import read_metadata
+from jaxstyle.network.weights.fingerprint import _TORCHVISION_KERNELS
+from jaxstyle.network.weights.normalize import normalize_parameters
 
 FEATURES = by_number("features.", TORCHVISION)
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from weights_writers import random_parameters
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.layers import LAYERS
+from jaxstyle.network.layers import LAYERS
+from jaxstyle.network.weights import NETWORKS, load_converted
+from jaxstyle.network.weights.converted import read_metadata, save_converted
+from jaxstyle.network.weights.parameters import content_sha256
 from jaxstyle.version import __version__
-from jaxstyle.weights import NETWORKS, load_converted
-from jaxstyle.weights.converted import read_metadata, save_converted
-from jaxstyle.weights.parameters import content_sha256
 
 SOURCE = {"network": "torchvision", "source": "a test", "source_sha256": "0" * 64}
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from weights_writers import random_parameters, vgg19
 
-from jaxstyle.layers import LAYERS
-from jaxstyle.weights import default_mean_activations, normalize_parameters
-from jaxstyle.weights.arrangement import arrange
-from jaxstyle.weights.fingerprint import (
+from jaxstyle.network.layers import LAYERS
+from jaxstyle.network.weights import default_mean_activations, normalize_parameters
+from jaxstyle.network.weights.arrangement import arrange
+from jaxstyle.network.weights.fingerprint import (
     _TORCHVISION_KERNELS,
     changed_layers,
     hides_oxford,

@@ -28,12 +28,12 @@ from weights_writers import (
 )
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.layers import LAYERS
-from jaxstyle.weights import registry
-from jaxstyle.weights.arrangement import arrange
-from jaxstyle.weights.fingerprint import identify
-from jaxstyle.weights.formats import read_arrays
-from jaxstyle.weights.layouts import find_network
+from jaxstyle.network.layers import LAYERS
+from jaxstyle.network.weights import registry
+from jaxstyle.network.weights.arrangement import arrange
+from jaxstyle.network.weights.fingerprint import identify
+from jaxstyle.network.weights.formats import read_arrays
+from jaxstyle.network.weights.layouts import find_network
 
 FEATURES = by_number("features.", TORCHVISION)
 OWN_NAMES = {layer: layer for layer in LAYERS}

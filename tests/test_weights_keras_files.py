@@ -11,7 +11,7 @@ import pytest
 from weights_writers import hdf5
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.weights.formats import read_arrays
+from jaxstyle.network.weights.formats import read_arrays
 
 
 def test_hdf5_without_h5py_names_the_extra(monkeypatch):

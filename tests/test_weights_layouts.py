@@ -4,9 +4,9 @@ import pytest
 from weights_writers import ADAIN, TORCHVISION, VGG16, by_number, oihw, random_parameters
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.layers import LAYERS
-from jaxstyle.weights.layouts import dequantize, find_network, own_preprocessing
-from jaxstyle.weights.registry import NETWORKS
+from jaxstyle.network.layers import LAYERS
+from jaxstyle.network.weights.layouts import dequantize, find_network, own_preprocessing
+from jaxstyle.network.weights.registry import NETWORKS
 
 FEATURES = by_number("features.", TORCHVISION)
 

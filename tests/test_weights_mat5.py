@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.weights import mat5
-from jaxstyle.weights.formats import read_arrays
+from jaxstyle.network.weights import mat5
+from jaxstyle.network.weights.formats import read_arrays
 
 
 def save(variables, *, compressed=False) -> bytes:

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 from weights_writers import random_parameters
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.layers import FILTERS, LAYERS
-from jaxstyle.weights import (
+from jaxstyle.network.layers import FILTERS, LAYERS
+from jaxstyle.network.weights import (
     check_parameters,
     default_mean_activations,
     load_mean_activations,
     normalize_parameters,
     save_mean_activations,
 )
-from jaxstyle.weights.normalize import SILENT, filter_scales
+from jaxstyle.network.weights.normalize import SILENT, filter_scales
 
 POOLED_AFTER = ("conv1_2", "conv2_2", "conv3_4", "conv4_4")
 

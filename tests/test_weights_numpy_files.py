@@ -10,7 +10,7 @@ import pytest
 from weights_writers import call, integer, npy, npz, python, text
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.weights.formats import read_arrays
+from jaxstyle.network.weights.formats import read_arrays
 
 SMALL = {"kernel": np.arange(6, dtype=np.float32), "bias": np.zeros(2, np.float32)}
 

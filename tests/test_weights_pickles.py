@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.weights.pickles import PLAIN_CALLS, Buildable, Dialect, Global, Instance, is_plain, load_pickle
+from jaxstyle.network.weights.pickles import PLAIN_CALLS, Buildable, Dialect, Global, Instance, is_plain, load_pickle
 
 PLAIN = Dialect(builders={})
 

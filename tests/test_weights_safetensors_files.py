@@ -6,7 +6,7 @@ import pytest
 import safetensors.numpy
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.weights.formats import read_arrays
+from jaxstyle.network.weights.formats import read_arrays
 
 
 @pytest.mark.parametrize(

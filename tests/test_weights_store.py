@@ -9,9 +9,9 @@ import pytest
 from weights_writers import random_parameters, vgg19
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.weights import NETWORKS, available, fetch, load, store_folder, verify
-from jaxstyle.weights import store as store_module
-from jaxstyle.weights.converted import save_converted
+from jaxstyle.network.weights import NETWORKS, available, fetch, load, store_folder, verify
+from jaxstyle.network.weights import store as store_module
+from jaxstyle.network.weights.converted import save_converted
 
 
 @pytest.fixture
@@ -221,6 +221,6 @@ class TestStoreFolder:
 
 
 def test_importing_the_package_runs_no_pip_and_needs_no_h5py():
-    program = "import sys, jaxstyle.weights; print('h5py' in sys.modules, 'pip' in sys.modules)"
+    program = "import sys, jaxstyle.network.weights; print('h5py' in sys.modules, 'pip' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

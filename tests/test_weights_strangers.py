@@ -9,8 +9,8 @@ import pytest
 from weights_writers import torch_zip
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.weights.formats import read_arrays
-from jaxstyle.weights.protobuf import read_fields
+from jaxstyle.network.weights.formats import read_arrays
+from jaxstyle.network.weights.protobuf import read_fields
 
 
 def zip_of(*names: str, content: bytes = b"x") -> bytes:

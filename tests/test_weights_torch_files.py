@@ -24,7 +24,7 @@ from weights_writers import (
 )
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.weights.formats import read_arrays
+from jaxstyle.network.weights.formats import read_arrays
 
 GOLDEN = Path(__file__).parent / "golden"
 

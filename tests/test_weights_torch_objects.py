@@ -18,7 +18,7 @@ from weights_writers import (
 )
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.weights.formats import read_arrays
+from jaxstyle.network.weights.formats import read_arrays
 
 TENSORS = {"a": np.arange(24, dtype=np.float32).reshape(2, 3, 4)}
 BOTH = pytest.mark.parametrize(("write", "legacy"), [(legacy_file, True), (zip_file, False)], ids=["legacy", "zip"])

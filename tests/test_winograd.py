@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import winograd
-from jaxstyle.winograd import MatrixConv, arrange_rows, convolve, convolve_rows, cut_tiles, transform_kernel
+from jaxstyle.network import winograd
+from jaxstyle.network.winograd import MatrixConv, arrange_rows, convolve, convolve_rows, cut_tiles, transform_kernel
 
 SIZES = [(1, 1), (3, 9), (4, 4), (8, 7), (17, 30)]
 FORMS = {

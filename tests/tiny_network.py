@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 import jaxstyle
-from jaxstyle.layers import FILTERS, INPUTS, LAYERS
-from jaxstyle.weights import NETWORKS, Weights
+from jaxstyle.network.layers import FILTERS, INPUTS, LAYERS
+from jaxstyle.network.weights import NETWORKS, Weights
 
 PATIENCE = 240  # seconds for a process on a busy machine
 TINY_LAYERS = LAYERS[:5]  # conv1_1 … conv3_1: two poolings, 0.6 million numbers
@@ -30,9 +30,9 @@ def tiny_network() -> Weights:
 
 COMMAND = """
 import sys
-from jaxstyle import runs
+from jaxstyle.runs import runner
 from tiny_network import tiny_network
-runs.load_weights = lambda name, progress: tiny_network()
+runner.load_weights = lambda name, progress: tiny_network()
 from jaxstyle.__main__ import main
 main()
 """

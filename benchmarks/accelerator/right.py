@@ -15,9 +15,9 @@ from accelerator.plan import PRECISIONS, REFERENCE, Measurement, Plan, Row, roun
 from jaxstyle.optimizers import Result
 from jaxstyle.paper.objective import evaluate
 from jaxstyle.paper.statistics import mean_gram_matrix
-from jaxstyle.preparation import Prepared
-from jaxstyle.sharing import layers_of
-from jaxstyle.synthesis import optimize
+from jaxstyle.synthesis.loss_terms import layers_of
+from jaxstyle.synthesis.optimization import optimize
+from jaxstyle.synthesis.preparation import Prepared
 
 ITERATIONS = 20
 """Of the L-BFGS whose losses are compared with the CPU's."""

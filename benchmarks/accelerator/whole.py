@@ -11,7 +11,7 @@ from pathlib import Path
 import common
 
 from accelerator.plan import COMMAND, PRECISIONS, Measurement, Plan, Row, environment, last_line, rounded
-from jaxstyle import compilation_cache
+from jaxstyle.devices import compilation_cache
 
 
 def measurements(plan: Plan) -> Iterator[Measurement]:

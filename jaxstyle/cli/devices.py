@@ -1,8 +1,8 @@
 """`--devices`: over how many devices of this machine a picture is spread."""
 
 from jaxstyle.cli.lanes import Lanes
+from jaxstyle.devices.sharding import count_devices
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.sharding import count_devices
 
 ONE = "1"
 

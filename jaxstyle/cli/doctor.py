@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 
-from jaxstyle.environment import PACKAGES, device_facts
+from jaxstyle.devices.environment import PACKAGES, device_facts
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.version import __version__
 
@@ -44,25 +44,25 @@ def _version(package: str) -> str:
 def _device() -> Iterator[str]:
     facts = device_facts()
     yield f"device: {facts['count']} × {facts['kind']} ({facts['platform']}), {facts['cpu_count']} CPU cores"
-    from jaxstyle.jax_settings import met
+    from jaxstyle.devices.jax_settings import met
 
     yield from (f"  {name}={value}" for name, value in met().items())
 
 
 def _weights() -> Iterator[str]:
-    from jaxstyle import weights
+    from jaxstyle.network import weights
 
     yield f"weights: {weights.store_folder()}"
     yield from (f"  {entry.name}: {entry.path or 'not here yet'}" for entry in weights.available())
 
 
 def _pictures() -> Iterator[str]:
-    from jaxstyle import gallery
+    from jaxstyle.images import gallery
 
     yield f"pictures: {os.environ.get(gallery.ENVIRONMENT) or 'no ' + gallery.ENVIRONMENT}, {gallery.cache_folder()}"
 
 
 def _programs() -> Iterator[str]:
-    from jaxstyle import compilation_cache
+    from jaxstyle.devices import compilation_cache
 
     yield f"compiled programs: {compilation_cache.folder() or 'not kept'} ({compilation_cache.ENVIRONMENT})"

@@ -7,7 +7,7 @@ from jaxstyle.cli.show import tell
 from jaxstyle.errors import JaxstyleError
 
 if TYPE_CHECKING:
-    from jaxstyle.engines import Engine
+    from jaxstyle.sweeps.engines import Engine
 
 
 class EngineName(StrEnum):
@@ -37,7 +37,7 @@ def build_engine(options: EngineOptions, *, source: str, remedy: str | None) -> 
     Raises:
       JaxstyleError: an option belongs to another engine.
     """
-    from jaxstyle.engines import Local
+    from jaxstyle.sweeps.engines import Local
 
     if options.engine is EngineName.LOCAL:
         for name, value in options._asdict().items():
@@ -47,7 +47,7 @@ def build_engine(options: EngineOptions, *, source: str, remedy: str | None) -> 
 
     import jax
 
-    from jaxstyle.engines.ray import Ray
+    from jaxstyle.sweeps.engines.ray import Ray
 
     # This process only keeps records: jax would take the memory of a GPU that is a worker's.
     jax.config.update("jax_platforms", "cpu")

@@ -2,24 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 
-from jaxstyle import compilation_cache, memory, runs
 from jaxstyle.cli.show import duration, tell
-from jaxstyle.estimates import (
+from jaxstyle.devices import compilation_cache, memory
+from jaxstyle.devices.sharding import ALL, Devices, count_devices
+from jaxstyle.network.weights import Weights
+from jaxstyle.runs import runner
+from jaxstyle.sweeps.expansion import Member
+from jaxstyle.sweeps.programs import Program, outline_members, programs
+from jaxstyle.synthesis.estimates import (
     Outline,
-    Program,
     estimate_memory,
     gigabytes,
     on_devices,
-    outline_members,
-    programs,
     refuse_too_large,
     share_of_memory,
     time_evaluation,
 )
-from jaxstyle.preparation import prepare
-from jaxstyle.sharding import ALL, Devices, count_devices
-from jaxstyle.sweep import Member
-from jaxstyle.weights import Weights
+from jaxstyle.synthesis.preparation import prepare
 
 REMEDY = "To run it all the same: --ignore-memory"
 LARGE = 0.5
@@ -34,7 +33,7 @@ def keep_programs() -> None:
 
 def load_weights(name: str) -> Weights:
     """Loads a set of weights and says what takes long about it."""
-    return runs.load_weights(name, progress=tell)
+    return runner.load_weights(name, progress=tell)
 
 
 def ensure_it_fits(planned: Outline, *, source: str, lanes: int = 1) -> int:
@@ -111,7 +110,7 @@ def tell_estimates(members: Sequence[Member], *, source: str, devices: Devices =
 
 def _time(program: Program, devices: Devices) -> float:
     experiment, outline = program.members[0].experiment, program.outline
-    inputs = runs.read_inputs(experiment, say=tell)
+    inputs = runner.read_inputs(experiment, say=tell)
     (prepared,) = prepare(experiment, *inputs, scales=[outline.scale], reads=outline.reads, devices=devices)
     return time_evaluation(prepared)
 

@@ -18,7 +18,7 @@ def list_pictures() -> None:
 
     Example: jaxstyle images list
     """
-    from jaxstyle import gallery
+    from jaxstyle.images import gallery
 
     for entry in gallery.entries():
         path = gallery.find(entry.name)
@@ -35,7 +35,7 @@ def from_paper(
 
     Example: jaxstyle images from-paper Gatys_CVPR_2016.pdf
     """
-    from jaxstyle import gallery, printed
+    from jaxstyle.images import gallery, printed
 
     if not os.environ.get(gallery.ENVIRONMENT):
         raise JaxstyleError(f"{gallery.ENVIRONMENT} names no folder; set it to the one that the panels are to go into")
@@ -54,7 +54,7 @@ def fetch(
     """
     from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
-    from jaxstyle import gallery
+    from jaxstyle.images import gallery
 
     columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
     for name in names:

@@ -5,16 +5,16 @@ from typing import Literal, TypeAlias
 
 import jax
 
-from jaxstyle import runs
 from jaxstyle.cli.show import tell
-from jaxstyle.engines import Batch, Job, Local
+from jaxstyle.devices.sharding import Devices
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.estimates import Planned
-from jaxstyle.kept import Kept
-from jaxstyle.lanes import batches, choose_lanes, groups
 from jaxstyle.optimizers import has_lanes
-from jaxstyle.preparation import Prepared, prepare
-from jaxstyle.sharding import Devices
+from jaxstyle.runs import runner
+from jaxstyle.sweeps.engines import Batch, Job, Local
+from jaxstyle.sweeps.lanes import batches, choose_lanes, groups
+from jaxstyle.sweeps.programs import Planned
+from jaxstyle.synthesis.cache import Cache
+from jaxstyle.synthesis.preparation import Prepared, prepare
 
 AUTO = "auto"
 Lanes: TypeAlias = int | Literal["auto"]
@@ -71,5 +71,5 @@ def in_lanes(planned: Sequence[Planned], lanes: Mapping[int, int], *, devices: D
 
 def _prepare(planned: Planned) -> Prepared:
     outline, experiment = planned.outlines[-1], planned.member.experiment
-    inputs = runs.read_inputs(experiment, say=tell, kept=Kept())
+    inputs = runner.read_inputs(experiment, say=tell, cache=Cache())
     return prepare(experiment, *inputs, scales=[outline.scale], reads=outline.reads)[0]

@@ -162,8 +162,8 @@ def run(
     Example: jaxstyle run experiments/quickstart.toml --set image.size=384 --set loss.style_weight=2
     """
     with _importing():
+        from jaxstyle.cli.experiments import run_experiment
         from jaxstyle.cli.lanes import parse_lanes
-        from jaxstyle.cli.work import run_experiment
         from jaxstyle.config import load_experiment
 
     side_by_side = None if lanes is None else parse_lanes(lanes)
@@ -212,7 +212,7 @@ def transfer(
     Example: jaxstyle transfer photo.jpg painting.jpg -o out.png --size 384 --set optimizer.method=adam
     """
     with _importing():
-        from jaxstyle.cli.work import run_experiment
+        from jaxstyle.cli.experiments import run_experiment
         from jaxstyle.config import experiment_from_mapping
 
     shorthands = {
@@ -261,7 +261,7 @@ def check(
     Example: jaxstyle check experiments/quickstart.toml --set image.size=384
     """
     with _importing():
-        from jaxstyle.cli.work import check_experiment
+        from jaxstyle.cli.experiments import check_experiment
         from jaxstyle.config import load_experiment
 
     experiment = load_experiment(file, overrides or ())

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
     from jaxstyle.optimizers import Iteration
-    from jaxstyle.scales import Scale
+    from jaxstyle.synthesis.scales import Scale
 
 DONE, MISTAKE, INTERRUPTED = 0, 2, 130
 """The exit statuses."""
@@ -37,7 +37,7 @@ def complain(message: str) -> None:
 
 def warned(message: Warning | str, *_: object) -> None:
     """Prints a library's warning as a note, without its line of source; takes the place of `warnings.showwarning`."""
-    from jaxstyle import compilation_cache
+    from jaxstyle.devices import compilation_cache
 
     text = str(message)
     errors.print(f"note: {escape(compilation_cache.mend(text) or text)}")

@@ -24,7 +24,7 @@ def fetch(
 
     Example: jaxstyle weights fetch vgg19-normalized
     """
-    from jaxstyle import weights
+    from jaxstyle.network import weights
 
     tell(f"{name}: {weights.fetch(name, force=force, progress=tell)}")
 
@@ -35,7 +35,7 @@ def list_sets() -> None:
 
     Example: jaxstyle weights list
     """
-    from jaxstyle import weights
+    from jaxstyle.network import weights
 
     tell(f"store: {weights.store_folder()}")
     for entry in weights.available():
@@ -52,7 +52,7 @@ def verify(
 
     Example: jaxstyle weights verify vgg19
     """
-    from jaxstyle import weights
+    from jaxstyle.network import weights
 
     results = weights.verify(name)
     for result in results:
@@ -78,7 +78,7 @@ def convert(
 
     Example: jaxstyle weights convert vgg19-d01eb7cb.pth -o weights/caffe.safetensors
     """
-    from jaxstyle import weights
+    from jaxstyle.network import weights
 
     path = weights.convert(file, out, network=network, overwrite=force)
     found = weights.load_converted(path)
@@ -101,9 +101,9 @@ def normalize(
     """
     from rich.progress import Progress
 
-    from jaxstyle import weights
-    from jaxstyle.calibration import measure_mean_activations
-    from jaxstyle.gallery import SUFFIXES
+    from jaxstyle.images.gallery import SUFFIXES
+    from jaxstyle.network import weights
+    from jaxstyle.network.calibration import measure_mean_activations
 
     if not images.is_dir():
         raise JaxstyleError(f"{images}: not a folder of pictures")

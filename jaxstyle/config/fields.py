@@ -20,7 +20,7 @@ from jaxstyle.config.limits import out_of_range
 from jaxstyle.config.options import CUSTOMARY, DEFAULT_CONVENTION, BoundsRule, Customary, ScaleRule
 from jaxstyle.config.words import no_escapes, unknown
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.layers import LAYERS, canonical_layer
+from jaxstyle.network.layers import LAYERS, canonical_layer
 
 
 def _in_range(number: float) -> float:

@@ -16,7 +16,7 @@ import tifffile
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from jaxstyle.errors import JaxstyleError, did_you_mean
-from jaxstyle.files import write_beside
+from jaxstyle.files import write_atomically
 from jaxstyle.images.reading import EXIF_ASCII
 
 WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WebP"}
@@ -69,7 +69,7 @@ def write_picture(
         data = encode(levels, dict(metadata or {}), quality=quality, format=WRITABLE[path.suffix.lower()])
     except (ValueError, OSError, struct.error) as error:
         raise JaxstyleError(f"{path}: cannot be encoded: {error}; .png takes any size and any metadata") from error
-    write_beside(path, data)
+    write_atomically(path, data)
 
 
 def encode_png(pixels: npt.ArrayLike) -> bytes:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxstyle import memory
+from jaxstyle.devices import memory
+from jaxstyle.devices.sharding import stored_shape
 from jaxstyle.optimizers.base import Iteration, Keep, Observer, Result, Saved, Settings, Status, ensure_finite
 from jaxstyle.optimizers.device import compile_on_device, minimize_on_device
 from jaxstyle.optimizers.host import minimize_with_scipy, workspace_bytes
 from jaxstyle.optimizers.lanes import Lane, compile_lanes, minimize_lanes
 from jaxstyle.paper.objective import LossFunction, evaluate
-from jaxstyle.sharding import stored_shape
 
 __all__ = [
     "Iteration",

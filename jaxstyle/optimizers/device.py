@@ -16,7 +16,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxstyle.checkpoints import CheckpointError
+from jaxstyle.devices.sharding import Bands, fetch, padded, place, shapes, spread, stored_shape
+from jaxstyle.errors import CheckpointError
 from jaxstyle.optimizers.base import (
     WINDOW,
     Iteration,
@@ -31,7 +32,6 @@ from jaxstyle.optimizers.base import (
 from jaxstyle.optimizers.box import Box
 from jaxstyle.optimizers.lbfgs import LBFGS, is_representable
 from jaxstyle.paper.objective import LossFunction, Problem, Values
-from jaxstyle.sharding import Bands, fetch, padded, place, shapes, spread, stored_shape
 
 CHUNK = 64
 """The most evaluations in one call of the compiled loop; how many are made is a traced argument."""

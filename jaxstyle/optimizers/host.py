@@ -10,10 +10,10 @@ import jax
 import numpy as np
 import scipy.optimize
 
+from jaxstyle.devices.sharding import fetch, place
 from jaxstyle.optimizers.base import WINDOW, Iteration, Observer, Result, Settings, Status, most_evaluations
 from jaxstyle.optimizers.box import Box
 from jaxstyle.paper.objective import LossFunction, evaluate
-from jaxstyle.sharding import fetch, place
 
 
 class _Stop(Exception):

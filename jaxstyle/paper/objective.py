@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jaxstyle.devices.sharding import Bands, even, spread, store, unstore
+from jaxstyle.network.vgg import VGG19
 from jaxstyle.paper.terms import Features, Image, Term
-from jaxstyle.sharding import Bands, even, spread, store, unstore
-from jaxstyle.vgg import VGG19
 
 Values: TypeAlias = dict[str, Float[Array, ""]]
 """The weighted terms of the loss by name, `content/conv4_2`, `style/conv1_1`, `tv`; they sum to the loss."""

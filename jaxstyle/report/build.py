@@ -6,14 +6,14 @@ from pathlib import Path
 
 from jaxstyle.config import Display
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.files import write_beside
-from jaxstyle.folders import EXPERIMENT
+from jaxstyle.files import write_atomically
 from jaxstyle.report.layout import lay_out, sheets
 from jaxstyle.report.pictures import find_sources, show
 from jaxstyle.report.ranking import Ranking, rank
 from jaxstyle.report.records import Recorded, read_runs
 from jaxstyle.report.references import find_references
 from jaxstyle.report.table import table_lines, table_text
+from jaxstyle.runs.folders import EXPERIMENT
 
 PAGE, PANELS, CURVES, TABLE, LINES = FILES = ("index.html", "panels.png", "curves.png", "table.csv", "table.jsonl")
 
@@ -95,7 +95,7 @@ def build(
         LINES: table_lines(runs, ranking.ranks, numbers).encode(),
     }
     for name, content in contents.items():
-        write_beside(output / name, content)
+        write_atomically(output / name, content)
     return Report(output, runs, ranking)
 
 

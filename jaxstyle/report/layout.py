@@ -4,8 +4,8 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from jaxstyle.labels import axis_title
 from jaxstyle.report.records import Recorded
+from jaxstyle.sweeps.labels import axis_title
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxstyle.config import Display
-from jaxstyle.display import PAPER_INTERVAL, Look, recorded_look, shown
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.folders import RESULT
 from jaxstyle.images import encode_png, read_metadata, read_picture, resize_long_side
 from jaxstyle.report.records import Recorded, mapping
 from jaxstyle.report.words import lettered
+from jaxstyle.runs.display import PAPER_INTERVAL, Look, recorded_look, shown
+from jaxstyle.runs.folders import RESULT
 
 Pixels = Float32[np.ndarray, "height width 3"]
 PRINTED = 1200

@@ -9,10 +9,10 @@ from typing import Any
 
 from jaxstyle.config import former_terms, load_experiment
 from jaxstyle.errors import JaxstyleError, did_you_mean
-from jaxstyle.folders import EXPERIMENT, MANIFEST, MEMBERS, METRICS, RESULT
 from jaxstyle.paper.conventions import FORMULAS
-from jaxstyle.record import flatten
-from jaxstyle.sweep import Member, expand
+from jaxstyle.runs.folders import EXPERIMENT, MANIFEST, MEMBERS, METRICS, RESULT
+from jaxstyle.runs.record import flatten
+from jaxstyle.sweeps.expansion import Member, expand
 
 PICTURES = "pictures"
 """The folder of the pictures that a run saves on its way."""

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxstyle import gallery, printed
 from jaxstyle.config import Display
-from jaxstyle.display import PAPER_INTERVAL, Look, recorded_look, shown
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import read_metadata, read_picture, resize_to
-from jaxstyle.metrics import grey_correlation, psnr
+from jaxstyle.images import gallery, printed, read_metadata, read_picture, resize_to
 from jaxstyle.report.pictures import Pixels
 from jaxstyle.report.records import Recorded, mapping
+from jaxstyle.runs.display import PAPER_INTERVAL, Look, recorded_look, shown
+from jaxstyle.synthesis.metrics import grey_correlation, psnr
 
 NONE = "none"
 """In place of a reference: the run has none."""

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxstyle.record import csv_text, finite, flatten
 from jaxstyle.report.records import Recorded, mapping
+from jaxstyle.runs.record import csv_text, finite, flatten
 
 
 def common_settings(runs: Sequence[Recorded]) -> dict[str, Any]:

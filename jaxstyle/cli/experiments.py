@@ -1,0 +1,310 @@
+"""What the commands do once their arguments are parsed."""
+
+import time
+from collections.abc import Mapping, Set
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from jaxstyle.cli.devices import ONE, parse_devices
+from jaxstyle.cli.engines import EngineOptions, build_engine
+from jaxstyle.cli.forecast import (
+    REMEDY,
+    ensure_all_fit,
+    ensure_it_fits,
+    extent,
+    keep_programs,
+    load_weights,
+    tell_estimates,
+)
+from jaxstyle.cli.lanes import Lanes, in_lanes, lanes_of_members
+from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Tallied, Tally, Watching, complain, tell
+from jaxstyle.config import Experiment
+from jaxstyle.devices.jax_settings import pinned
+from jaxstyle.devices.sharding import Devices
+from jaxstyle.errors import JaxstyleError, did_you_mean
+from jaxstyle.files import ensure_writable
+from jaxstyle.images import gallery, output_format, read_metadata, read_picture, write_picture
+from jaxstyle.network import weights
+from jaxstyle.optimizers import Status
+from jaxstyle.runs import folders
+from jaxstyle.runs.folders import RESULT
+from jaxstyle.runs.locks import claimed, claimed_anew, ensure_free
+from jaxstyle.runs.runner import Inputs, read_inputs, run
+from jaxstyle.sweeps.engines import Engine, Job
+from jaxstyle.sweeps.expansion import Member, expand
+from jaxstyle.sweeps.members import TABLE, finished_members, run_members
+from jaxstyle.sweeps.programs import outline_members, programs
+from jaxstyle.synthesis.cache import Cache
+from jaxstyle.synthesis.estimates import is_light, outlines
+from jaxstyle.synthesis.interrupt import interruptible
+from jaxstyle.synthesis.preparation import plan, prepare, read_pictures, result_shape
+
+RUNS = Path("runs")
+HERE = "here"
+Place = AbstractContextManager[Path]
+"""A run's folder, from where it is made and nobody else may work in it."""
+
+
+@pinned()
+def run_experiment(
+    experiment: Experiment,
+    *,
+    source: str,
+    name: str,
+    folder: Path | None,
+    copy_to: Path | None = None,
+    force: bool = False,
+    fresh: bool = False,
+    ignore_memory: bool = False,
+    lanes: Lanes | None = None,
+    devices: str = ONE,
+    engine: EngineOptions = EngineOptions(),  # noqa: B008  (immutable)
+) -> int:
+    """Runs an experiment, or every member of its sweep, and says where the pictures are; returns the exit status.
+
+    Goes on in the folder where the same command was stopped, and does nothing again that is finished there.
+    """
+    if copy_to is not None:
+        _ensure_output(copy_to, experiment, force=force)
+    members = expand(experiment, source=source)
+    chosen = build_engine(engine, source=source, remedy=None if ignore_memory else REMEDY)
+    if lanes is not None and not chosen.here:
+        raise JaxstyleError(f"--lanes: belongs to --engine local; found --lanes {lanes}")
+    over = parse_devices(devices, lanes=lanes, here=chosen.here)
+    found = _find(experiment, name, folder, fresh=fresh)
+    place = claimed(found) if found else claimed_anew(folders.new_names(RUNS, name))
+    if experiment.sweep is not None:
+        done = {outcome.member.index for outcome in finished_members(members, found)} if found else set[int]()
+        return _run_sweep(
+            experiment,
+            members,
+            place,
+            chosen,
+            done=done,
+            source=source,
+            ignore_memory=ignore_memory,
+            lanes=lanes if over == 1 else 1,
+            devices=over,
+        )
+    if found and folders.is_finished(found):
+        folder = found
+        tell(f"finished before: {_summary(folders.read_manifest(folder))}")
+    else:
+        folder = _run_single(members[0], place, chosen, source=source, ignore_memory=ignore_memory, devices=over)
+    tell(f"record:  {folder}")
+    picture = folder / RESULT
+    if copy_to is not None:
+        write_picture(
+            copy_to, read_picture(picture).pixels, bits=experiment.output.bits, metadata=read_metadata(picture)
+        )
+    tell(f"picture: {copy_to or picture}")
+    return INTERRUPTED if folders.read_manifest(folder)["status"] == Status.INTERRUPTED else DONE
+
+
+def _ensure_output(path: Path, experiment: Experiment, *, force: bool) -> None:
+    """Proves that the picture can be written before it is made.
+
+    Raises:
+      JaxstyleError: it cannot.
+    """
+    output_format(path, bits=experiment.output.bits)
+    if experiment.sweep is not None:
+        raise JaxstyleError(f"{path}: one picture, but a sweep gives several; for a sweep: jaxstyle run FILE")
+    ensure_writable(path)
+    if path.exists() and not force:
+        raise JaxstyleError(f"{path}: exists already; choose another name, or --force to replace it")
+
+
+def _find(experiment: Experiment, name: str, named: Path | None, *, fresh: bool) -> Path | None:
+    """The folder to run in, with a word if this experiment has been there before; None for a new one.
+
+    Raises:
+      JaxstyleError: the folder that was named holds something else, or another process is at work there.
+    """
+    found = named if named or fresh else folders.latest_folder(RUNS, name, experiment)
+    if found and folders.holds_run(found):
+        if fresh:
+            raise JaxstyleError(f"{found}: already holds a run; --fresh needs a folder without one")
+        folders.refuse_another(found, experiment)
+        ensure_free(found)
+        tell(f"going on with {found}; {'another --out' if named else '--fresh'} begins anew")
+    return found
+
+
+def _run_single(
+    member: Member, place: Place, engine: Engine, *, source: str, ignore_memory: bool, devices: Devices
+) -> Path:
+    experiment = member.experiment
+    keep_programs()
+    # Before the folder is made: a picture that is missing, or a size that does not fit, leaves nothing behind.
+    inputs = read_inputs(experiment, say=tell)
+    plan(experiment, inputs.pictures)
+    with place as folder:
+        if engine.here:
+            _run_here(experiment, inputs, folder, source=source, ignore_memory=ignore_memory, devices=devices)
+        else:
+            _run_elsewhere(member, folder, engine)
+    manifest = folders.read_manifest(folder)
+    for facts in manifest["images"].values():
+        for note in facts["notes"]:
+            tell(f"note: {facts['path']}: {note}")
+    tell(_summary(manifest))
+    return folder
+
+
+def _run_here(
+    experiment: Experiment, inputs: Inputs, folder: Path, *, source: str, ignore_memory: bool, devices: Devices
+) -> None:
+    cache, compiled_ahead = Cache(), 0.0
+    if not ignore_memory:
+        tell("compiling")
+        planned = outlines(experiment, *inputs, devices=devices)
+        if all(is_light(outline) for outline in planned):  # goes on in the background
+            prepare(experiment, *inputs, scales=[planned[0].scale], cache=cache, devices=devices)
+        began = time.perf_counter()
+        for outline in planned:
+            ensure_it_fits(outline, source=source)
+        compiled_ahead = time.perf_counter() - began
+    with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
+        run(
+            experiment,
+            folder,
+            inputs=inputs,
+            cache=cache,
+            say=watching.say,
+            plan=watching.plan,
+            watch=watching,
+            interrupted=interrupted,
+            compiled_ahead=compiled_ahead,
+            devices=devices,
+        )
+
+
+def _run_elsewhere(member: Member, folder: Path, engine: Engine) -> None:
+    def watcher(member: Member) -> Watching:
+        return Watching(member.experiment.optimizer.iterations)
+
+    with interruptible() as interrupted:
+        outcomes = list(engine.carry_out([Job(member, folder, {})], watcher=watcher, interrupted=interrupted))
+    if not outcomes:
+        raise KeyboardInterrupt
+    if outcomes[0].error:
+        raise JaxstyleError(outcomes[0].error)
+
+
+def _run_sweep(
+    experiment: Experiment,
+    members: list[Member],
+    place: Place,
+    engine: Engine,
+    *,
+    done: Set[int],
+    source: str,
+    ignore_memory: bool,
+    lanes: Lanes | None,
+    devices: Devices,
+) -> int:
+    keep_programs()
+    side_by_side: dict[int, int] = {}
+    tally = Tally(len(members) - len(done))
+
+    def watcher(member: Member) -> Watching | Tallied:
+        if not engine.here or side_by_side.get(member.index, 1) > 1:
+            return tally.of(member.label)
+        return Watching(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
+
+    planned = outline_members(members, load_weights, source=source, finished=done, devices=devices)
+    left = [each for each in planned if each.member.index not in done]
+    with place as folder:
+        if engine.here:
+            tell(extent(members, programs(left), finished=len(done)))
+            side_by_side = lanes_of_members(left, lanes)
+            engine = in_lanes(left, side_by_side, devices=devices)
+            if not ignore_memory:
+                ensure_all_fit(programs(left), members, side_by_side, source=source)
+        else:
+            tell(extent(members, None, finished=len(done)))
+        with interruptible() as interrupted:
+            outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted, engine=engine)
+    for outcome in outcomes:
+        label = f"{outcome.member.index}: {outcome.member.label}"
+        if outcome.error is None:
+            tell(f"{label}: {_summary(outcome.manifest)}")
+        else:
+            complain(f"member {label}: {outcome.error}")
+    tell(f"record: {folder}")
+    tell(f"table:  {folder / TABLE}")
+    if len(outcomes) < len(members) or any(outcome.status == Status.INTERRUPTED for outcome in outcomes):
+        return INTERRUPTED
+    return MISTAKE if any(outcome.error for outcome in outcomes) else DONE
+
+
+def _summary(manifest: Mapping[str, Any]) -> str:
+    """Says how a run ended."""
+    best = "; the best picture so far is saved" if manifest["status"] == Status.INTERRUPTED else ""
+    work = f"{manifest['evaluations']} evaluations in {manifest['run_seconds']:.0f} s"
+    return f"{manifest['status']}: {work}, loss {float(manifest['loss']):.5g}{best}"
+
+
+@pinned()
+def check_experiment(experiment: Experiment, *, source: str, estimate: bool = True, devices: str = ONE) -> None:
+    """Shows what an experiment file says, proves that its pictures can be read, and says what the run will take.
+
+    Raises:
+      JaxstyleError: something would stop the run.
+    """
+    members, over = expand(experiment, source=source), parse_devices(devices)
+    tell(f"{source}: {experiment.title or 'no title'}")
+    pictures = sorted({name for member in members for name in _picture_names(member.experiment)})
+    for name in pictures:
+        picture = read_picture(gallery.resolve(name, relative_to=Path.cwd()))
+        height, width, _ = picture.pixels.shape
+        tell(f"  {name}: {width}×{height}" + "".join(f"; {note}" for note in picture.notes))
+    for scales in dict.fromkeys(_scales_of(member.experiment) for member in members):
+        tell(f"  scales: {scales}")
+    sets = {member.experiment.network.weights for member in members}
+    places = {wanted: _find_weights(wanted, source) for wanted in sorted(sets)}
+    for wanted, place in places.items():
+        tell(f"  weights {wanted}: {place}")
+    for section, values in experiment.to_json().items():
+        if isinstance(values, dict):
+            tell(f"  [{section}]")
+            for key, value in values.items():
+                tell(f"    {key} = {value}")
+    if experiment.sweep is not None:
+        tell(f"  {len(members)} members:")
+        for member in members:
+            tell(f"    {member.index}: {member.label}")
+    absent = [wanted for wanted, place in places.items() if place != HERE]
+    if estimate and absent:
+        tell(f"  no estimate without the weights: jaxstyle weights fetch {absent[0]}")
+    elif estimate:
+        keep_programs()
+        tell_estimates(members, source=source, devices=over)
+    elif experiment.sweep is not None and not absent:
+        tell(f"  {extent(members, programs(outline_members(members, load_weights)))}")
+    tell("ok")
+
+
+def _scales_of(experiment: Experiment) -> str:
+    """The sizes at which an experiment is optimized, with the steps at each: `128×96 (341), 256×192 (159)`."""
+    pictures = read_pictures(experiment)
+    shapes = [(scale, result_shape(pictures, scale.size)) for scale in plan(experiment, pictures)]
+    return ", ".join(f"{width}×{height} ({scale.iterations})" for scale, (height, width) in shapes)
+
+
+def _find_weights(wanted: str, source: str) -> str:
+    """Says whether a set of weights is here, or can be fetched."""
+    sets = {entry.name: entry.path for entry in weights.available()}
+    if wanted in sets:
+        return HERE if sets[wanted] else "will be fetched"
+    if Path(wanted).is_file():
+        return HERE
+    hint = did_you_mean(wanted, sets) or "."
+    raise JaxstyleError(f"{source}: network.weights: no set or file '{wanted}'{hint} Sets: {', '.join(sets)}")
+
+
+def _picture_names(experiment: Experiment) -> list[str]:
+    names = [experiment.image.content, *(style.image for style in experiment.image.style), experiment.start.method]
+    return [name for name in names if name and name not in ("content", "style", "noise")]

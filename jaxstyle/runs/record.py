@@ -1,0 +1,250 @@
+"""A run's folder: the resolved experiment, the manifest, the metrics as they come, and the picture."""
+
+import contextlib
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+
+from jaxstyle.config import Experiment
+from jaxstyle.devices.environment import environment
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.files import write_atomically
+from jaxstyle.images import write_picture
+from jaxstyle.runs import checkpoints
+from jaxstyle.runs.checkpoints import Checkpoint
+from jaxstyle.runs.folders import (
+    EXPERIMENT,
+    FAILED,
+    FINISHED,
+    MANIFEST,
+    METRICS,
+    RESULT,
+    ensure_usable,
+    holds_run,
+    read_manifest,
+)
+from jaxstyle.runs.locks import claimed, made, now
+
+CHECKPOINT, PICTURES = "checkpoint", "pictures"
+"""The folders, in a run's, of what is kept to go on, and of the pictures on the way."""
+
+
+class Recorder(Protocol):
+    """Somebody who is told what a record holds: the `Record` itself, or who passes it on from another machine.
+
+    Attributes:
+      folder: the run's, on the machine that keeps the record.
+    """
+
+    folder: Path
+
+    def update(self, **facts: Any) -> None:
+        """Adds facts to the manifest."""
+
+    def add(self, iterations: Sequence[Mapping[str, Any]]) -> None:
+        """Appends a line of metrics for each iteration."""
+
+    def rewind(self, iterations: Sequence[Mapping[str, Any]]) -> None:
+        """Makes these lines all there is of the metrics, and takes back the pictures that were saved after them."""
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keeps what a later process needs to go on, in place of what was kept before.
+
+        Raises:
+          CheckpointError: it cannot be written.
+        """
+
+    def restore_checkpoint(self) -> Checkpoint | None:
+        """Returns what an earlier process has kept, if it has.
+
+        Raises:
+          CheckpointError: it is damaged.
+        """
+
+    def delete_checkpoint(self) -> None:
+        """Keeps nothing any longer."""
+
+    def discard(self) -> None:
+        """Keeps neither a checkpoint nor a result any longer."""
+
+    def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> object:
+        """Writes a picture into the folder."""
+
+    def close(self, status: str, **facts: Any) -> None:
+        """Ends the record."""
+
+
+class Record:
+    """One run's folder, written as the run goes on.
+
+    The experiment and the manifest are there from the start, a line of metrics after every iteration, and every file
+    except the growing metrics is written beside its name and then renamed. What an earlier process has left of the same
+    run is kept: its checkpoint, its metrics until `rewind`, when it started.
+    """
+
+    def __init__(self, folder: Path, experiment: Experiment, *, elsewhere: bool = False):
+        """Makes the folder, or opens that of an unfinished run.
+
+        Args:
+          folder: the run's own.
+          experiment: without a sweep.
+          elsewhere: whether another process carries the run out, which will tell of its own versions and device.
+
+        Raises:
+          JaxstyleError: it holds a finished run or another experiment, or cannot be made; or there is no device.
+        """
+        self.folder = folder
+        surroundings = {} if elsewhere else environment()
+        ensure_usable(folder, experiment)
+        made(folder)
+        earlier = read_manifest(folder) if holds_run(folder) else {}
+        since = {"started": now()} if "started" not in earlier else {"started": earlier["started"], "resumed": now()}
+        self.manifest: dict[str, Any] = {"status": "running", **since, **surroundings}
+        write_json(folder / EXPERIMENT, experiment.to_json())
+        self._metrics: IO[str] = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
+        self.update()
+
+    def update(self, **facts: Any) -> None:
+        """Adds facts to the manifest."""
+        self.manifest |= facts
+        write_json(self.folder / MANIFEST, self.manifest)
+
+    def rewind(self, iterations: Sequence[Mapping[str, Any]]) -> None:
+        """Makes these lines all there is of the metrics, and takes back the pictures that were saved after them."""
+        self._metrics.close()
+        path = self.folder / METRICS
+        write_atomically(path, "".join(map(_line, iterations)).encode())
+        self._metrics = open(path, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
+        reached = iterations[-1]["iteration"] if iterations else -1
+        for picture in (self.folder / PICTURES).glob("*.png"):
+            if picture.stem.isdecimal() and int(picture.stem) > reached:
+                picture.unlink()
+
+    def add(self, iterations: Sequence[Mapping[str, Any]]) -> None:
+        """Appends a line of metrics for each iteration."""
+        try:
+            for iteration in iterations:
+                self._metrics.write(_line(iteration))
+            self._metrics.flush()
+        except OSError as error:
+            raise JaxstyleError(f"{self._metrics.name}: cannot be written: {error.strerror or error}") from None
+
+    def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> Path:
+        """Writes a picture into the folder."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(path, pixels, bits=bits, metadata=metadata)
+        return path
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keeps what a later process needs to go on, in place of what was kept before.
+
+        Raises:
+          CheckpointError: it cannot be written.
+        """
+        checkpoints.save(self.folder / CHECKPOINT, checkpoint)
+
+    def restore_checkpoint(self) -> Checkpoint | None:
+        """Returns what an earlier process has kept, if it has.
+
+        Raises:
+          CheckpointError: it is damaged.
+        """
+        return checkpoints.restore(self.folder / CHECKPOINT)
+
+    def delete_checkpoint(self) -> None:
+        """Keeps nothing any longer."""
+        checkpoints.delete(self.folder / CHECKPOINT)
+
+    def discard(self) -> None:
+        """Keeps neither a checkpoint nor a result any longer."""
+        self.delete_checkpoint()
+        (self.folder / RESULT).unlink(missing_ok=True)
+
+    def lose(self, reasons: Sequence[str]) -> None:
+        """Takes back that an attempt has ended, because it was lost; the next one goes on from the checkpoint."""
+        if self._metrics.closed:
+            self._metrics = open(self.folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
+        self.update(status="running", lost_attempts=list(reasons))
+
+    def close(self, status: str, **facts: Any) -> None:
+        """Ends the record; of a finished run no checkpoint remains."""
+        self._metrics.close()
+        self.update(status=status, ended=now(), **facts)
+        if status in FINISHED:
+            self.delete_checkpoint()
+
+
+@contextlib.contextmanager
+def recording(folder: Path, experiment: Experiment, *, elsewhere: bool = False) -> Iterator[Record]:
+    """A record that says `failed`, and why, if the block raises; `interrupted` after a second Ctrl-C.
+
+    Raises:
+      JaxstyleError: another process is at work in the folder, or the folder is not this experiment's.
+    """
+    ensure_usable(folder, experiment)
+    with claimed(folder):  # the record looks again: until now another process may have been at work there
+        record = Record(folder, experiment, elsewhere=elsewhere)
+        try:
+            yield record
+        except KeyboardInterrupt:
+            record.close("interrupted")
+            raise
+        except BaseException as error:
+            record.close(FAILED, error=describe(error))
+            raise
+
+
+def _line(iteration: Mapping[str, Any]) -> str:
+    return json.dumps(finite(iteration)) + "\n"
+
+
+def describe(error: BaseException) -> str:
+    """What a record says of an error: a user's mistake in its own words, anything else with its type."""
+    if isinstance(error, JaxstyleError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file in one step."""
+    write_atomically(path, (json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns `{"gram_distance/conv1_1": …}` for nested tables."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat |= flatten(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Returns rows as CSV: the columns of all of them in the order of their first use, lists and tables as JSON."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows({column: _field(value) for column, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _field(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping | list | tuple) else value
+
+
+def finite(value: Any) -> Any:
+    """Returns a value as JSON can hold it, which has no infinities and no NaN: they become their names."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(entry) for entry in value]
+    return value

@@ -1,0 +1,1 @@
+"""One experiment from images to the result: scales, targets, optimization, measurements; nothing is written."""

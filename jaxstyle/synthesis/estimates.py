@@ -1,0 +1,279 @@
+"""What a run will take, before it starts: memory by its compiled programs, time by a few real evaluations."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxstyle.config import Experiment
+from jaxstyle.devices import memory
+from jaxstyle.devices.sharding import Devices, count_devices, replicate, shapes
+from jaxstyle.errors import JaxstyleError
+from jaxstyle.network.weights import Weights
+from jaxstyle.optimizers import Iteration, Settings, needed_bytes
+from jaxstyle.paper.objective import Objective, Problem, measure
+from jaxstyle.synthesis.bounds import WHOLE_RANGE, bounds_of
+from jaxstyle.synthesis.cache import Cache
+from jaxstyle.synthesis.loss_terms import Terms
+from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
+from jaxstyle.synthesis.preparation import (
+    Pictures,
+    Prepared,
+    build_objective,
+    fitting,
+    plan,
+    result_shape,
+    settings_of,
+    spread_over,
+    style_shapes,
+    traced_weights,
+)
+from jaxstyle.synthesis.scales import Scale
+
+LEFT_BEHIND = 220_000_000
+"""What compiling and running keep of this process's memory besides a program's arrays: 130 MB was seen on the CPU
+where programs were read from the cache, 460 MB where all were compiled."""
+TRIALS = 4
+"""Iterations that are timed at most; the first evaluation, which touches all its memory anew, does not count."""
+PATIENCE = 4.0
+"""No evaluation is begun after so many seconds, once there are two."""
+ROUND_SIZE = 16
+"""The size that would fit is a multiple of this."""
+MARGIN = 0.9
+"""Of the memory that can be had, what a suggested size may use: per pixel, smaller pictures need a little more."""
+
+LIGHT = 0.25
+"""Of the memory that can be had, what measuring may take before it is known that a run fits: at 2048 pixels optimizing
+takes 2.2 times as much, and with a history of 100 pairs about four times."""
+
+Size = tuple[int, int]
+
+
+class Outline(NamedTuple):
+    """What an experiment will compute at one scale, without a number of it: enough to compile its programs.
+
+    Attributes:
+      scale: the long side and the steps.
+      objective: what is static about the loss.
+      problem: what is traced about it, by shapes.
+      size: (height, width) of the result.
+      style_sizes: those of the style pictures as they are measured.
+      settings: the optimizer and its options; its bounds, if it has any, are those of images of the whole range.
+      in_use: bytes that the process, or the accelerator's allocator, held already.
+    """
+
+    scale: Scale
+    objective: Objective
+    problem: Problem
+    size: Size
+    style_sizes: tuple[Size, ...]
+    settings: Settings
+    in_use: int
+
+    @property
+    def reads(self) -> Terms:
+        """The terms that it computes, those of other members included."""
+        return self.objective.terms
+
+    @property
+    def program(self) -> tuple[Objective, Size, str, int, bool]:
+        """What decides the optimizer's compiled program: equal for experiments that share one."""
+        chosen = self.settings
+        return self.objective, self.size, chosen.method, chosen.history_size, chosen.bounds is not None
+
+
+def outlines(
+    experiment: Experiment,
+    pictures: Pictures,
+    weights: Weights,
+    *,
+    reads: Terms | None = None,
+    cache: Cache | None = None,
+    devices: Devices = 1,
+) -> list[Outline]:
+    """Says what an experiment will compute at each scale; nothing is measured or compiled.
+
+    Args:
+      experiment: what will be optimized.
+      pictures: its pictures.
+      weights: its network's parameters.
+      reads: as for `prepare`.
+      cache: what other experiments have outlined.
+      devices: over how many the picture is spread.
+
+    Raises:
+      JaxstyleError: a picture is too small for the deepest layer, or there are not so many devices.
+    """
+    cache = cache or Cache()
+    in_use = memory.in_use()
+    scales = plan(experiment, pictures)
+    reads = fitting(experiment, pictures, scales, reads)
+    objective, parameters = cache(
+        "outline",
+        (experiment.network, experiment.loss.convention, weights.sha256, reads, count_devices(devices)),
+        lambda: _shapes(experiment, weights, reads, devices),
+    )
+    weighed = traced_weights(experiment, objective)
+    bounds = bounds_of(experiment.optimizer.bounds, [WHOLE_RANGE], weights.preprocessing)
+    found = []
+    for scale in scales:
+        size = result_shape(pictures, scale.size)
+        own = spread_over(objective, devices, size[0])
+        found.append(
+            Outline(
+                scale=scale,
+                objective=own,
+                problem=_problem(own, size, parameters, weighed),
+                size=size,
+                style_sizes=style_shapes(experiment, pictures, scale.size),
+                settings=settings_of(experiment, scale, bounds),
+                in_use=in_use,
+            )
+        )
+    return found
+
+
+def on_devices(planned: Outline, devices: Devices) -> Outline:
+    """The same with its picture spread over so many devices."""
+    objective = spread_over(planned.objective, devices, planned.size[0])
+    problem = _problem(objective, planned.size, planned.problem.parameters, planned.problem.weights)
+    return planned._replace(objective=objective, problem=problem)
+
+
+def _problem(objective: Objective, size: Size, parameters: Any, weighed: dict[str, Any]) -> Problem:
+    """By shapes, what is traced about the loss."""
+    bands = objective.bands
+    targets = jax.eval_shape(functools.partial(measure, objective), _picture(size), parameters)
+    return Problem(
+        parameters=replicate(bands and bands.mesh, shapes(None, parameters)),
+        targets=shapes(bands, targets),
+        weights=shapes(bands, weighed),
+    )
+
+
+def _shapes(experiment: Experiment, weights: Weights, reads: Terms, devices: Devices) -> tuple[Objective, Any]:
+    """The objective, and the shapes of its parameters: no kernel is transformed or copied."""
+    built: list[Objective] = []
+
+    def build() -> Any:
+        objective, parameters = build_objective(experiment, weights, reads, devices)
+        built.append(objective)
+        return parameters
+
+    parameters = jax.eval_shape(build)
+    return built[0], parameters
+
+
+def estimate_memory(planned: Outline, *, lanes: int = 1) -> int:
+    """The most memory that the process, or each accelerator's allocator, will hold, in bytes.
+
+    Compiles the programs that the run will use, which then finds them compiled: what they hold is exact, what the
+    process has and keeps besides is not. Pictures are measured one after another, before and after optimizing.
+
+    Args:
+      planned: what will be computed.
+      lanes: how many such runs go side by side.
+    """
+    measuring = _measuring_bytes(planned)
+    optimizing = needed_bytes(planned.objective, _picture(planned.size), planned.problem, planned.settings, lanes=lanes)
+    return _peak(planned, max(measuring, optimizing))
+
+
+def is_light(planned: Outline) -> bool:
+    """Whether measuring the pictures takes so little memory that the run will fit; compiles only what measures."""
+    return share_of_memory(_peak(planned, _measuring_bytes(planned))) <= LIGHT
+
+
+def _measuring_bytes(planned: Outline) -> int:
+    """What measuring the largest of the pictures holds on a device."""
+    programs = (
+        measure.lower(planned.objective, _picture(size), planned.problem.parameters).compile()
+        for size in {planned.size, *planned.style_sizes}
+    )
+    return max(map(memory.of_program, programs))
+
+
+def _peak(planned: Outline, on_device: int) -> int:
+    """What the process, or each accelerator's allocator, holds at most, where a program holds so much on a device."""
+    bands = planned.objective.bands
+    sharing = bands.count if bands is not None and memory.is_shared() else 1
+    return planned.in_use + _left_behind() + sharing * on_device
+
+
+def _left_behind() -> int:
+    return LEFT_BEHIND if jax.default_backend() == "cpu" else 0
+
+
+def share_of_memory(peak_bytes: int) -> float:
+    """How much of the memory that can be had a run takes; 0 where the system does not say."""
+    available = memory.available()
+    return 0.0 if available is None else peak_bytes / (memory.in_use() + available)
+
+
+def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: str) -> None:
+    """Refuses what does not fit into the memory that can be had; does nothing where the system does not say.
+
+    Args:
+      planned: what is to be run.
+      peak_bytes: its estimated memory.
+      source: what to call it in the message.
+      remedy: how to run it all the same.
+
+    Raises:
+      JaxstyleError: it does not fit; the message says which size would.
+    """
+    available = memory.available()
+    if available is None or peak_bytes <= (most := memory.in_use() + available):
+        return
+    size, fixed = max(planned.size), planned.in_use + _left_behind()
+    fits = _largest(size, MARGIN * (most - fixed) / (peak_bytes - fixed))
+    largest = f"the largest size that fits is about {fits}" if fits else "no size fits"
+    raise JaxstyleError(
+        f"{source}: image.size: {size} needs about {gigabytes(peak_bytes)} of memory, and only "
+        f"{gigabytes(most)} can be had; {largest}. {remedy}"
+    )
+
+
+def _largest(size: int, share: float) -> int:
+    """The size whose pixels are this share of `size`'s, rounded down; 0 where that is no picture."""
+    return int(size * math.sqrt(max(share, 0.0))) // ROUND_SIZE * ROUND_SIZE
+
+
+def time_evaluation(prepared: Prepared, *, lanes: int = 1) -> float:
+    """Seconds of one evaluation of loss and gradient, from a few iterations of the real optimization.
+
+    Args:
+      prepared: what is optimized.
+      lanes: how many of it side by side; the seconds are those of one evaluation in each lane.
+    """
+    stamps: list[float] = []
+    trial = [dataclasses.replace(prepared, settings=dataclasses.replace(prepared.settings, iterations=TRIALS))]
+
+    def observe(iterations: Sequence[Iteration], best: Any) -> None:
+        stamps.extend(iteration.seconds for iteration in iterations)
+
+    def interrupted() -> bool:
+        return len(stamps) > 1 and stamps[-1] > PATIENCE
+
+    if lanes == 1:
+        result = optimize(trial, observe=observe, interrupted=interrupted)
+    else:
+        others = [Track(trial)] * (lanes - 1)
+        result = optimize_together([Track(trial, observe), *others], interrupted=interrupted)[0]
+    if len(result.history) < 2:
+        return result.run_seconds / result.evaluations
+    first, last = result.history[0], result.history[-1]
+    return (last.seconds - first.seconds) / (last.evaluations - first.evaluations)
+
+
+def gigabytes(count: int) -> str:
+    """Returns `1.4 GB`."""
+    return f"{count / 1e9:.1f} GB"
+
+
+def _picture(size: Size) -> Any:
+    return jax.ShapeDtypeStruct((*size, 3), jnp.float32)

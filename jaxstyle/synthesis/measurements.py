@@ -1,0 +1,48 @@
+"""What is measured on every finished image, whatever was optimized, so that images of all conventions compare."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from jaxstyle.paper.conventions import FORMULAS
+from jaxstyle.paper.objective import measure
+from jaxstyle.paper.terms import Content, Style
+from jaxstyle.synthesis.metrics import grey_correlation, psnr
+from jaxstyle.synthesis.preparation import Prepared
+
+PAPER = FORMULAS["paper"]
+"""The convention that loss terms are reported in: the equations to the letter."""
+
+
+def measure_result(prepared: Prepared, image: Float[np.ndarray, "height width 3"]) -> dict[str, Any]:
+    """Measures a result.
+
+    Returns:
+      `grey_correlation` and `psnr` (dB) against the content at the same size, where there is one;
+      `paper_terms`: L_content and E of every layer by Eqs. 1 and 4, without any weight;
+      `gram_distance`: ‖G/M − A/M‖ / ‖A/M‖ of every style layer.
+    """
+    found = jax.device_get(measure(prepared.objective, jnp.asarray(image), prepared.problem.parameters))
+    targets = prepared.problem.targets
+    asked = prepared.objective.names if prepared.settings.terms is None else prepared.settings.terms
+    terms, distances = {}, {}
+    for term in prepared.objective.terms:
+        if term.name not in asked or not isinstance(term, Content | Style):
+            continue
+        target = np.asarray(jax.device_get(targets[term.name]), np.float64)
+        squares = float(np.sum(np.square(found[term.name] - target)))
+        if isinstance(term, Content):
+            terms[term.name] = PAPER.content_scale(target.shape[-1], 0) * squares
+        else:
+            terms[term.name] = PAPER.style_scale(target.shape[-1]) * squares
+            distances[term.layer] = float(np.sqrt(squares) / np.linalg.norm(target))
+    against_content = {}
+    if prepared.content is not None:
+        against_content = {
+            "grey_correlation": grey_correlation(image, prepared.content),
+            "psnr": psnr(image, prepared.content),
+        }
+    return {**against_content, "paper_terms": terms, "gram_distance": distances}

@@ -1,0 +1,68 @@
+"""`jaxstyle.transfer`: one image from Python, without a record."""
+
+from pathlib import Path
+from typing import Any
+
+from jaxstyle.config import experiment_from_mapping
+from jaxstyle.devices.jax_settings import outside, pinned
+from jaxstyle.devices.sharding import Devices
+from jaxstyle.network.weights import load as load_weights
+from jaxstyle.optimizers import Observer, Result, ensure_finite
+from jaxstyle.synthesis.arguments import SOURCE, plain, tables_of
+from jaxstyle.synthesis.interrupt import interruptible
+from jaxstyle.synthesis.optimization import optimize
+from jaxstyle.synthesis.preparation import prepare, read_pictures
+
+
+@pinned()
+def transfer(
+    content: Any = None,
+    style: Any = None,
+    *,
+    observe: Observer = lambda iterations, best: None,
+    devices: Devices = 1,
+    **sections: Any,
+) -> Result:
+    """Finds an image with the content of one image and the style of another.
+
+    Args:
+      content: an image: a path, a name such as `paper:neckarfront`, an image of Pillow's, a file object, the bytes of a
+        file, or an array [height, width] or [height, width, bands] of grey, grey and alpha, RGB or RGBA, in uint8,
+        uint16 or float in [0, 1]; None for texture synthesis.
+      style: likewise; or a list of them, each as {"image": …, "weight": …} if wanted; None for content reconstruction.
+      observe: called now and then with the iterations that are new and a function that gives the best picture.
+      devices: over how many of this process's devices the picture is spread, a number or "all"; more than one is for
+        pictures that do not fit on one, and gives the same picture up to rounding.
+      **sections: the tables of an experiment file, with the same keys and defaults: `image`, `network`, `loss`,
+        `start`, `optimizer`.
+
+    Returns:
+      The result: `image` [height, width, 3] in [0, 1], `history`, `status`, `loss`, `evaluations`. Ctrl-C ends the run
+      with the best picture so far and the status `interrupted`.
+
+    Raises:
+      JaxstyleError: an image or an option is not what it should be; also for `sweep` and `output`, for which one image
+        that is not written has no use; or the loss is not finite.
+
+    Example:
+      >>> import numpy as np
+      >>> stripes = np.tile(np.linspace(0, 1, 8), (32, 4))[..., None] * [1.0, 0.6, 0.2]
+      >>> dots = np.random.default_rng(0).uniform(size=(32, 32, 3))
+      >>> result = transfer(stripes, dots, image={"size": 32}, optimizer={"iterations": 3})
+      >>> result.image.shape, str(result.status), len(result.history)
+      ((32, 32, 3), 'budget spent', 4)
+
+    References: Gatys et al., CVPR 2016, Sec. 2.3.
+    """
+    tables, pictures = tables_of(content, style, sections)
+    experiment = experiment_from_mapping(tables, source=SOURCE, folder=Path.cwd())
+    scales = prepare(
+        experiment,
+        read_pictures(experiment, pictures),
+        load_weights(experiment.network.weights),
+        devices=plain(devices),
+    )
+    with interruptible() as interrupted:
+        result = optimize(scales, observe=outside(observe), interrupted=interrupted)
+    ensure_finite(result)
+    return result
