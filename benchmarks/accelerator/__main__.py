@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from accelerator.plan import KIT, Measurement, Plan, Row, environment, write_rows
+from jaxstyle.devices import deterministic
 
 GRACE = 60
 """Seconds that a step may take beyond its share for the row that it has begun."""
@@ -120,6 +121,7 @@ def main() -> None:
     parser.add_argument("--only", choices=[*STEPS], help=argparse.SUPPRESS)  # a step in this process
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    deterministic.ask_for()
     plan = Plan(options.kit.resolve(), options.out.resolve(), options.tiny)
     if options.only:
         write_rows(plan.out / f"{options.only}.json", STEPS[options.only].measurements(plan), options.seconds)

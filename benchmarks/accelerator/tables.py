@@ -40,6 +40,28 @@ def evaluation(rows: Rows) -> str:
     return markdown(("pixels", "precision", "jaxstyle, ms", "PyTorch, ms (layout)", "speed / PyTorch's"), lines)
 
 
+def ways(rows: Rows) -> str:
+    """Convolutions, and operations that are deterministic or not."""
+    columns = ("pixels", "precision", "convolution", "deterministic")
+    lines = [
+        [*(row[column] for column in columns), f"{row['ours ms']:.1f} ({row['ours range']})", row["compile s"]]
+        for row in rows
+    ]
+    return markdown((*columns, "ms", "compile s"), lines)
+
+
+def precision(rows: Rows) -> str:
+    """The loss that a precision reaches."""
+    columns = ("precision", "loss / float32's, geometric mean", "lowest and highest", "optimizing s")
+    return markdown(columns, [[row[column] for column in columns] for row in rows])
+
+
+def memory(rows: Rows) -> str:
+    """Large images."""
+    columns = ("size", "estimate GB", "peak GB", "s an evaluation")
+    return markdown(columns, [[row[column] for column in columns] for row in rows if "estimate GB" in row])
+
+
 def right(rows: Rows) -> str:
     """Relative errors against the CPU."""
     of_precision = [row for row in rows if "precision" in row]
@@ -71,8 +93,9 @@ def lanes(rows: Rows) -> str:
 
 def loop(rows: Rows) -> str:
     """The loop's calls."""
-    columns = ("what", "size", "ms an evaluation")
-    return markdown(columns, [[row[column] for column in columns] for row in rows if "ms an evaluation" in row])
+    columns = ("what", "size", "compile s", "ms an evaluation", "same twice")
+    lines = [[row.get(column, "") for column in columns] for row in rows if "ms an evaluation" in row]
+    return markdown(columns, lines)
 
 
 def of_panels(rows: Rows) -> dict[str, tuple[float, dict[float, Rows]]]:
@@ -141,6 +164,9 @@ PERFORMANCE: dict[str, tuple[str, Callable[[Any], str]]] = {
     "gpu-whole": ("whole", whole),
     "gpu-lanes": ("lanes", lanes),
     "gpu-loop": ("limits", loop),
+    "gpu-memory": ("limits", memory),
+    "gpu-ways": ("ways", ways),
+    "gpu-precision": ("precision", precision),
 }
 CONVENTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "kappa": ("paper", constant),

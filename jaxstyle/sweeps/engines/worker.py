@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from jaxstyle.config import Experiment
-from jaxstyle.devices import compilation_cache
+from jaxstyle.devices import compilation_cache, deterministic
 from jaxstyle.devices.environment import environment
 from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.images import Picture
@@ -134,7 +134,8 @@ class Worker:
     """Carries out members one after another, in a process that keeps its compiled programs."""
 
     def __init__(self) -> None:
-        """Lets compiled programs be kept on this machine's disk, as the commands do."""
+        """Computes as the commands do: GPUs repeat themselves, programs are kept on this machine's disk."""
+        deterministic.ask_for()
         compilation_cache.switch_on()
         self._asked_to_stop = threading.Event()
         self._cache = Cache()
