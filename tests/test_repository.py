@@ -124,6 +124,8 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").r
 def commands_in(page: Path, program: str) -> set[str]:
     """The words that follow a program's name where a page shows a command."""
     text = page.read_text(encoding="utf-8")
+    scripts = "".join(re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.M))
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.M) + re.sub(r"^", "    ", scripts, flags=re.M)
     shown = re.findall(r"^ {4,}(\S.*)$|`([^`\n]+)`", text, re.M)
     lines = [block or inline for block, inline in shown]
     start = rf"(?:\S*/)?{program} ([a-z]+)"
