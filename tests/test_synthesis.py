@@ -311,7 +311,7 @@ def test_an_interruption_at_a_small_scale_gives_a_picture_of_the_size_asked_for(
     seen = []
     monkeypatch.setattr(
         "jaxstyle.synthesis.transfer.interruptible",
-        lambda: contextlib.nullcontext(lambda: any(it.size == 34 for it in seen)),
+        lambda signals: contextlib.nullcontext(lambda: any(it.size == 34 for it in seen)),
     )
     result = transfer(
         smooth(0),
@@ -331,7 +331,7 @@ def test_an_interruption_between_two_scales_keeps_the_loss_of_the_picture(transf
     seen = []
     monkeypatch.setattr(
         "jaxstyle.synthesis.transfer.interruptible",
-        lambda: contextlib.nullcontext(lambda: bool(seen) and seen[-1].iteration == 4),
+        lambda signals: contextlib.nullcontext(lambda: bool(seen) and seen[-1].iteration == 4),
     )
     result = transfer(
         smooth(0), smooth(1), image=COARSE_TO_FINE, iterations=12, observe=lambda its, best: seen.extend(its)

@@ -37,7 +37,7 @@ from jaxstyle.sweeps.members import TABLE, finished_members, run_members
 from jaxstyle.sweeps.programs import outline_members, programs
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.estimates import is_light, outlines
-from jaxstyle.synthesis.interrupt import interruptible
+from jaxstyle.synthesis.interrupt import END_OF_JOB, interruptible
 from jaxstyle.synthesis.preparation import plan, prepare, read_pictures, result_shape
 
 RUNS = Path("runs")
@@ -166,7 +166,7 @@ def _run_here(
         for outline in planned:
             ensure_it_fits(outline, source=source)
         compiled_ahead = time.perf_counter() - began
-    with interruptible() as interrupted, Watching(experiment.optimizer.iterations) as watching:
+    with interruptible(END_OF_JOB) as interrupted, Watching(experiment.optimizer.iterations) as watching:
         run(
             experiment,
             folder,
@@ -185,7 +185,7 @@ def _run_elsewhere(member: Member, folder: Path, engine: Engine) -> None:
     def watcher(member: Member) -> Watching:
         return Watching(member.experiment.optimizer.iterations)
 
-    with interruptible() as interrupted:
+    with interruptible(END_OF_JOB) as interrupted:
         outcomes = list(engine.carry_out([Job(member, folder, {})], watcher=watcher, interrupted=interrupted))
     if not outcomes:
         raise KeyboardInterrupt
@@ -225,7 +225,7 @@ def _run_sweep(
                 ensure_all_fit(programs(left), members, side_by_side, source=source)
         else:
             tell(extent(members, None, finished=len(done)))
-        with interruptible() as interrupted:
+        with interruptible(END_OF_JOB) as interrupted:
             outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted, engine=engine)
     for outcome in outcomes:
         label = f"{outcome.member.index}: {outcome.member.label}"

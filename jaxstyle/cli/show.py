@@ -26,13 +26,13 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def tell(message: str) -> None:
     """Prints a line."""
-    output.print(escape(message))
+    output.print(_shown(message))
 
 
 def complain(message: str) -> None:
     """Prints an error, every line of it."""
     for line in message.splitlines() or [""]:
-        errors.print(f"[red]error:[/red] {escape(line)}")
+        errors.print(f"[red]error:[/red] {_shown(line)}")
 
 
 def warned(message: Warning | str, *_: object) -> None:
@@ -40,7 +40,12 @@ def warned(message: Warning | str, *_: object) -> None:
     from jaxstyle.devices import compilation_cache
 
     text = str(message)
-    errors.print(f"note: {escape(compilation_cache.mend(text) or text)}")
+    errors.print(f"note: {_shown(compilation_cache.mend(text) or text)}")
+
+
+def _shown(text: str) -> str:
+    """The text as rich prints it: no markup in it, and escapes for what is no Unicode, in a file's name."""
+    return escape(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 class Watching:

@@ -29,7 +29,14 @@ def _in_range(number: float) -> float:
     return number
 
 
-Text = Annotated[str, Field(min_length=1), AfterValidator(no_escapes)]
+def _not_empty(text: str) -> str:
+    if not text:
+        raise JaxstyleError('found ""; allowed: some text')
+    return text
+
+
+# Not pydantic's own limit on the length: it takes only text that is Unicode, and a file's name need not be.
+Text = Annotated[str, AfterValidator(_not_empty), AfterValidator(no_escapes), Field(json_schema_extra={"minLength": 1})]
 Number = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_in_range)]
 """What a device computes with."""
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_in_range)]

@@ -5,7 +5,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import ValidationError
@@ -162,7 +162,7 @@ def _absolute(key: str, value: Any, folder: Path) -> Any:
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if isinstance(value, str):
-        return os.path.abspath(folder / os.path.expanduser(value)) if _is_path(key, value) else value
+        return os.path.abspath(folder / os.path.expanduser(value)) if _is_path(key, value, folder) else value
     if key == "image.style" and isinstance(value, list | tuple):
         return [_absolute(key, picture, folder) for picture in value]
     if key == "image.style" and isinstance(value, Mapping) and "image" in value:
@@ -170,15 +170,24 @@ def _absolute(key: str, value: Any, folder: Path) -> Any:
     return value
 
 
-def _is_path(key: str, text: str) -> bool:
+def _is_path(key: str, text: str, folder: Path) -> bool:
     match key:
         case "image.content" | "image.style":
-            return text != "" and not is_named_picture(text)
+            return text != "" and not _is_name(text, folder)
         case "start.method":
-            return text not in list(StartMethod) and not is_named_picture(text) and looks_like_path(text)
+            return text not in list(StartMethod) and not _is_name(text, folder) and looks_like_path(text)
         case "network.weights":
-            return text.endswith(".safetensors")
+            has_folder = PurePath(text).name != text
+            return has_folder or text.endswith(".safetensors") or os.path.isfile(folder / text)
     return False
+
+
+def _is_name(text: str, folder: Path) -> bool:
+    """Whether a picture of a registry is meant: not a file with a colon in its name."""
+    from jaxstyle.images.gallery import GALLERIES  # with it comes Pillow, which `--help` does without
+
+    is_known = text.partition(":")[0] in GALLERIES
+    return is_named_picture(text) and (is_known or not os.path.exists(folder / text))
 
 
 # Overrides

@@ -24,6 +24,9 @@ from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.files import write_atomically
 from jaxstyle.version import __version__
 
+GALLERIES = ("paper", "skimage")
+"""What stands before the colon of a name."""
+
 ENVIRONMENT = "JAXSTYLE_IMAGES"
 """The environment variable that names a folder of pictures, which is searched first."""
 
@@ -125,8 +128,10 @@ def resolve(name_or_path: str, *, relative_to: Path) -> Path:
             raise JaxstyleError(f"{name_or_path}: addresses are not fetched; save the picture and give its path")
     path = relative_to / _expanded(name_or_path)
     if name and re.fullmatch(r"\w\w+", scheme) and not path.exists():  # one letter is a drive on Windows
-        hint = did_you_mean(scheme, ("paper", "skimage")) or "."
-        raise JaxstyleError(f"{name_or_path}: unknown gallery '{scheme}'{hint} Known: paper, skimage")
+        hint = did_you_mean(scheme, GALLERIES) or "."
+        raise JaxstyleError(
+            f"{name_or_path}: no such file, and an unknown gallery '{scheme}'{hint} Known: {', '.join(GALLERIES)}"
+        )
     return path
 
 

@@ -213,8 +213,9 @@ def describe(error: BaseException) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file in one step."""
-    write_atomically(path, (json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n").encode())
+    """Writes a JSON file in one step; what is no Unicode, in a file's name, becomes JSON's escapes."""
+    text = json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

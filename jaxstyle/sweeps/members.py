@@ -102,7 +102,7 @@ def _facts(member: Member) -> dict[str, Any]:
 
 def write_table(path: Path, outcomes: Sequence[Outcome]) -> None:
     """Writes one line per member: the swept values, how it ended, and its numbers."""
-    write_atomically(path, csv_text([_row(outcome) for outcome in outcomes]).encode())
+    write_atomically(path, csv_text([_row(outcome) for outcome in outcomes]).encode("utf-8", "backslashreplace"))
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:

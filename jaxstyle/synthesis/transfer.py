@@ -9,7 +9,7 @@ from jaxstyle.devices.sharding import Devices
 from jaxstyle.network.weights import load as load_weights
 from jaxstyle.optimizers import Observer, Result, ensure_finite
 from jaxstyle.synthesis.arguments import SOURCE, plain, tables_of
-from jaxstyle.synthesis.interrupt import interruptible
+from jaxstyle.synthesis.interrupt import CTRL_C, interruptible
 from jaxstyle.synthesis.optimization import optimize
 from jaxstyle.synthesis.preparation import prepare, read_pictures
 
@@ -38,7 +38,7 @@ def transfer(
 
     Returns:
       The result: `image` [height, width, 3] in [0, 1], `history`, `status`, `loss`, `evaluations`. Ctrl-C ends the run
-      with the best picture so far and the status `interrupted`.
+      with the best picture so far and the status `interrupted`. SIGTERM is left to the caller's process.
 
     Raises:
       JaxstyleError: an image or an option is not what it should be; also for `sweep` and `output`, for which one image
@@ -62,7 +62,7 @@ def transfer(
         load_weights(experiment.network.weights),
         devices=plain(devices),
     )
-    with interruptible() as interrupted:
+    with interruptible(CTRL_C) as interrupted:
         result = optimize(scales, observe=outside(observe), interrupted=interrupted)
     ensure_finite(result)
     return result
