@@ -22,7 +22,13 @@ CHECKED = (
     "paper",
     "runs.checkpoints",
     "runs.resume",
-    "synthesis",
+    "synthesis.estimates",
+    "synthesis.metrics",
+    "synthesis.optimization",
+    "synthesis.preparation",
+    "synthesis.scales",
+    "synthesis.state",
+    "synthesis.transfer",
     "terms",
 )
 # Before jaxstyle is imported. Not `config`: pydantic checks it, and beartype cannot read pydantic's protocols.

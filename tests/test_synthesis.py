@@ -16,7 +16,7 @@ from jaxstyle.images import carry_to, read_picture, write_picture
 from jaxstyle.optimizers.device import advance_once
 from jaxstyle.paper import conventions
 from jaxstyle.paper.objective import measure
-from jaxstyle.synthesis import optimization
+from jaxstyle.synthesis import transfer as transfer_module
 from jaxstyle.synthesis.optimization import optimize
 from jaxstyle.synthesis.preparation import prepare, read_pictures
 
@@ -44,7 +44,7 @@ def transfer(tiny, monkeypatch):
 
 
 def test_the_docstrings_examples_run():
-    for module in (optimization, conventions):
+    for module in (transfer_module, conventions):
         outcome = doctest.testmod(module)
         assert outcome.attempted > 0
         assert outcome.failed == 0
