@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxstyle.optimizers.device import DeviceMethod, Limits, advance_chunk, advance_once, start_state
+from jaxstyle.optimizers.device import Limits, advance_chunk, advance_once, start_state
+from jaxstyle.optimizers.lbfgs import LimitedMemoryBFGS
 from jaxstyle.paper.objective import Values, evaluate
 
 CHUNK = 4
@@ -52,7 +53,7 @@ def main() -> None:
     loss = {"content_layers": [], "style_layers": options.layers} if options.layers else {}
     ready = common.loaded(options.size, **loss).prepared
     objective, problem, image = ready.objective, ready.problem, jnp.asarray(ready.start)
-    method, limits = DeviceMethod("lbfgs", 20), Limits(jnp.asarray(10**6), jnp.float32(0), jnp.float32(0))
+    method, limits = LimitedMemoryBFGS(), Limits(jnp.asarray(10**6), jnp.float32(0), {})
     states = {name: start_state(objective, method, image) for name in ("once", "chunk")}
     states["free"] = start_state(Free(), method, image)
     print(common.machine())

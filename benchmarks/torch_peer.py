@@ -128,7 +128,7 @@ def lbfgs(
         [image],
         max_iter=evaluations,
         max_eval=evaluations,
-        history_size=loaded.prepared.settings.history_size,
+        history_size=loaded.prepared.settings.method.history_size,
         tolerance_grad=0,
         tolerance_change=0,
     )

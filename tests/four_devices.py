@@ -25,7 +25,8 @@ from jaxstyle.images import picture_of_array
 from jaxstyle.network.layers import FILTERS
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Result, needed_bytes
-from jaxstyle.optimizers.device import advance_chunk, advance_once, compile_on_device, minimize_on_device
+from jaxstyle.optimizers.device import advance_chunk, advance_once, compile_on_device
+from jaxstyle.optimizers.loop import minimize_on_device
 from jaxstyle.paper.objective import evaluate
 from jaxstyle.runs import runner
 from jaxstyle.synthesis import optimization

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxstyle.devices.sharding import Bands
-from jaxstyle.optimizers import Settings
+from jaxstyle.optimizers import Settings, methods
 
 SHAPE = (4, 5, 3)
 MINIMIZER = np.linspace(0.2, 0.8, 60).reshape(SHAPE).astype(np.float32)
@@ -53,6 +53,7 @@ class Synthetic:
         return jax.value_and_grad(self.loss, has_aux=True)(image, problem)
 
 
-def settings(method="lbfgs", iterations=100, **changes):
-    chosen = {"history_size": 20, "learning_rate": 0.02, "tolerance": 0.0} | changes
-    return Settings(method=method, iterations=iterations, **chosen)
+def settings(method="lbfgs", iterations=100, tolerance=0.0, bounds=None, terms=None, **options):
+    kind = methods.load(method)
+    own = {key: value for key, value in options.items() if key in kind.__dataclass_fields__}
+    return Settings(kind(**own), iterations, tolerance, bounds, terms)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxstyle.config import KEYS, Experiment, experiment_from_mapping, load_experiment
+from jaxstyle.config import Experiment, experiment_from_mapping, load_experiment
+from jaxstyle.config.models import all_keys
 from jaxstyle.errors import JaxstyleError
 
 PICTURES = {"content": "a.png", "style": "b.png"}
@@ -339,7 +340,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )
-NAMES = st.sampled_from([*KEYS, "sweep.mode", "sweep.labels", "sweep.start.seed"]) | st.text()
+NAMES = st.sampled_from([*all_keys(), "sweep.mode", "sweep.labels", "sweep.start.seed"]) | st.text()
 
 
 def answer(mapping, *overrides) -> str:

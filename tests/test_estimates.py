@@ -76,7 +76,7 @@ def test_memory_grows_with_the_picture_and_its_history(tmp_path: Path, tiny: Wei
     # Four times the pixels: the pairs grow as much, what the layers' kernels and Gram matrices take does not grow.
     assert 3 < (held(large) - parameters) / (held(small) - parameters) < 4
     short = planned(tmp_path, tiny, "optimizer.history_size=5")
-    pictures = 2 * (small.settings.history_size - 5)
+    pictures = 2 * (small.settings.method.history_size - 5)
     assert held(small) - held(short) == pytest.approx(pictures * 24 * 32 * 3 * 4, rel=0.05)
     assert programs_bytes(small) == held(small)
 
@@ -94,7 +94,7 @@ def test_a_style_picture_measured_at_its_own_size_counts(tmp_path: Path, tiny: W
 def test_scipys_pairs_are_on_the_host_in_float64(tmp_path: Path, tiny: Weights):
     plan = planned(tmp_path, tiny, "optimizer.method=scipy-lbfgsb")
     short = planned(tmp_path, tiny, "optimizer.method=scipy-lbfgsb", "optimizer.history_size=5")
-    assert held(plan) - held(short) == 2 * (plan.settings.history_size - 5) * 24 * 32 * 3 * 8
+    assert held(plan) - held(short) == 2 * (plan.settings.method.history_size - 5) * 24 * 32 * 3 * 8
 
 
 def test_what_does_not_fit_is_refused_with_a_size_that_does(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxstyle.config import KEYS
+from jaxstyle.config.models import all_keys
 from jaxstyle.sweeps.labels import axis_name, axis_title, layers_label, member_label, value_label
 
 WHOLE = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
@@ -54,7 +54,7 @@ def test_layers_are_named_as_a_part_of_the_files(layers, label):
 
 
 def test_no_two_keys_share_a_name():
-    assert len({axis_name(key) for key in KEYS}) == len(KEYS)
+    assert len({axis_name(key) for key in all_keys()}) == len(all_keys())
 
 
 def test_names_and_numbers():

@@ -1,9 +1,9 @@
 import jax
 import jax.numpy as jnp
-import jaxopt
 import numpy as np
 from synthetic import MINIMIZER, SHAPE, START, Synthetic
 
+from jaxstyle.optimizers import lbfgs as lbfgs_module
 from jaxstyle.optimizers.lbfgs import (
     BOLDNESS,
     GREY_LEVEL,
@@ -34,10 +34,10 @@ def trials(lbfgs, start, count, problem=PROBLEM):
 
 
 def test_it_is_jaxopts():
-    assert isinstance(solver(), jaxopt.LBFGS)
+    assert isinstance(solver(), lbfgs_module.jaxopt.LBFGS)
     lbfgs = solver()
     step = lbfgs.update(jnp.asarray(START), lbfgs.init_state(jnp.asarray(START)), PROBLEM)
-    assert isinstance(step, jaxopt.OptStep)
+    assert isinstance(step, lbfgs_module.jaxopt.OptStep)
     np.testing.assert_array_equal(step.params, START)  # the first evaluation is of the start
 
 

@@ -8,7 +8,8 @@ from synthetic import MINIMIZER, SHAPE, START, Synthetic, settings
 from jaxstyle.errors import CheckpointError
 from jaxstyle.optimizers import Saved, Status, minimize
 from jaxstyle.optimizers.base import most_evaluations
-from jaxstyle.optimizers.device import advance_chunk, advance_once, minimize_on_device
+from jaxstyle.optimizers.device import advance_chunk, advance_once
+from jaxstyle.optimizers.loop import minimize_on_device
 
 METHODS = ("lbfgs", "adam", "scipy-lbfgsb")
 QUASI_NEWTON = ("lbfgs", "scipy-lbfgsb")
@@ -144,7 +145,13 @@ def test_nothing_to_do_is_converged(method):
     np.testing.assert_array_equal(result.image, START)
 
 
-@pytest.mark.parametrize("method", METHODS)
+def test_without_a_tolerance_a_method_that_goes_up_and_down_is_never_ended():
+    result = run("lying", method="adam", iterations=90)
+    assert (result.status, len(result.history)) == (Status.BUDGET_SPENT, 91)
+    assert run("lying", method="adam", iterations=90, tolerance=1e-9).status is Status.CONVERGED
+
+
+@pytest.mark.parametrize("method", QUASI_NEWTON)
 def test_no_way_down_is_stalled(method):
     result = run("lying", method=method)
     assert result.status is Status.STALLED

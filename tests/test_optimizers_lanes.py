@@ -10,8 +10,7 @@ import pytest
 from synthetic import MINIMIZER, START, Synthetic, settings
 
 from jaxstyle.optimizers import Lane, Status, minimize, minimize_lanes
-from jaxstyle.optimizers.device import advance_chunk, advance_once
-from jaxstyle.optimizers.lanes import compile_lanes
+from jaxstyle.optimizers.device import advance_chunk, advance_once, compile_on_device
 from jaxstyle.paper.objective import Problem
 
 CHUNKED = pytest.mark.parametrize("chunked", [False, True], ids=["a call each", "many in a call"])
@@ -138,7 +137,7 @@ def test_what_is_compiled_from_shapes_is_what_runs(chunked, caplog):
         return sum("jit(advance_" in message for message in finished)
 
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        compile_lanes(objective, given.image, given.problem, given.settings, 3, chunked=chunked)
+        compile_on_device(objective, given.image, given.problem, given.settings, lanes=3, chunked=chunked)
         assert compiled() == 1
         minimize_lanes(objective, [given] * 3, chunked=chunked)
         assert compiled() == 0

@@ -16,7 +16,8 @@ from flax import nnx
 from jaxstyle.network import calibration
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.network.weights import Weights
-from jaxstyle.optimizers.lbfgs import BOLDNESS, LBFGS, _norm
+from jaxstyle.optimizers.lbfgs import BOLDNESS, LBFGS
+from jaxstyle.optimizers.reductions import norm
 from jaxstyle.paper.losses import content_loss, style_layer_loss, total_variation
 from jaxstyle.paper.statistics import blend, gram_matrix, mean_gram_matrix
 
@@ -110,7 +111,7 @@ def test_mean_activations(tiny: Weights, monkeypatch: pytest.MonkeyPatch):
 def test_dot_products_and_norms_of_pictures(shape: tuple[int, ...]):
     one, other = whole(-3, 3, *shape), whole(-3, 3, *shape, seed=1)
     np.testing.assert_array_equal(jitted(jnp.vdot, one, other), total(one * other))
-    np.testing.assert_allclose(jitted(_norm, one), np.sqrt(total(one**2)), rtol=2**-23)  # a root is rounded
+    np.testing.assert_allclose(jitted(norm, one), np.sqrt(total(one**2)), rtol=2**-23)  # a root is rounded
     mean_size = jitted(LBFGS(lambda image: image)._mean_size, one)
     np.testing.assert_allclose(mean_size, total(np.abs(one)) / np.prod(shape[-3:]), rtol=2**-22)
 

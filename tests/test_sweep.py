@@ -84,7 +84,7 @@ def test_a_recorded_sweep_has_the_same_members():
 def test_a_swept_optimizer_leaves_behind_what_it_does_not_know():
     sweep = {"optimizer.method": ["lbfgs", "adam"]}
     lbfgs, adam = (member.experiment.optimizer for member in expand(make(sweep, optimizer={"learning_rate": 0.1})))
-    assert (lbfgs.learning_rate, adam.learning_rate) == (0.02, 0.1)
+    assert (dict(lbfgs.own), dict(adam.own)) == ({"history_size": 20}, {"learning_rate": 0.1})
 
 
 def test_a_sweep_may_give_the_only_picture():

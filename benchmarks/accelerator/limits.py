@@ -14,7 +14,7 @@ from accelerator.plan import Measurement, Plan, Row, environment, last_line, rou
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.devices import memory
 from jaxstyle.network import weights
-from jaxstyle.optimizers.device import minimize_on_device
+from jaxstyle.optimizers.loop import minimize_on_device
 from jaxstyle.synthesis import preparation
 from jaxstyle.synthesis.estimates import estimate_memory, outlines
 from jaxstyle.synthesis.optimization import optimize

@@ -7,7 +7,6 @@ mistake into a line that answers, and `schema` describes the file for editors an
 from jaxstyle.config.former import former_terms
 from jaxstyle.config.loading import experiment_from_mapping, load_experiment, overlay
 from jaxstyle.config.models import (
-    KEYS,
     Experiment,
     Image,
     Loss,
@@ -26,7 +25,6 @@ from jaxstyle.config.options import (
     Customary,
     Display,
     LayerSubsets,
-    OptimizerMethod,
     Pooling,
     ScaleRule,
     StartMethod,
@@ -37,7 +35,6 @@ from jaxstyle.config.schema import schema
 
 __all__ = [
     "CUSTOMARY",
-    "KEYS",
     "LAYER_KEYS",
     "BoundsRule",
     "Convention",
@@ -49,7 +46,6 @@ __all__ = [
     "Loss",
     "Network",
     "Optimizer",
-    "OptimizerMethod",
     "Output",
     "Pooling",
     "ScaleRule",

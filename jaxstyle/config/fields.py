@@ -23,7 +23,12 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.network.layers import LAYERS, canonical_layer
 
 
-def _in_range(number: float) -> float:
+def in_range(number: float) -> float:
+    """Returns the number.
+
+    Raises:
+      JaxstyleError: it is too large or too small for a device.
+    """
     if problem := out_of_range(number):
         raise JaxstyleError(f"found {problem}")
     return number
@@ -37,9 +42,9 @@ def _not_empty(text: str) -> str:
 
 # Not pydantic's own limit on the length: it takes only text that is Unicode, and a file's name need not be.
 Text = Annotated[str, AfterValidator(_not_empty), AfterValidator(no_escapes), Field(json_schema_extra={"minLength": 1})]
-Number = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_in_range)]
+Number = Annotated[float, Field(allow_inf_nan=False), AfterValidator(in_range)]
 """What a device computes with."""
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_in_range)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(in_range)]
 LayerName = Annotated[
     str,
     AfterValidator(canonical_layer),

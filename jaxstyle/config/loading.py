@@ -12,13 +12,14 @@ from pydantic import ValidationError
 
 from jaxstyle.config.former import current
 from jaxstyle.config.models import (
-    KEYS,
     SECTIONS,
     Experiment,
     Sweep,
+    all_keys,
     unknown_key,
 )
-from jaxstyle.config.options import NOT_OF_METHOD, StartMethod
+from jaxstyle.config.optimizer import keys_left_behind
+from jaxstyle.config.options import StartMethod
 from jaxstyle.config.problems import explain, show
 from jaxstyle.config.words import BACKSLASHES, is_named_picture, looks_like_path, printable
 from jaxstyle.errors import JaxstyleError, did_you_mean
@@ -73,12 +74,12 @@ def overlay(mapping: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
 
     Args:
       mapping: sections by name, as in a file.
-      values: new values by dotted key (`KEYS`, or `sweep.` and one of them).
+      values: new values by dotted key (`all_keys`, or `sweep.` and one of them).
     """
     result = {name: dict(table) if isinstance(table, Mapping) else table for name, table in mapping.items()}
     method = values.get("optimizer.method")
     if isinstance(method, str) and isinstance(result.get("optimizer"), dict):
-        for key in NOT_OF_METHOD.get(method, ()):
+        for key in keys_left_behind(method):
             result["optimizer"].pop(key, None)
     for dotted, value in values.items():
         section, _, key = dotted.partition(".")
@@ -213,7 +214,7 @@ def _parse_overrides(overrides: Sequence[str], *, swept: Mapping[str, Any]) -> d
 def _parse_override(override: str) -> tuple[str, Any]:
     key, equals, text = (part.strip() for part in override.partition("="))
     target = key.removeprefix("sweep.")
-    if target not in KEYS and not (key != target and target in Sweep.model_fields):
+    if target not in all_keys() and not (key != target and target in Sweep.model_fields):
         raise JaxstyleError(_unknown_override(target))
     if not equals:
         raise JaxstyleError(f"found no '='; allowed: {key}=value")

@@ -17,20 +17,18 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from jaxstyle.config.fields import Bounds, LayerWeights, LongSide, Number, Scales, Text, Weight, customary
+from jaxstyle.config.fields import LayerWeights, LongSide, Scales, Text, Weight, customary
 from jaxstyle.config.former import FORMAT
 from jaxstyle.config.limits import products_out_of_range
+from jaxstyle.config.optimizer import Optimizer, method_keys, methods_with
 from jaxstyle.config.options import (
     CONTENT_LAYERS,
     DEFAULT_CONVENTION,
     LAYER_KEYS,
-    NOT_OF_METHOD,
     STYLE_LAYERS,
-    BoundsRule,
     Convention,
     Display,
     LayerSubsets,
-    OptimizerMethod,
     Pooling,
     Precision,
     ScaleRule,
@@ -149,27 +147,6 @@ class Start(Section):
         raise JaxstyleError(unknown("start", method, [*StartMethod], last="a picture's path"))
 
 
-class Optimizer(Section):
-    """How the picture is improved, and for how long."""
-
-    method: OptimizerMethod = Field(default=OptimizerMethod.LBFGS, strict=False)
-    """"lbfgs" runs on the device; "adam" is a first-order method; "scipy-lbfgsb" is SciPy's L-BFGS-B, which the
-    authors' own code used."""
-    iterations: int = Field(default=500, ge=1, le=10**9)
-    """The number of steps at most, of all scales together. The paper gives none."""
-    history_size: int = Field(default=20, ge=1, le=1000)
-    """The number of correction pairs that L-BFGS keeps (lbfgs and scipy-lbfgsb); each takes two pictures of memory."""
-    learning_rate: Number = Field(default=0.02, gt=0)
-    """The size of a step (adam), in units of a pixel's range from 0 to 1."""
-    bounds: Bounds = BoundsRule.NONE
-    """Box constraints on the pixels: "none"; "paper", one interval for all channels of the mean-subtracted image, from
-    the lowest to the highest value of the source images in any channel, as in the authors' texture code (of images of
-    the full range: red 0 to 1.077, green -0.027 to 1.050, blue -0.077 to 1); or "per-channel", each channel's own range
-    in the source images, as fzliu/style-transfer keeps to valid colors. true means "per-channel", false "none"."""
-    tolerance: Number = Field(default=0.0, ge=0, lt=1)
-    """Stop when the loss changes relatively by less than this over 20 iterations; 0: never."""
-
-
 class Output(Section):
     """What is written."""
 
@@ -194,8 +171,16 @@ SECTIONS: Mapping[str, type[Section]] = {
     "output": Output,
 }
 
-KEYS: tuple[str, ...] = ("title", *(f"{name}.{key}" for name, model in SECTIONS.items() for key in model.model_fields))
-"""Every key of an experiment, dotted: what `--set` and `[sweep]` may name."""
+
+def section_keys(section: str) -> list[str]:
+    """The keys of a section, those of every method of optimization included."""
+    added = method_keys() if section == "optimizer" else {}
+    return [*SECTIONS[section].model_fields, *added]
+
+
+def all_keys() -> tuple[str, ...]:
+    """Every key of an experiment, dotted: what `--set` and `[sweep]` may name."""
+    return ("title", *(f"{section}.{key}" for section in SECTIONS for key in section_keys(section)))
 
 
 class Sweep(Section):
@@ -228,7 +213,7 @@ class Sweep(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Sweep":
-        refuse([((key,), unknown_key(key)) for key in self.axes if key not in KEYS])
+        refuse([((key,), unknown_key(key)) for key in self.axes if key not in all_keys()])
         if not self.axes:
             raise JaxstyleError(
                 'names no key to vary; give lists of values, such as "loss.content_weight" = [1e-4, 1e-3]'
@@ -324,12 +309,9 @@ def impossibilities(experiment: Experiment) -> Iterator[Problem]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         yield ("loss", "terms"), f"{', '.join(twice)} named more than once; allowed: each term once"
     yield from products_out_of_range(image, experiment.loss)
-    for key in NOT_OF_METHOD[optimizer.method]:
-        value = getattr(optimizer, key)
-        if value != Optimizer.model_fields[key].default:
-            methods = ", ".join(method for method, foreign in NOT_OF_METHOD.items() if key not in foreign)
-            choice = f"optimizer.method = {optimizer.method}, which has none; allowed with: {methods}"
-            yield ("optimizer", key), f"found {str(value).lower()} with {choice}"
+    for key, value in optimizer.foreign().items():
+        choice = f"optimizer.method = {optimizer.method}, which has none; allowed with: {', '.join(methods_with(key))}"
+        yield ("optimizer", key), f"found {str(value).lower()} with {choice}"
 
 
 def _has_objective(experiment: Experiment) -> bool:
@@ -358,11 +340,11 @@ def refuse(problems: Iterable[Problem]) -> None:
 def unknown_key(dotted: str) -> str:
     """Returns what to say about a key that its section has not, with the nearest key of any section."""
     section, _, key = dotted.rpartition(".")
-    elsewhere = next((f"; did you mean '{known}'?" for known in KEYS if known.rpartition(".")[2] == key), "")
+    elsewhere = next((f"; did you mean '{known}'?" for known in all_keys() if known.rpartition(".")[2] == key), "")
     if section in SECTIONS:
-        allowed, word = list(SECTIONS[section].model_fields), key
+        allowed, word = section_keys(section), key
         hint = elsewhere or did_you_mean(word, allowed)
     else:
         allowed, word = ["title", *SECTIONS, "sweep"], dotted.partition(".")[0]
-        hint = did_you_mean(word, allowed) or elsewhere or did_you_mean(dotted, KEYS)
+        hint = did_you_mean(word, allowed) or elsewhere or did_you_mean(dotted, all_keys())
     return f"unknown key '{word}'{hint or '.'} Allowed: {', '.join(allowed)}"

@@ -55,14 +55,6 @@ class StartMethod(StrEnum):
     NOISE = "noise"
 
 
-class OptimizerMethod(StrEnum):
-    """How the picture is improved."""
-
-    LBFGS = "lbfgs"
-    ADAM = "adam"
-    SCIPY_LBFGSB = "scipy-lbfgsb"
-
-
 class BoundsRule(StrEnum):
     """Which box, if any, the optimizer keeps the pixels in."""
 
@@ -135,10 +127,3 @@ STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 
 LAYER_KEYS = ("loss.content_layers", "loss.style_layers")
 """The keys whose values are layers, where a sweep may say `LayerSubsets`."""
-
-NOT_OF_METHOD: Mapping[str, tuple[str, ...]] = {
-    OptimizerMethod.LBFGS: ("learning_rate",),
-    OptimizerMethod.ADAM: ("history_size",),
-    OptimizerMethod.SCIPY_LBFGSB: ("learning_rate",),
-}
-"""The keys of `[optimizer]` that a method does not know."""

@@ -9,9 +9,11 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from jaxstyle import terms
-from jaxstyle.config.models import KEYS, SECTIONS, Experiment, Sweep
+from jaxstyle.config.models import SECTIONS, Experiment, Sweep, all_keys, section_keys
+from jaxstyle.config.optimizer import methods_with
 from jaxstyle.config.options import CUSTOMARY, LAYER_KEYS, LayerSubsets
-from jaxstyle.config.terms import keys_of
+from jaxstyle.config.parts import keys_of
+from jaxstyle.optimizers import methods
 
 Schema = dict[str, Any]
 
@@ -36,12 +38,28 @@ def schema() -> Schema:
     result = Experiment.model_json_schema(mode="validation", schema_generator=_TomlSchema)
     definitions = result["$defs"]
     definitions["LossTerm"] |= {"properties": _term_properties(definitions["LossTerm"]), "additionalProperties": False}
+    definitions["Optimizer"] |= {
+        "properties": _method_properties(definitions["Optimizer"]),
+        "additionalProperties": False,
+    }
     definitions["Sweep"] |= {"properties": _sweep_properties(definitions["Sweep"]), "additionalProperties": False}
     for table in (result, *definitions.values()):
         _tidy(table)
         for described in table.get("properties", {}).values():
             _tidy(described)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **result}
+
+
+def _method_properties(optimizer: Schema) -> Schema:
+    """The keys of every method, each with the methods that have it."""
+    keys: Schema = {}
+    for name in methods.names():
+        described = keys_of(methods.load(name)).model_json_schema(mode="validation", schema_generator=_TomlSchema)
+        keys = described.get("properties", {}) | keys
+    for key, described in keys.items():
+        described["description"] = f"{described.get('description', '')} Of {' and '.join(methods_with(key))}."
+    method = {key: value for key, value in optimizer["properties"]["method"].items() if key != "type"}
+    return {**optimizer["properties"], "method": {**method, "enum": methods.names()}, **keys}
 
 
 def _term_properties(term: Schema) -> Schema:
@@ -57,7 +75,7 @@ def _term_properties(term: Schema) -> Schema:
 def _sweep_properties(sweep: Schema) -> Schema:
     """A list for each key, under its dotted name in quotes or in a table within the table."""
     lists: Schema = {}
-    for dotted in KEYS:
+    for dotted in all_keys():
         section, _, key = dotted.rpartition(".")
         items = f"#/$defs/{SECTIONS[section].__name__}/properties/{key}" if section else f"#/properties/{key}"
         lists[dotted] = {"description": f"Values of {dotted}."} | _list_of({"$ref": items}, dotted in LAYER_KEYS)
@@ -65,10 +83,10 @@ def _sweep_properties(sweep: Schema) -> Schema:
         section: {
             "description": f"Lists of values for the keys of [{section}].",
             "type": "object",
-            "properties": {key: lists[f"{section}.{key}"] for key in model.model_fields},
+            "properties": {key: lists[f"{section}.{key}"] for key in section_keys(section)},
             "additionalProperties": False,
         }
-        for section, model in SECTIONS.items()
+        for section in SECTIONS
     }
     return {**sweep["properties"], **lists, **tables}
 
@@ -93,7 +111,7 @@ def key_table() -> str:
     """Returns the documentation's table of every key: what is allowed, the default, the meaning."""
     whole = schema()
     tables = {"": whole, **{section: whole["$defs"][model.__name__] for section, model in SECTIONS.items()}}
-    named = [(dotted, *dotted.rpartition(".")[::2]) for dotted in KEYS]
+    named = [(dotted, *dotted.rpartition(".")[::2]) for dotted in all_keys()]
     rows = [(dotted, tables[section]["properties"][key]) for dotted, section, key in named]
     rows += [(f"sweep.{key}", whole["$defs"]["Sweep"]["properties"][key]) for key in Sweep.model_fields]
     lines = [

@@ -1,16 +1,13 @@
 """`[[loss.terms]]`: terms of other papers, each validated by the keys of its kind."""
 
-import dataclasses
-import functools
-import typing
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import ConfigDict, ValidationError, model_validator
 
 from jaxstyle import terms
-from jaxstyle.config.fields import LayerWeights, Text, Weight
-from jaxstyle.config.options import STYLE_LAYERS
+from jaxstyle.config.fields import Text, Weight
+from jaxstyle.config.parts import keys_of
 from jaxstyle.config.section import Section
 from jaxstyle.errors import JaxstyleError
 
@@ -52,27 +49,6 @@ class LossTerm(Section):
         share = 1 / len(layers) if isinstance(given.get("layers"), list | tuple) else 1.0
         of_layers = (kind(**{"layer": layer, **own}) for layer in layers)
         return {term: share * weight for term, weight in zip(of_layers, layers.values(), strict=True)}
-
-
-@functools.cache
-def keys_of(kind: "type[Term]") -> type[Section]:
-    """The keys of a kind, as a table to validate: its fields, with `layers` for `layer`.
-
-    As of the style term, n listed layers weigh 1/n each, and by default the paper's five are taken.
-    """
-    hints = typing.get_type_hints(kind)
-    fields: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):
-        if field.name == "layer":
-            fields["layers"] = (LayerWeights, Field(default_factory=_paper_layers))
-        else:
-            default = ... if field.default is dataclasses.MISSING else field.default
-            fields[field.name] = (hints[field.name], default)
-    return create_model(kind.__name__, __base__=Section, **fields)
-
-
-def _paper_layers() -> dict[str, float]:
-    return dict.fromkeys(STYLE_LAYERS, 1 / len(STYLE_LAYERS))
 
 
 def _problem(name: str, kind: "type[Term]", found: Any) -> str:

@@ -1,7 +1,7 @@
-"""Optimizers behind one interface: a start and an objective in, the best picture and the honest story out.
+"""Methods of optimization behind one interface: a start and an objective in, the best image and its history out.
 
 `minimize` counts *evaluations* of loss and gradient, which is what a run costs, keeps the best iterate, and ends with a
-named `Status`. L-BFGS and Adam run on the device, SciPy's L-BFGS-B on the host.
+named `Status`. What methods there are is in `methods`.
 """
 
 from collections.abc import Callable
@@ -12,10 +12,20 @@ from jaxtyping import Float
 
 from jaxstyle.devices import memory
 from jaxstyle.devices.sharding import stored_shape
-from jaxstyle.optimizers.base import Iteration, Keep, Observer, Result, Saved, Settings, Status, ensure_finite
-from jaxstyle.optimizers.device import compile_on_device, minimize_on_device
-from jaxstyle.optimizers.host import minimize_with_scipy, workspace_bytes
-from jaxstyle.optimizers.lanes import Lane, compile_lanes, minimize_lanes
+from jaxstyle.optimizers.base import (
+    Iteration,
+    Keep,
+    Observer,
+    OnDevice,
+    OnHost,
+    Result,
+    Saved,
+    Settings,
+    Status,
+    ensure_finite,
+)
+from jaxstyle.optimizers.device import compile_on_device
+from jaxstyle.optimizers.loop import Lane, minimize_lanes, minimize_on_device
 from jaxstyle.paper.objective import LossFunction, evaluate
 
 __all__ = [
@@ -23,6 +33,8 @@ __all__ = [
     "Keep",
     "Lane",
     "Observer",
+    "OnDevice",
+    "OnHost",
     "Result",
     "Saved",
     "Settings",
@@ -34,9 +46,6 @@ __all__ = [
     "minimize_lanes",
     "needed_bytes",
 ]
-
-EVALUATIONS_PER_ITERATION = {"lbfgs": 1.05, "adam": 1.0, "scipy-lbfgsb": 1.02}
-"""As measured (docs/performance.md)."""
 
 
 def minimize(
@@ -50,50 +59,49 @@ def minimize(
     resume: Saved | None = None,
     keep: Keep = lambda saved, ends: None,
 ) -> Result:
-    """Minimizes the objective over the picture.
+    """Minimizes the objective over the image.
 
     Args:
       objective: what is static about the loss.
       image: the start, sRGB in [0, 1].
       problem: what is traced about the loss.
-      settings: the optimizer and its options.
+      settings: the method and its options.
       observe: called now and then with what is new.
-      interrupted: asked between evaluations; true ends the run with the best picture so far.
-      resume: where an earlier call stood, with the same objective, problem and settings; `image` is then not looked at.
-      keep: shown where the optimization stands. SciPy keeps its state to itself: it shows nothing, and begins anew.
+      interrupted: asked between evaluations; true ends the run with the best image so far.
+      resume: the state in which an earlier call stopped, with the same objective, problem and settings; `image` is then
+        not looked at. A method on the host has no such state: it begins anew.
+      keep: shown the state now and then.
 
     Returns:
       The best iterate, with the status and the history, which are those of a call that was never interrupted.
 
     Raises:
-      CheckpointError: `resume` is not a state of this optimizer for a picture of this size.
+      CheckpointError: `resume` is not a state of this method for an image of this size.
     """
-    if settings.method == "scipy-lbfgsb":
-        return minimize_with_scipy(objective, image, problem, settings, observe, interrupted)
+    if isinstance(settings.method, OnHost):
+        return settings.method.minimize(objective, image, problem, settings, observe, interrupted)
     return minimize_on_device(objective, image, problem, settings, observe, interrupted, resume, keep)
 
 
 def has_lanes(objective: LossFunction, settings: Settings) -> bool:
-    """Whether `minimize_lanes` knows the method, and the picture is on one device."""
-    return settings.method != "scipy-lbfgsb" and objective.bands is None
+    """Whether `minimize_lanes` can run it: the method is on the device, and the image on one device."""
+    return isinstance(settings.method, OnDevice) and objective.bands is None
 
 
 def needed_bytes(objective: LossFunction, image: Any, problem: Any, settings: Settings, *, lanes: int = 1) -> int:
     """The memory that `minimize`, or `minimize_lanes`, holds at most on a device, its arguments included.
 
-    Compiles the program that `minimize` will run; nothing is evaluated, so of arrays shapes are enough. On the
-    device: `jax.stages.Compiled.memory_analysis`; for SciPy also what the host holds.
+    Compiles the program that will run; nothing is evaluated, so of arrays shapes are enough. On the device:
+    `jax.stages.Compiled.memory_analysis`; for a method on the host also what the host holds.
     """
-    if settings.method == "scipy-lbfgsb":
+    if isinstance(settings.method, OnHost):
         stored = stored_shape(objective.bands, image)
-        return memory.of_program(evaluate.lower(objective, stored, problem).compile()) + workspace_bytes(
-            image, settings
-        )
-    if lanes > 1:
-        return memory.of_program(compile_lanes(objective, image, problem, settings, lanes))
-    return memory.of_program(compile_on_device(objective, image, problem, settings))
+        on_device = memory.of_program(evaluate.lower(objective, stored, problem).compile())
+        return on_device + settings.method.workspace_bytes(image)
+    program = compile_on_device(objective, image, problem, settings, lanes=lanes if lanes > 1 else None)
+    return memory.of_program(program)
 
 
 def expected_evaluations(settings: Settings) -> int:
     """How many evaluations of loss and gradient a run takes that spends all its iterations, the start's included."""
-    return 1 + round(settings.iterations * EVALUATIONS_PER_ITERATION[settings.method])
+    return 1 + round(settings.iterations * settings.method.evaluations_per_iteration)

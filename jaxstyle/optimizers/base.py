@@ -1,15 +1,16 @@
-"""What every optimizer shares: its settings, what it reports, and how a run can end."""
+"""What every method of optimization shares: its interface, its settings, what it reports, and how a run can end."""
 
 import dataclasses
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.optimizers.box import Box, box_of
+from jaxstyle.paper.objective import LossFunction, Values
 
 T = TypeVar("T")
 
@@ -95,23 +96,123 @@ def ensure_finite(result: Result) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
+class Method:
+    """A method of optimization: hashable, its fields are its keys in `[optimizer]` and have defaults.
+
+    Inherit `OnDevice` or `OnHost`. A key's limits and description are a pydantic `Field` in its annotation; what else
+    must hold is checked in `__post_init__`, by a `JaxstyleError`.
+
+    Attributes:
+      name: what `optimizer.method` calls it.
+      evaluations_per_iteration: of loss and gradient, as measured; for estimates.
+    """
+
+    name: ClassVar[str] = ""
+    evaluations_per_iteration: ClassVar[float] = 1.0
+
+    @property
+    def program(self) -> "Method":
+        """What decides the compiled program: equal for methods that share one."""
+        return self
+
+
+class Move(NamedTuple):
+    """What one step of a method found.
+
+    Attributes:
+      image: where the next step begins.
+      state: the method's own, for the next step.
+      point: where loss and gradient were evaluated.
+      loss: there.
+      terms: there.
+      gradient_norm: there, ‖gradient‖₂; with bounds, of the projected gradient.
+      step_size: the step that led there; 0 for the start.
+      iteration: accepted steps so far; 0 once the start is evaluated.
+      accepted: whether `point` is an iterate.
+      failed: whether the method has nothing left to try.
+      finite: whether loss and gradient are numbers.
+    """
+
+    image: Float[Array, "height width 3"]
+    state: Any
+    point: Float[Array, "height width 3"]
+    loss: Float[Array, ""]
+    terms: Values
+    gradient_norm: Float[Array, ""]
+    step_size: Float[Array, ""]
+    iteration: Int[Array, ""]
+    accepted: Bool[Array, ""]
+    failed: Bool[Array, ""]
+    finite: Bool[Array, ""]
+
+
+@dataclasses.dataclass(frozen=True)
+class OnDevice(Method):
+    """A method that runs in the compiled loop, an evaluation of loss and gradient a step.
+
+    It is resumed from its state, a tree of arrays that is as large for every image of one size, and runs in lanes.
+
+    Attributes:
+      traced: the keys that are arguments of the compiled program, so that members of a sweep may differ in them; the
+        others are part of the program.
+      descends: whether every accepted step is meant to lower the loss: one that does not for `WINDOW` iterations has
+        stalled, where a method that goes up and down goes on.
+    """
+
+    traced: ClassVar[tuple[str, ...]] = ()
+    descends: ClassVar[bool] = False
+
+    def init(self, objective: LossFunction, image: Array) -> Any:
+        """The method's state before anything is evaluated."""
+        raise NotImplementedError
+
+    def step(
+        self,
+        objective: LossFunction,
+        image: Array,
+        state: Any,
+        problem: Any,
+        options: Mapping[str, Array],
+        box: Box | None,
+    ) -> Move:
+        """Spends one evaluation; a line search is a state that is passed through, not a loop within a step.
+
+        Args:
+          objective: what is minimized; evaluate it once, by `value_and_grad`.
+          image: of the step before, or the start.
+          state: of the step before, or of `init`.
+          problem: for the objective.
+          options: the values of the keys in `traced`.
+          box: the bounds that every point is to be within, if there are any.
+        """
+        raise NotImplementedError
+
+    @property
+    def program(self) -> "Method":
+        """The method without the values of its traced keys."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self) if field.name in self.traced}
+        return dataclasses.replace(self, **defaults)
+
+    @property
+    def options(self) -> dict[str, np.float32]:
+        """The values of the traced keys."""
+        return {key: np.float32(getattr(self, key)) for key in self.traced}
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """How to optimize; see the experiment file's `[optimizer]`, whose defaults are the only ones.
 
     Attributes:
-      method: `lbfgs`, `adam` or `scipy-lbfgsb`.
+      method: with its own options.
       iterations: accepted steps; evaluations are limited to twice as many and twenty more.
-      history_size: correction pairs of the two L-BFGS.
-      learning_rate: Adam's, in units of the picture's [0, 1].
-      tolerance: relative decrease of the loss over `WINDOW` iterations below which the run has converged.
+      tolerance: relative decrease of the loss over `WINDOW` iterations below which the run has converged; 0: none.
       bounds: lowest and highest value of each color channel; None for no bounds.
-      terms: the terms of the loss that are told of; None for all.
+      terms: the terms of the loss that are reported; None for all.
     """
 
-    method: str
+    method: Method
     iterations: int
-    history_size: int
-    learning_rate: float
     tolerance: float
     bounds: tuple[tuple[float, float], ...] | None = None
     terms: tuple[str, ...] | None = None
@@ -125,8 +226,13 @@ class Settings:
         """The image itself, or with bounds the nearest one within them."""
         return image if self.box is None else self.box.project(np.asarray(image, np.float32))
 
-    def told(self, terms: Mapping[str, T]) -> dict[str, T]:
-        """Those of the loss's terms that are told of."""
+    @property
+    def program(self) -> tuple[Method, bool]:
+        """What decides the compiled program."""
+        return self.method.program, self.bounds is not None
+
+    def reported(self, terms: Mapping[str, T]) -> dict[str, T]:
+        """Those of the loss's terms that are reported."""
         return {name: terms[name] for name in (terms if self.terms is None else self.terms)}
 
 
@@ -163,3 +269,24 @@ The function holds during the call only: its buffers are given to the next evalu
 def most_evaluations(iterations: Any) -> Any:
     """The evaluations of loss and gradient that a budget of iterations allows."""
     return 2 * iterations + 20
+
+
+@dataclasses.dataclass(frozen=True)
+class OnHost(Method):
+    """A method that calls the compiled loss and gradient from the host. It keeps its state to itself: no resume."""
+
+    def minimize(
+        self,
+        objective: LossFunction,
+        image: np.ndarray,
+        problem: Any,
+        settings: Settings,
+        observe: Observer,
+        interrupted: Callable[[], bool],
+    ) -> Result:
+        """As `optimizers.minimize`."""
+        raise NotImplementedError
+
+    def workspace_bytes(self, image: Any) -> int:
+        """What it holds in the host's memory for an image of that shape."""
+        raise NotImplementedError

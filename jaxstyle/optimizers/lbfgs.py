@@ -8,13 +8,18 @@ shortens the step. Every choice is a `where` on scalars, so nothing is computed 
 
 import dataclasses
 import warnings
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
+from pydantic import Field
 
+from jaxstyle.optimizers.base import Move, OnDevice
 from jaxstyle.optimizers.box import Box
+from jaxstyle.optimizers.reductions import dot, is_representable, norm
+from jaxstyle.paper.objective import LossFunction
 from jaxstyle.units import GREY_LEVEL
 
 with warnings.catch_warnings():  # on import jaxopt announces that it is no longer developed; see docs/design.md
@@ -150,15 +155,15 @@ class LBFGS(jaxopt.LBFGS):
         (value, aux), grad = self._value_and_grad_with_aux(point, *args, **kwargs)
         is_start = jnp.isinf(state.value)
         finite = is_representable(value, grad, is_start=is_start)
-        slope = jnp.vdot(state.grad, state.direction)
+        slope = dot(state.grad, state.direction)
         if box is not None:  # on average along the projected path (Nocedal & Wright, Sec. 16.7)
-            descent = jnp.minimum(jnp.vdot(state.grad, point - params), 0.0)
+            descent = jnp.minimum(dot(state.grad, point - params), 0.0)
             slope = jnp.where(state.stepsize > 0, descent / state.stepsize, slope)
         rounding = jnp.finfo(params.dtype).eps * jnp.abs(state.value)
         enough = value <= state.value + SUFFICIENT_DECREASE * state.stepsize * slope + rounding
         accepted = finite & (is_start | enough)
 
-        trial = Trial(point, value, aux, _norm(_projected(box, point, grad)), state.stepsize, accepted)
+        trial = Trial(point, value, aux, norm(_projected(box, point, grad)), state.stepsize, accepted)
         shortened = _interpolated(state.stepsize, slope, state.value, value, finite)
         kept = self._remember(state, point - params, grad - state.grad, store=accepted & ~is_start)
         forgotten = ~accepted & (state.rejections + 1 >= MOST_REJECTIONS)
@@ -197,11 +202,11 @@ class LBFGS(jaxopt.LBFGS):
         self, state: SearchState, s: Float[Array, "..."], y: Float[Array, "..."], *, store: Bool[Array, ""]
     ) -> SearchState:
         """Stores the pair (s, y) in the oldest slot if `store` holds and its curvature is positive."""
-        curvature = jnp.vdot(s, y)
-        store = store & (curvature > jnp.finfo(s.dtype).eps * _norm(s) * _norm(y))
+        curvature = dot(s, y)
+        store = store & (curvature > jnp.finfo(s.dtype).eps * norm(s) * norm(y))
         slot = state.pairs % self.history_size
         curvature = jnp.where(store, curvature, 1.0)
-        gamma = BOLDNESS * curvature / jnp.where(store, jnp.vdot(y, y), 1.0)
+        gamma = BOLDNESS * curvature / jnp.where(store, dot(y, y), 1.0)
 
         def replaced(history: Any, new: Any) -> Any:
             return update_history(history, jnp.where(store, new, history[slot]), slot)
@@ -224,7 +229,7 @@ class LBFGS(jaxopt.LBFGS):
             gamma=jnp.where(state.pairs == 0, 1.0, state.gamma),  # pyright: ignore[reportArgumentType]
             start=state.pairs % self.history_size,  # pyright: ignore[reportArgumentType]
         )
-        downhill = jnp.vdot(product, grad) > 0
+        downhill = dot(product, grad) > 0
         return -jnp.where(downhill, product, grad)
 
     def _reduced(self, state: SearchState, free: Bool[Array, "..."]) -> SearchState:
@@ -233,11 +238,11 @@ class LBFGS(jaxopt.LBFGS):
         A pair that has no curvature there does not count; it stays stored, for when other values are free.
         """
         s, y = state.s_history * free[None], state.y_history * free[None]
-        dot = jax.vmap(jnp.vdot)
-        curvature, lengths = dot(s, y), jnp.sqrt(dot(s, s) * dot(y, y))
+        dots = jax.vmap(dot)
+        curvature, lengths = dots(s, y), jnp.sqrt(dots(s, s) * dots(y, y))
         usable = (state.rho_history > 0) & (curvature > jnp.finfo(s.dtype).eps * lengths)
         newest = (state.pairs - 1) % self.history_size
-        gamma = BOLDNESS * curvature[newest] / jnp.where(usable[newest], jnp.vdot(y[newest], y[newest]), 1.0)
+        gamma = BOLDNESS * curvature[newest] / jnp.where(usable[newest], dot(y[newest], y[newest]), 1.0)
         return state._replace(
             s_history=s,
             y_history=y,
@@ -267,17 +272,52 @@ def _projected(box: Box | None, point: Float[Array, "..."], grad: Float[Array, "
     return grad if box is None else box.projected(point, grad)
 
 
-def is_representable(
-    value: Float[Array, ""], grad: Float[Array, "..."], *, is_start: Bool[Array, ""]
-) -> Bool[Array, ""]:
-    """Whether loss and gradient are numbers that can be computed with: finite, and the gradient's norm too.
+@dataclasses.dataclass(frozen=True)
+class LimitedMemoryBFGS(OnDevice):
+    """L-BFGS as a method; every accepted step has lowered the loss."""
 
-    A start whose gradient's norm is 0 though the gradient is not would otherwise count as a minimum.
-    """
-    norm = _norm(grad)
-    vanishes = is_start & (norm == 0) & jnp.any(grad != 0)
-    return jnp.isfinite(value) & jnp.isfinite(norm) & ~vanishes
+    name: ClassVar[str] = "lbfgs"
+    descends: ClassVar[bool] = True
+    evaluations_per_iteration: ClassVar[float] = 1.05
+    history_size: Annotated[
+        int,
+        Field(ge=1, le=1000, description="The number of correction pairs; each takes two images of memory."),
+    ] = 20
 
+    def init(self, objective: LossFunction, image: Array) -> SearchState:
+        """No pairs, and nothing evaluated."""
+        return self._solver(objective).init_state(image)
 
-def _norm(array: Float[Array, "..."]) -> Float[Array, ""]:
-    return jnp.sqrt(jnp.vdot(array, array))
+    def step(
+        self,
+        objective: LossFunction,
+        image: Array,
+        state: SearchState,
+        problem: Any,
+        options: Mapping[str, Array],
+        box: Box | None,
+    ) -> Move:
+        """Evaluates one trial point."""
+        moved, after, trial = self._solver(objective).try_step(image, state, problem, box=box)
+        return Move(
+            image=moved,
+            state=after,
+            point=trial.params,
+            loss=trial.value,
+            terms=trial.aux,
+            gradient_norm=trial.grad_norm,
+            step_size=trial.stepsize,
+            iteration=after.iteration,
+            accepted=trial.accepted,
+            failed=after.failed,
+            finite=after.trial_finite,
+        )
+
+    def _solver(self, objective: LossFunction) -> LBFGS:
+        return LBFGS(
+            objective.value_and_grad,
+            value_and_grad=True,
+            has_aux=True,
+            history_size=self.history_size,
+            filled=objective.bands.filled if objective.bands else 1.0,
+        )

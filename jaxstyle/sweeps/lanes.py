@@ -138,7 +138,7 @@ def _key(planned: Planned) -> str:
         f"jax {jax.__version__}",
         f"jaxstyle {__version__}",
         f"{width}×{height}",
-        f"{outline.settings.method} {outline.settings.history_size}",
+        str(outline.settings.method.program),
         f"{network.pooling} {network.precision}",
         *outline.objective.names,
     ]

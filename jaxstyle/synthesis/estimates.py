@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -80,10 +80,9 @@ class Outline(NamedTuple):
         return self.objective.terms
 
     @property
-    def program(self) -> tuple[Objective, Size, str, int, bool]:
+    def program(self) -> Hashable:
         """What decides the optimizer's compiled program: equal for experiments that share one."""
-        chosen = self.settings
-        return self.objective, self.size, chosen.method, chosen.history_size, chosen.bounds is not None
+        return self.objective, self.size, self.settings.program
 
 
 def outlines(

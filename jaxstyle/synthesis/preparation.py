@@ -352,10 +352,8 @@ def settings_of(experiment: Experiment, scale: Scale, bounds: Bounds | None) -> 
     """
     chosen = experiment.optimizer
     return Settings(
-        method=str(chosen.method),
+        method=chosen.build(),
         iterations=scale.iterations,
-        history_size=chosen.history_size,
-        learning_rate=chosen.learning_rate,
         tolerance=chosen.tolerance,
         bounds=bounds,
         terms=tuple(term.name for term in terms_of(experiment)),

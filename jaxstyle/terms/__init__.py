@@ -2,14 +2,12 @@
 
 A kind is a frozen dataclass that inherits `jaxstyle.paper.terms.Term`; its fields are its keys in an experiment file.
 A `layer` among them becomes the key `layers`: one term for each. Installed packages add kinds by the entry point group
-`jaxstyle.terms`; nothing is imported because an experiment file names a module.
+`jaxstyle.terms`.
 """
 
-import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING
 
-from jaxstyle.errors import JaxstyleError, did_you_mean
+from jaxstyle.registry import load_from, names_of
 
 if TYPE_CHECKING:
     from jaxstyle.paper.terms import Term
@@ -25,7 +23,7 @@ OWN = {
 
 def names() -> list[str]:
     """All kinds, those of installed packages included."""
-    return sorted({*OWN, *(point.name for point in importlib.metadata.entry_points(group=GROUP))})
+    return names_of(GROUP, OWN)
 
 
 def load(kind: str) -> type["Term"]:
@@ -34,11 +32,4 @@ def load(kind: str) -> type["Term"]:
     Raises:
       JaxstyleError: there is no such kind; the message names the nearest.
     """
-    if kind in OWN:
-        module, _, name = OWN[kind].partition(":")
-        return getattr(importlib.import_module(module), name)
-    for point in importlib.metadata.entry_points(group=GROUP):
-        if point.name == kind:
-            return point.load()
-    hint = did_you_mean(kind, names()) or "."
-    raise JaxstyleError(f"unknown kind '{kind}'{hint} Kinds: {', '.join(names())} (jaxstyle terms)")
+    return load_from(GROUP, OWN, kind, what="kind", command="jaxstyle terms")
