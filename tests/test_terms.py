@@ -165,7 +165,7 @@ def test_their_weights_share_a_program_and_lanes(tmp_path: Path, tiny: Weights):
 @pytest.mark.parametrize(
     ("added", "message"),
     [
-        ('[{kind = "laplacan"}]', r"loss.terms\[0\]: unknown kind 'laplacan'; did you mean 'laplacian'\? Kinds: "),
+        ('[{kind = "laplacan"}]', r"loss.terms\[0\]: unknown kind 'laplacan'; did you mean 'laplacian'\? Allowed: "),
         ('[{kind = "laplacian", pol = 2}]', r"laplacian has no key 'pol'; its keys: kind, weight, pool"),
         ('[{kind = "laplacian", pool = 5}]', r"pool: found 5; allowed: 1, 2, 4, 8, 16, 32"),
         ('[{kind = "moments", layers = ["conv9_1"]}]', r"unknown layer 'conv9_1'"),
