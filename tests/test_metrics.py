@@ -1,7 +1,14 @@
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
+from small_commands import Run
+from small_runs import read_manifest
 
-from jaxstyle.synthesis.metrics import grey, grey_correlation, psnr
+from jaxstyle import metrics
+from jaxstyle.metrics.grey_correlation import grey, grey_correlation
+from jaxstyle.metrics.psnr import psnr
 
 PICTURE = np.random.default_rng(0).uniform(size=(6, 7, 3)).astype(np.float32)
 
@@ -32,3 +39,50 @@ def test_psnr():
     assert psnr(PICTURE, PICTURE) == float("inf")
     darker = np.clip(PICTURE, 0.2, 1).astype(np.float64)
     assert psnr(darker - 0.1, darker) == pytest.approx(20)  # an error of 0.1 everywhere
+
+
+# a metric of one's own
+
+
+def closeness(image, content, styles):
+    return 1 - float(np.mean(np.abs(image - content))) if content is not None and len(styles) == 1 else None
+
+
+def broken(image, content, styles):
+    raise ZeroDivisionError("of its own")
+
+
+CLOSENESS = metrics.Metric(closeness, higher_is_better=True, label="closeness", form="close by {:.2f}")
+BROKEN = metrics.Metric(broken, higher_is_better=True, label="broken")
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an installed package would add it, by an entry point."""
+    monkeypatch.setitem(metrics.OWN, "closeness", f"{__name__}:CLOSENESS")
+
+
+@pytest.mark.usefixtures("own")
+def test_a_metric_of_ones_own_is_recorded_reported_and_ranked_by(jaxstyle_command: Run, folder: Path):
+    done = jaxstyle_command("run", "small.toml", "--out", "s", "--set", "sweep.start.seed=[1, 2]")
+    assert done.exit_code == 0, done.output
+    found = [read_manifest(folder / f"s/members/{index}")["metrics"]["closeness"] for index in (0, 1)]
+    table = list(csv.DictReader((folder / "s/table.csv").read_text().splitlines()))
+    assert [float(row["closeness"]) for row in table] == found
+    report = jaxstyle_command("report", "s", "--rank", "closeness")
+    best = 1 if found[0] > found[1] else 2
+    assert f"best, by the highest closeness: seed = {best}" in report.output
+    assert f"close by {found[0]:.2f}" in (folder / "s/report/index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("own")
+def test_it_is_left_out_where_there_is_no_such_number():
+    assert "closeness" not in metrics.measure_all(PICTURE, None, ())
+    assert metrics.measure_all(PICTURE, PICTURE, [PICTURE])["closeness"] == 1.0
+
+
+def test_one_that_fails_costs_no_result(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(metrics.OWN, "broken", f"{__name__}:BROKEN")
+    with pytest.warns(UserWarning, match="metric broken: ZeroDivisionError: of its own"):
+        found = metrics.measure_all(PICTURE, PICTURE)
+    assert found.keys() == {"grey_correlation", "psnr"}

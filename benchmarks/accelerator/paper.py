@@ -22,11 +22,12 @@ from accelerator.plan import Measurement, Plan, Row, rounded
 from jaxstyle import images
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.images import gallery
+from jaxstyle.metrics.grey_correlation import grey_correlation
+from jaxstyle.metrics.psnr import psnr
 from jaxstyle.network import weights
 from jaxstyle.optimizers import Iteration, Lane, Result, minimize, minimize_lanes
 from jaxstyle.synthesis import preparation
 from jaxstyle.synthesis.cache import Cache
-from jaxstyle.synthesis.metrics import grey_correlation, psnr
 from jaxstyle.synthesis.preparation import Prepared
 
 KAPPA = 1.0

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxstyle import metrics as kinds
 from jaxstyle.config import Display
 from jaxstyle.report.drawing import plain, wrapped
 from jaxstyle.report.pictures import Pixels, Shown, Source
@@ -86,8 +87,8 @@ def numbers_of(run: Recorded) -> list[str]:
 
 
 def _words(metrics: Mapping[str, Any]) -> list[str]:
-    known = {"grey_correlation": "grey correlation {:.3f}", "psnr": "PSNR\N{NO-BREAK SPACE}{:.1f}\N{NO-BREAK SPACE}dB"}
-    found = {form: number(metrics.get(name)) for name, form in known.items()}
+    forms = {name: kinds.load(name).form for name in kinds.names()}
+    found = {form: number(metrics.get(name)) for name, form in forms.items() if form}
     said = [form.format(value) for form, value in found.items() if not math.isnan(value)]
     return [words.replace("-", "−").replace("inf", "∞") for words in said]
 

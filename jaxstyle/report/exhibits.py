@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 
+from jaxstyle import metrics as kinds
 from jaxstyle.config import Display
 from jaxstyle.images import encode_png
 from jaxstyle.report.cells import numbers_of
@@ -46,6 +47,8 @@ def comparison(
     if not references:
         return ""
     pairs, rows = [], {}
+    compared = {name for reference in references.values() for name in reference.numbers}
+    named = [name for name in kinds.names() if f"{name}_with_result" in compared]
     for index, reference in references.items():
         label, found, metrics = text(f"({letters(index)}) {runs[index].label}"), reference.numbers, runs[index].metrics
         name = text(f"({letters(index)}) reference: {reference.name}")
@@ -54,17 +57,18 @@ def comparison(
             value(each)
             for each in (
                 reference.name,
-                *(table.get(key) for key in ("grey_correlation", "psnr") for table in (found, metrics)),
-                *(found.get(f"{key}_with_result") for key in ("grey_correlation", "psnr")),
+                *(table.get(key) for key in named for table in (found, metrics)),
+                *(found.get(f"{key}_with_result") for key in named),
                 *(found.get(key) for key in ("mean_color", "mean_color_of_result")),
             )
         ]
-    head = ["run", "reference", "its correlation with the content", "the run's", "its PSNR", "the run's"]
-    head += ["correlation of both", "PSNR of both", "its mean color", "the run's"]
+    labels = [kinds.load(name).label for name in named]
+    head = ["run", "reference", *(word for label in labels for word in (f"its {label} with the content", "the run's"))]
+    head += [*(f"{label} of both" for label in labels), "its mean color", "the run's"]
     return (
         "<h2>Beside the references</h2>"
         f'<div class="panels of2">{"".join(pairs)}</div><p class="note">Numbers are of the images themselves: where a '
-        "file shows the printed look of the paper's panels, it is undone first. Grey levels; PSNR in dB; each pair at "
+        "file shows the printed look of the paper's panels, it is undone first. PSNR in dB; each pair at "
         f"the smaller size.</p>{tabular(head, rows)}"
     )
 

@@ -5,12 +5,11 @@ import math
 from collections.abc import Sequence
 
 from jaxstyle.errors import JaxstyleError, did_you_mean
+from jaxstyle.metrics import higher_is_better
 from jaxstyle.report.records import ENDED_WELL, Recorded
 from jaxstyle.report.table import varied_keys
 from jaxstyle.report.words import number
 
-HIGHER_IS_BETTER = ("grey_correlation", "psnr")
-"""The numbers of which more is better; of all others, less."""
 _OBJECTIVE = ("image.", "network.", "loss.")
 """What the loss is made of: where one of these differs, so do the losses' units."""
 
@@ -32,7 +31,7 @@ class Ranking:
     @property
     def rule(self) -> str:
         """`highest psnr` or `lowest loss`: what the best has."""
-        return f"{'highest' if self.metric in HIGHER_IS_BETTER else 'lowest'} {self.metric}"
+        return f"{'highest' if higher_is_better(self.metric) else 'lowest'} {self.metric}"
 
     @property
     def ranks(self) -> dict[int, int]:
@@ -65,7 +64,7 @@ def rank(runs: Sequence[Recorded], metric: str | None = None) -> Ranking:
             return Ranking(reason=f"{why}; --rank METRIC names a number to go by")
     chosen = metric or "loss"
     values = {index: number(runs[index].numbers.get(chosen)) for index in ended}
-    sign = -1 if chosen in HIGHER_IS_BETTER else 1
+    sign = -1 if higher_is_better(chosen) else 1
     found = [index for index in ended if not math.isnan(values[index])]
     return Ranking(chosen, tuple(sorted(found, key=lambda index: sign * values[index])))
 

@@ -11,10 +11,10 @@ import numpy as np
 from jaxstyle.config import Display
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import gallery, printed, read_metadata, read_picture, resize_to
+from jaxstyle.metrics import measure_all
 from jaxstyle.report.pictures import Pixels
 from jaxstyle.report.records import Recorded, mapping
 from jaxstyle.runs.display import PAPER_INTERVAL, Look, recorded_look, shown
-from jaxstyle.synthesis.metrics import grey_correlation, psnr
 
 NONE = "none"
 """In place of a reference: the run has none."""
@@ -92,21 +92,17 @@ def _read(name: str, display: Display) -> tuple[Look, Pixels]:
 
 
 def _compare(run: Recorded, reference: Pixels) -> dict[str, Any]:
-    """Correlation, PSNR and mean colors, each pair at the smaller one's size."""
+    """Every metric of two images and mean colors, each pair at the smaller one's size."""
     reference = reference.clip(0, 1)  # as a result is when it is written
     found: dict[str, Any] = {"mean_color": _mean_color(reference)}
     content, result = _content(run), _result(run)
     if content is not None:
-        found |= _alike(reference, resize_to(content, *reference.shape[:2]))
+        found |= measure_all(reference, resize_to(content, *reference.shape[:2]))
     if result is not None:
         ours, panel = _at_smaller_size(result, reference)
-        found |= {f"{name}_with_result": value for name, value in _alike(ours, panel).items()}
+        found |= {f"{name}_with_result": value for name, value in measure_all(ours, panel).items()}
         found["mean_color_of_result"] = _mean_color(result)
     return found
-
-
-def _alike(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
-    return {"grey_correlation": grey_correlation(first, second), "psnr": psnr(first, second)}
 
 
 def _at_smaller_size(result: Pixels, reference: Pixels) -> tuple[np.ndarray, np.ndarray]:

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from jaxstyle.metrics import measure_all
 from jaxstyle.paper.conventions import FORMULAS
 from jaxstyle.paper.objective import measure
 from jaxstyle.paper.terms import Content, Style
-from jaxstyle.synthesis.metrics import grey_correlation, psnr
 from jaxstyle.synthesis.preparation import Prepared
 
 PAPER = FORMULAS["paper"]
@@ -21,7 +21,7 @@ def measure_result(prepared: Prepared, image: Float[np.ndarray, "height width 3"
     """Measures a result.
 
     Returns:
-      `grey_correlation` and `psnr` (dB) against the content at the same size, where there is one;
+      every metric that there is, such as `grey_correlation` and `psnr` (dB) against the content at the same size;
       `paper_terms`: L_content and E of every layer by Eqs. 1 and 4, without any weight;
       `gram_distance`: ‖G/M − A/M‖ / ‖A/M‖ of every style layer.
     """
@@ -39,10 +39,5 @@ def measure_result(prepared: Prepared, image: Float[np.ndarray, "height width 3"
         else:
             terms[term.name] = PAPER.style_scale(target.shape[-1]) * squares
             distances[term.layer] = float(np.sqrt(squares) / np.linalg.norm(target))
-    against_content = {}
-    if prepared.content is not None:
-        against_content = {
-            "grey_correlation": grey_correlation(image, prepared.content),
-            "psnr": psnr(image, prepared.content),
-        }
-    return {**against_content, "paper_terms": terms, "gram_distance": distances}
+    own = measure_all(image, prepared.content, prepared.styles)
+    return {**own, "paper_terms": terms, "gram_distance": distances}

@@ -66,6 +66,7 @@ class Prepared:
       start: the picture to start from at this scale, sRGB in [0, 1].
       settings: the optimizer and its options.
       content: the content picture at this scale's size, if there is one.
+      styles: the style images as they are measured at this scale.
     """
 
     scale: Scale
@@ -74,6 +75,7 @@ class Prepared:
     start: Float[np.ndarray, "height width 3"]
     settings: Settings
     content: Float[np.ndarray, "height width 3"] | None
+    styles: tuple[Float[np.ndarray, "_ _ 3"], ...] = ()
 
 
 def read_pictures(
@@ -255,6 +257,7 @@ def _prepare_scale(
         start=_start(experiment, pictures, (height, width), weights.preprocessing),
         settings=settings_of(experiment, scale, bounds_of(experiment.optimizer.bounds, sources, weights.preprocessing)),
         content=content.pixels if content else None,
+        styles=tuple(style.pixels for style in styles),
     )
 
 
