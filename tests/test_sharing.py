@@ -84,7 +84,7 @@ FIFTY = (
 """Short steps do not enlarge rounding: the loss after fifty is the same to 1e-4."""
 SEVEN = ("optimizer.iterations=7", "start.method=content")
 """L-BFGS enlarges it, whatever the reason: of a member alone, a start that differs in its last bit changes the loss by
-2e-6 after seven steps, by 1e-3 after ten, and by one part in a hundred after fifty (docs/performance.md)."""
+2e-6 after seven steps, by 1e-3 after ten, and by one part in a hundred after fifty (docs/notebook.md)."""
 
 
 def assert_same(found: Result, alone: Result) -> None:

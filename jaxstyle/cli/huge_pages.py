@@ -4,7 +4,7 @@ XLA takes the memory of every evaluation anew, 0.3 GB at 512 pixels, and the fir
 the kernel. glibc asks for pages of 2 MB instead if a tunable says so, and reads its tunables only as a process starts:
 so a command that computes is started once more, in the same process, before anything is imported. A program that only
 calls `main()`, or a script on the standard input, would not do the same again: it goes on in small pages. What large
-ones gain is in docs/performance.md.
+ones gain is in docs/notebook.md.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """3×3 convolutions as matrix products: Winograd's algorithm, and for few positions one product of shifted rows.
 
 Winograd's F(4×4, 3×3) takes 36 products for 16 outputs where the sum takes 144, and is faster in float32 in the layers
-of 128 filters and more, where the products outweigh the transforms (docs/performance.md). The transforms are written as
+of 128 filters and more, where the products outweigh the transforms (docs/notebook.md). The transforms are written as
 matrix products too, because XLA runs those at full speed and long sums of slices not. With few positions the time goes
 into reading the kernels, and the transformed ones are four times as large. Results differ from the sum's by rounding.
 

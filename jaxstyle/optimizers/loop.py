@@ -1,7 +1,7 @@
 """Runs of the compiled loop: one alone, or many in the lanes of one program, each with its own history and end.
 
 Lanes share the network's parameters; start, targets, weights and limits are each lane's own. Small images do not fill a
-device, so that several together take less time than one after another (docs/performance.md).
+device, so that several together take less time than one after another (docs/notebook.md).
 """
 
 import time

@@ -14,7 +14,7 @@ from jaxstyle.synthesis.loss_terms import Terms, layers_of, products_per_pixel, 
 MOST_EXTRA = 0.05
 """Members share a program if that adds no more than this to the work of all of them, …"""
 COMPILING = 2e11
-"""… or no more products than are made in the time that compiling takes: 4 s on a CPU (docs/performance.md)."""
+"""… or no more products than are made in the time that compiling takes: 4 s on a CPU (docs/notebook.md)."""
 
 
 def share(experiments: Sequence[Experiment]) -> list[Terms]:
