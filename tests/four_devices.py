@@ -29,7 +29,6 @@ from jaxstyle.optimizers.device import advance_chunk, advance_once, compile_on_d
 from jaxstyle.optimizers.loop import minimize_on_device
 from jaxstyle.paper.objective import evaluate
 from jaxstyle.runs import runner
-from jaxstyle.synthesis import optimization
 from jaxstyle.synthesis.estimates import estimate_memory, outlines
 from jaxstyle.synthesis.loss_terms import layers_of
 from jaxstyle.synthesis.measurements import measure_result
@@ -325,7 +324,7 @@ def test_transfer_in_python_spreads_every_scale(folder: Path, monkeypatch: pytes
         prepared.extend(scales)
         raise InterruptedError
 
-    monkeypatch.setattr(optimization, "optimize", stop)
+    monkeypatch.setattr("jaxstyle.synthesis.transfer.optimize", stop)
     options = {"image": {"size": 32, "scales": [16, 32]}, "loss": {"content_layers": [], "style_layers": ["conv1_1"]}}
     with pytest.raises(InterruptedError):
         jaxstyle.transfer("content.png", "style.png", devices="all", **options)

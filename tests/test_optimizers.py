@@ -7,7 +7,7 @@ from synthetic import MINIMIZER, SHAPE, START, Synthetic, settings
 
 from jaxstyle.errors import CheckpointError
 from jaxstyle.optimizers import Saved, Status, minimize
-from jaxstyle.optimizers.base import most_evaluations
+from jaxstyle.optimizers.base import WINDOW, most_evaluations
 from jaxstyle.optimizers.device import advance_chunk, advance_once
 from jaxstyle.optimizers.loop import minimize_on_device
 
@@ -323,3 +323,25 @@ def test_scipy_shows_no_state_and_begins_anew():
     again = minimize(*options, resume=Saved({}, whole.history, 1.0, 1.0))
     np.testing.assert_array_equal(again.image, whole.image)
     assert without_seconds(again.history) == without_seconds(whole.history)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_tolerance_is_judged_over_windows_of_twenty_iterations(method):
+    result = run("rosenbrock", method=method, iterations=500, tolerance=0.999)
+    assert result.status is Status.CONVERGED
+    assert result.history[-1].iteration % WINDOW == 0
+    before = min(each.loss for each in result.history[:-WINDOW])
+    assert before - result.loss <= 0.999 * before
+
+
+def test_an_observer_says_when_it_is_called_next():
+    """Else an accelerator's calls double up to 64 evaluations."""
+    seen = []
+
+    def observe(iterations, best):
+        seen.extend(each.iteration for each in iterations[-1:])
+        return 5 - seen[-1] % 5
+
+    settings_, start = settings(method="adam", iterations=23), START
+    minimize_on_device(Synthetic(), start, PROBLEM, settings_, observe, lambda: False, chunked=True)
+    assert {5, 10, 15, 20} <= {*seen}

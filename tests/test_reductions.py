@@ -12,10 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from synthetic import SHAPE, Synthetic, settings
 
 from jaxstyle.network import calibration
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.network.weights import Weights
+from jaxstyle.optimizers.device import advance_once, limits_of, method_of, start_state
 from jaxstyle.optimizers.lbfgs import BOLDNESS, LBFGS
 from jaxstyle.optimizers.reductions import norm
 from jaxstyle.paper.losses import content_loss, style_layer_loss, total_variation
@@ -148,3 +150,16 @@ def test_the_direction_of_l_bfgs(shape: tuple[int, ...]):
         kept = [(s[lane].astype(np.float64), y[lane].astype(np.float64)) for s, y in pairs]
         expected = -inverse_hessian_times(grad[lane].astype(np.float64), kept)
         assert np.linalg.norm(found[lane] - expected) <= 1e-6 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "adam"])
+@pytest.mark.parametrize("bounds", [None, ((0.0, 1.0),) * 3], ids=["free", "in a box"])
+def test_products_that_an_iterate_depends_on_are_asked_for_in_full_float32(method: str, bounds: object):
+    """GPUs would take TF32 for a dot product that does not say so."""
+    chosen, image = settings(method=method, bounds=bounds), jnp.zeros(SHAPE)
+    lowered = advance_once.lower(
+        Synthetic(), method_of(chosen), start_state(Synthetic(), method_of(chosen), image), image, limits_of(chosen)
+    )
+    products = [line for line in lowered.as_text().splitlines() if "dot_general" in line]
+    assert products
+    assert all("HIGHEST" in line for line in products), [line for line in products if "HIGHEST" not in line][:1]

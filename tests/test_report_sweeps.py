@@ -178,6 +178,12 @@ def test_a_number_that_no_run_has_is_answered(grid):
         rank(read_runs([grid]), "pnsr")
 
 
+def test_a_run_whose_method_found_no_way_down_is_ranked_as_others(grid):
+    shutil.rmtree(grid / "members/1")
+    record(grid / "members/1", status="stalled", loss=0.0)
+    assert rank(read_runs([grid]), "loss").order[0] == 1
+
+
 def test_runs_that_have_not_ended_are_not_ranked(grid):
     shutil.rmtree(grid / "members/1")
     record(grid / "members/1", status="failed", error="out of memory", loss=0.0)

@@ -411,3 +411,15 @@ def test_the_package_offers_it():
     assert {name for name in jaxstyle.__all__ if getattr(jaxstyle, name, None) is None} == set()
     with pytest.raises(AttributeError, match="no attribute 'trasnfer'"):
         _ = jaxstyle.trasnfer
+
+
+@pytest.mark.parametrize("scales", ['"single"', "[24, 32]"])
+def test_pictures_on_the_way_come_in_time_where_a_call_makes_many_evaluations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scales: str
+):
+    monkeypatch.setattr("jaxstyle.optimizers.device.is_chunked", lambda wanted: True)
+    ways = ("output.save_every=5", "optimizer.iterations=23", "optimizer.method=adam", f"image.scales={scales}")
+    run(make(tmp_path, *ways), tmp_path / "run")
+    assert {f"{number:06d}.png" for number in (5, 10, 15, 20)} <= {
+        path.name for path in (tmp_path / "run/pictures").iterdir()
+    }

@@ -91,6 +91,16 @@ def test_what_lies_deeper_is_not_built(tiny):
     assert not hasattr(network, "conv2_2")
 
 
+def test_a_layer_may_be_called_by_its_relu(tiny):
+    network = VGG19(tiny.parameters, tiny.preprocessing, layers=("conv2_1",))
+    image = jnp.full((16, 16, 3), 0.3)
+    found = network(image, ("relu2_1", "conv1_2"))
+    assert found.keys() == {"relu2_1", "conv1_2"}
+    np.testing.assert_array_equal(found["relu2_1"], network(image, ("conv2_1",))["conv2_1"])
+    with pytest.raises(JaxstyleError, match="unknown layer 'conv2_9'"):
+        network(image, ("conv2_9",))
+
+
 def test_features_are_after_the_relu(tiny):
     image = np.random.default_rng(0).uniform(size=(12, 10, 3)).astype(np.float32)
     for response in features(tiny, image, "average", ("conv1_1", "conv2_1")).values():

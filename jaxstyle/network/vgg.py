@@ -76,12 +76,17 @@ class VGG19(nnx.Module):
 
         Args:
           image: sRGB in [0, 1]; values outside are legal, as the optimization is not clamped.
-          layers: canonical layer names.
+          layers: their names; `relu4_2` means `conv4_2`.
 
         Returns:
-          Each layer's responses after the ReLU, [height / 2ᵏ, width / 2ᵏ, filters] after k poolings.
+          Each layer's responses after the ReLU, by the name that was given: [height / 2ᵏ, width / 2ᵏ, filters]
+          after k poolings.
+
+        Raises:
+          JaxstyleError: there is no such layer.
         """
-        wanted = set(layers)
+        canonical = {name: canonical_layer(name) for name in layers}
+        wanted = set(canonical.values())
         features: dict[str, Array] = {}
         hidden = self.preprocess(image)[None]
         block = 0
@@ -94,7 +99,7 @@ class VGG19(nnx.Module):
             hidden = jax.nn.relu(getattr(self, layer)(hidden))
             if layer in wanted:
                 features[layer] = hidden[0].astype(jnp.promote_types(hidden.dtype, jnp.float32))
-        return features
+        return {name: features[layer] for name, layer in canonical.items()}
 
     def preprocess(self, image: Float[Array, "height width 3"]) -> Float[Array, "height width 3"]:
         """Brings an sRGB picture into the colour order, scale and mean that the network was trained with."""

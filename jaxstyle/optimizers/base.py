@@ -236,10 +236,11 @@ class Settings:
         return {name: terms[name] for name in (terms if self.terms is None else self.terms)}
 
 
-Observer = Callable[[Sequence[Iteration], Callable[[], np.ndarray]], None]
-"""Called with the iterations that were added, and a function that fetches the best picture so far.
+Observer = Callable[[Sequence[Iteration], Callable[[], np.ndarray]], int | None]
+"""Called with the iterations that were added, and a function that fetches the best image so far.
 
-The function holds during the call only: its buffer is given to the next evaluation.
+May return after how many iterations at most it is to be called again; None leaves that to the device. The function
+holds during the call only: its buffer is given to the next evaluation.
 """
 
 

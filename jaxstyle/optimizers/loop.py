@@ -128,11 +128,12 @@ def _advance(
         statuses, evaluations, trace = jax.device_get((state.status, state.evaluations, trace))
         now = time.perf_counter() - began
         each = (now - seconds) / max(int(run.own(evaluations)) - run.evaluations for run in runs)
+        steps = max(1, min(device.CHUNK, 2 * steps, round(CHUNK_SECONDS / each)))
         for run in runs:
             if run.status is Status.RUNNING:
-                run.add(state, trace, int(run.own(statuses)), int(run.own(evaluations)), each)
+                wanted = run.add(state, trace, int(run.own(statuses)), int(run.own(evaluations)), each)
+                steps = min(steps, wanted or steps)
         seconds = now
-        steps = max(1, min(device.CHUNK, 2 * steps, round(CHUNK_SECONDS / each)))
     return [run.end(state) for run in runs]
 
 
@@ -159,8 +160,8 @@ class _Run:
         """Of an array of all lanes this run's part."""
         return array if self._index is None else array[..., self._index]
 
-    def add(self, state: LoopState, trace: Step, code: int, evaluations: int, each: float) -> None:
-        """Adds what a call has found, whose evaluations took `each` seconds."""
+    def add(self, state: LoopState, trace: Step, code: int, evaluations: int, each: float) -> int | None:
+        """Adds what a call has found, whose evaluations took `each` seconds; returns what the observer does."""
         done, lane = evaluations - self.evaluations, self.lane
         trace = trace._replace(terms=lane.settings.reported(trace.terms))
         own = jax.tree.map(lambda column: np.atleast_1d(self.own(column)), trace)
@@ -168,8 +169,9 @@ class _Run:
         self.status, self.evaluations = STATUSES[code], evaluations
         self._seconds += done * each
         self._history += added
-        lane.observe(added, lambda: self._fetch(state.best_image))
+        wanted = lane.observe(added, lambda: self._fetch(state.best_image))
         lane.keep(lambda: self._saved(state), False)
+        return wanted
 
     def end(self, state: LoopState) -> Result:
         """The run's result; one that still runs is interrupted."""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.metrics import higher_is_better
-from jaxstyle.report.records import ENDED_WELL, Recorded
+from jaxstyle.report.records import Recorded
 from jaxstyle.report.table import varied_keys
 from jaxstyle.report.words import number
+from jaxstyle.runs.folders import FINISHED
 
 _OBJECTIVE = ("image.", "network.", "loss.")
 """What the loss is made of: where one of these differs, so do the losses' units."""
@@ -50,7 +51,7 @@ def rank(runs: Sequence[Recorded], metric: str | None = None) -> Ranking:
     Raises:
       JaxstyleError: no run has such a number.
     """
-    ended = [index for index, run in enumerate(runs) if run.status in ENDED_WELL]
+    ended = [index for index, run in enumerate(runs) if run.status in FINISHED]
     numbers = {name for index in ended for name, found in runs[index].numbers.items() if not math.isnan(number(found))}
     if metric is not None and metric not in numbers:
         hint = did_you_mean(metric, sorted(numbers)) or "."

@@ -232,19 +232,21 @@ def observer(begun: Begun, watch: Watch, resume: RunState | None) -> Observer:
     """Takes the record back to where the run goes on; from there on records iterations, and the pictures on the way."""
     notebook, every = begun.notebook, begun.experiment.output.save_every
     history = resume.history if resume else ()
-    saved = history[-1].iteration // every if every and history else 0
+    reached = history[-1].iteration if history else 0
+    saved = reached // every if every else 0
     notebook.rewind([iteration._asdict() for iteration in history])
     watch(history)
 
-    def observe(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> None:
-        nonlocal saved
+    def observe(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> int | None:
+        nonlocal saved, reached
         notebook.add([iteration._asdict() for iteration in iterations])
         watch(iterations)
-        reached = iterations[-1].iteration if iterations else 0
+        reached = iterations[-1].iteration if iterations else reached
         if every and reached // every > saved:
             saved = reached // every
             name = f"{PICTURES}/{reached:06d}.png"
             _save(begun, name, best())
+        return every - reached % every if every else None
 
     return observe
 

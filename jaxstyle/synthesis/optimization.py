@@ -182,8 +182,8 @@ def _after_scale(progress: Result, found: Result) -> Result:
 
 def _observe_after(
     progress: Result, observe: Observer, iterations: Sequence[Iteration], best: Callable[[], np.ndarray]
-) -> None:
-    observe(counted_on(progress, iterations), best)
+) -> int | None:
+    return observe(counted_on(progress, iterations), best)
 
 
 def _keep_at(scale: int, progress: Result, keep: KeepRunState, saved: Callable[[], Saved], interrupted: bool) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from jaxstyle.runs.runner import Begun, begin, begin_anew, conclude, keeps, obse
 from jaxstyle.sweeps.engines.base import Job, Outcome, Watcher, failed
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.optimization import Track, optimize_together
+
+T = TypeVar("T")
 
 
 @pinned()
@@ -85,8 +88,8 @@ class _Seat:
             resume = None
         observe = observer(begun, watching, resume)
 
-        def guarded(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> None:
-            self.attempt(lambda: observe(iterations, best))
+        def guarded(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> int | None:
+            return self.attempt(lambda: observe(iterations, best))
 
         self._begun: Begun = begun
         self.track = Track(begun.scales, guarded, resume, keeps(begun))
@@ -96,13 +99,14 @@ class _Seat:
         conclude(self._begun, result)
         self._done = True
 
-    def attempt(self, do: Callable[[], None]) -> None:
+    def attempt(self, do: Callable[[], T]) -> T | None:
         """Does something unless the member has failed; whatever goes wrong belongs to this member alone."""
         if self.error is None:
             try:
-                do()
+                return do()
             except Exception as error:
                 self.end(error)
+        return None
 
     def end(self, error: BaseException) -> None:
         """Takes down why the member has no part in the rest; nothing where it is done already."""
