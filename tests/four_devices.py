@@ -21,7 +21,7 @@ from jaxstyle.config import experiment_from_mapping
 from jaxstyle.devices import memory
 from jaxstyle.devices.sharding import Bands, count_devices, fetch, mesh_over, place
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import picture_of_array
+from jaxstyle.images import picture_of_array, write_picture
 from jaxstyle.network.layers import FILTERS
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Result, needed_bytes
@@ -113,6 +113,19 @@ def test_the_papers_networks_loss_is_that_of_winograds_algorithm_on_one_device(v
     (loss, gradient), (same_loss, same_gradient) = loss_and_gradient(alone), loss_and_gradient(spread)
     assert same_loss == pytest.approx(loss, rel=1e-5)
     assert np.linalg.norm(same_gradient - gradient) <= 1e-3 * np.linalg.norm(gradient)  # 3e-4 was seen, at the kinks
+
+
+def test_regions_and_what_is_kept_are_those_of_one_device(tiny: Weights, tmp_path: Path):
+    write_picture(tmp_path / "mask.png", smooth(21, 16, 5)[..., :1].repeat(3, axis=-1))
+    mask = f"{tmp_path}/mask.png"
+    regions = f'image.regions={{a = {{content = "{mask}", content_weight = 2.0}}}}'
+    alone, spread = (on(n, tiny, (21, 16), regions, f"image.keep={mask}", **SHALLOW) for n in (1, COUNT))
+    (loss, gradient), (same_loss, same_gradient) = loss_and_gradient(alone), loss_and_gradient(spread)
+    assert same_loss == pytest.approx(loss, rel=1e-5)
+    np.testing.assert_allclose(same_gradient, gradient, atol=2e-5 * np.abs(gradient).max(), rtol=0)
+    expected, found = (measure_result(it, alone.start)["paper_terms"] for it in (alone, spread))
+    assert found == pytest.approx(expected, rel=1e-4)
+    np.testing.assert_allclose(optimize([spread]).image, optimize([alone]).image, atol=1 / 255)
 
 
 @pytest.mark.usefixtures("direct_convolutions")  # a response next to 0 may round to either side of the ReLU's kink

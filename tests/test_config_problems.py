@@ -132,7 +132,11 @@ def test_an_override_of_a_swept_key_would_have_no_effect():
             "optimizer.bounds: unknown bounds 'per-chanel'; did you mean 'per-channel'? Allowed: none, paper, per-ch",
         ),
         ("output", {"bits": 12}, "output.bits: found 12; allowed: 8 or 16"),
-        ("optimiser", {}, "optimiser: unknown key 'optimiser'; did you mean 'optimizer'? Allowed: title, image, netw"),
+        (
+            "optimiser",
+            {},
+            "optimiser: unknown key 'optimiser'; did you mean 'optimizer'? Allowed: title, image, colour, netw",
+        ),
         ("size", 3, "size: unknown key 'size'; did you mean 'image.size'?"),
         ("title", 3, "title: found 3; allowed: text in quotes"),
         ("sweep", {"start.sed": [1]}, "sweep.start.sed: unknown key 'sed'; did you mean 'seed'? Allowed: method, seed"),

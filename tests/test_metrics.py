@@ -6,9 +6,10 @@ import pytest
 from small_commands import Run
 from small_runs import read_manifest
 
-from jaxstyle import metrics
-from jaxstyle.metrics.grey_correlation import grey, grey_correlation
+from jaxstyle.images.luminance import luminance
+from jaxstyle.metrics.grey_correlation import grey_correlation
 from jaxstyle.metrics.psnr import psnr
+from jaxstyle.synthesis import metrics
 
 PICTURE = np.random.default_rng(0).uniform(size=(6, 7, 3)).astype(np.float32)
 
@@ -21,7 +22,7 @@ def test_a_picture_correlates_with_itself_and_its_negative():
 
 def test_the_correlation_is_numpys():
     other = np.random.default_rng(1).uniform(size=PICTURE.shape).astype(np.float32)
-    expected = np.corrcoef(grey(PICTURE).ravel(), grey(other).ravel())[0, 1]
+    expected = np.corrcoef(luminance(PICTURE).ravel(), luminance(other).ravel())[0, 1]
     assert grey_correlation(PICTURE, other) == pytest.approx(expected)
 
 
@@ -31,7 +32,7 @@ def test_a_flat_picture_correlates_with_nothing():
 
 
 def test_grey_levels_weigh_green_most():
-    red, green, blue = (grey(np.eye(3, dtype=np.float32)[channel].reshape(1, 1, 3))[0, 0] for channel in range(3))
+    red, green, blue = (luminance(np.eye(3, dtype=np.float32)[channel].reshape(1, 1, 3))[0, 0] for channel in range(3))
     assert (red, green, blue) == pytest.approx((0.299, 0.587, 0.114))
 
 

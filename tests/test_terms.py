@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import scipy.linalg
 from small_commands import Run
-from small_runs import make
+from small_runs import make, smooth
 
 from jaxstyle import terms
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.images import write_picture
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers.device import advance_once
 from jaxstyle.paper.objective import evaluate
@@ -24,8 +25,14 @@ from jaxstyle.sweeps.sharing import share
 from jaxstyle.synthesis.loss_terms import weights_of
 from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
 from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
+from jaxstyle.terms.histogram import Histogram
 from jaxstyle.terms.laplacian import Laplacian
+from jaxstyle.terms.means import Means
 from jaxstyle.terms.moments import Moments
+from jaxstyle.terms.patches import Patches
+from jaxstyle.terms.shifted_gram import ShiftedGram
+from jaxstyle.terms.sliced_wasserstein import SlicedWasserstein
+from jaxstyle.terms.variation import Variation
 from jaxstyle.terms.wasserstein import Wasserstein, square_root
 
 LAYER = "conv1_1"
@@ -79,7 +86,88 @@ def of_wasserstein() -> float:
     return float(np.mean(means**2) + np.mean(np.diagonal(covariance(own) + covariance(style) - 2 * cross.real)))
 
 
+def at_quantiles(ordered: np.ndarray, count: int) -> np.ndarray:
+    points = (np.arange(len(ordered)) + 0.5) / len(ordered)
+    wanted = (np.arange(count) + 0.5) / count
+    return np.stack([np.interp(wanted, points, column) for column in ordered.T], axis=-1)
+
+
+def of_quantiles(bins: int, directions: np.ndarray) -> float:
+    own, style = (np.sort(features_of(seed).reshape(-1, 5) @ directions, axis=0) for seed in (0, 1))
+    return float(np.mean((own - at_quantiles(at_quantiles(style, bins), len(own))) ** 2))
+
+
+def of_exact_histograms() -> float:
+    """R(O) spelled out: the k-th lowest response gets the style's k-th lowest."""
+    own, style = (features_of(seed).reshape(-1, 5) for seed in (0, 1))
+    matched = np.empty_like(own)
+    for channel in range(5):
+        matched[np.argsort(own[:, channel], kind="stable"), channel] = np.sort(style[:, channel])
+    return float(np.mean((own - matched) ** 2))
+
+
+def unit_directions(count: int, seed: int) -> np.ndarray:
+    vectors = np.random.default_rng(seed).standard_normal((5, count))
+    return vectors / np.linalg.norm(vectors, axis=0)
+
+
+def of_shifted_gram(shift: int) -> float:
+    def shifted(features: np.ndarray, down: int, right: int) -> np.ndarray:
+        height, width, _ = features.shape
+        places = [(y, x) for y in range(height - down) for x in range(width - right)]
+        return sum(np.outer(features[y, x], features[y + down, x + right]) for y, x in places) / len(places)
+
+    own, style = features_of(0), features_of(1)
+    pairs = [(shifted(own, *way), shifted(style, *way)) for way in ((0, shift), (shift, 0))]
+    return float(sum(np.sum((first - second) ** 2) for first, second in pairs) / (4 * 5**2))
+
+
+def of_patches(grid: int) -> float:
+    def patch(features: np.ndarray, y: int, x: int) -> np.ndarray:
+        return features[y : y + 3, x : x + 3].ravel()
+
+    own, style = features_of(0), features_of(1)
+    rows, columns = (np.rint(np.linspace(0, side - 3, grid)).astype(int) for side in style.shape[:2])
+    library = [patch(style, y, x) for y in rows for x in columns]
+    errors = []
+    for y in range(own.shape[0] - 2):
+        for x in range(own.shape[1] - 2):
+            here = patch(own, y, x)
+            nearest = max(library, key=lambda there: here @ there / np.linalg.norm(there))
+            errors.append(np.mean((here - nearest) ** 2))
+    return float(np.mean(errors))
+
+
+def of_absolute_variation() -> float:
+    image = 255 * image_of(0)
+    return float(np.abs(np.diff(image, axis=0)).sum() + np.abs(np.diff(image, axis=1)).sum())
+
+
+def of_nine_points() -> float:
+    """The program's own slices."""
+    padded = np.pad(image_of(0), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    middle = padded[1:-1, 1:-1]
+    straight = np.mean((padded[1:-1, 2:] - middle) ** 2) + np.mean((padded[2:, 1:-1] - middle) ** 2)
+    falling = np.mean((padded[1:, 1:] - padded[:-1, :-1]) ** 2)
+    rising = np.mean((padded[1:, :-1] - padded[:-1, 1:]) ** 2)
+    return float(2 * (straight / 3 + (falling + rising) / 12))
+
+
+def of_means() -> float:
+    return float(np.mean((features_of(0).mean((0, 1)) - features_of(1).mean((0, 1))) ** 2))
+
+
 CASES = [
+    (Histogram(LAYER, bins=63), of_exact_histograms()),
+    (Histogram(LAYER, bins=10), of_quantiles(10, np.eye(5))),
+    (Means(LAYER), of_means()),
+    (Patches(LAYER, grid=3), of_patches(3)),
+    (ShiftedGram(LAYER, shift=1), of_shifted_gram(1)),
+    (ShiftedGram(LAYER, shift=4), of_shifted_gram(4)),
+    (SlicedWasserstein(LAYER, bins=63), of_quantiles(63, unit_directions(5, 0))),
+    (SlicedWasserstein(LAYER, directions=2, bins=20, seed=3), of_quantiles(20, unit_directions(10, 3))),
+    (Variation(), of_absolute_variation()),
+    (Variation("nine-point"), of_nine_points()),
     (Laplacian(pool=1), of_laplacian(1)),
     (Laplacian(), of_laplacian(4)),
     (Moments(LAYER), of_moments()),
@@ -88,8 +176,8 @@ CASES = [
 
 
 def value(term: Term, image: jax.Array, features: jax.Array, *, dtype: type = np.float32) -> jax.Array:
-    source = term.target(jnp.asarray(image_of(1), dtype), {LAYER: jnp.asarray(features_of(1), dtype)})
-    return term.value(image, {LAYER: features}, source)
+    sources = jnp.asarray(image_of(1), dtype), {LAYER: jnp.asarray(features_of(1), dtype)}
+    return term.value(image, {LAYER: features}, term.target(*sources) if term.source else None)
 
 
 @pytest.mark.parametrize(("term", "expected"), CASES, ids=lambda case: getattr(case, "name", ""))
@@ -106,7 +194,9 @@ def test_a_term_is_that_of_its_paper(term: Term, expected: float):
 @pytest.mark.parametrize("term", [term for term, _ in CASES], ids=lambda term: term.name)
 def test_a_terms_gradient_is_that_of_its_value_in_both_modes(term: Term):
     with jax.enable_x64(True):
-        point = jnp.asarray(image_of(0)), jnp.asarray(features_of(0))
+        # No two responses are the same: what is sorted has a kink there.
+        apart = np.random.default_rng(7).permutation(9 * 7 * 5).reshape(9, 7, 5) / 315
+        point = jnp.asarray(image_of(0)), jnp.asarray(features_of(0) + apart)
         direction = jnp.asarray(image_of(2)) - 0.5, jnp.asarray(features_of(3)) - 0.5
 
         def along(step: jax.Array) -> jax.Array:
@@ -165,6 +255,11 @@ def test_their_weights_share_a_program_and_lanes(tmp_path: Path, tiny: Weights):
 @pytest.mark.parametrize(
     ("added", "message"),
     [
+        ('[{kind = "histogram", bins = 1}]', r"bins: found 1; allowed: 2 to 65536"),
+        ('[{kind = "sliced-wasserstein", directions = 0}]', r"directions: found 0; allowed: 1 to 16"),
+        ('[{kind = "shifted-gram", shift = 0}]', r"shift: found 0; allowed: 1 to 4096"),
+        ('[{kind = "patches", grid = 0}]', r"grid: found 0; allowed: 1 to 128"),
+        ('[{kind = "variation", rule = "huber"}]', r"rule: .*'absolute' or 'nine-point'"),
         ('[{kind = "laplacan"}]', r"loss.terms\[0\]: unknown kind 'laplacan'; did you mean 'laplacian'\? Allowed: "),
         ('[{kind = "laplacian", pol = 2}]', r"laplacian has no key 'pol'; its keys: kind, weight, pool"),
         ('[{kind = "laplacian", pool = 5}]', r"pool: found 5; allowed: 1, 2, 4, 8, 16, 32"),
@@ -181,6 +276,57 @@ def test_a_wrong_table_is_answered(tmp_path: Path, added: str, message: str):
 def test_a_term_without_its_image_is_answered(tmp_path: Path):
     with pytest.raises(JaxstyleError, match=r'"moments" compares with image.style, and there is none'):
         make(tmp_path, 'loss.terms=[{kind = "moments"}]', "image.style=[]")
+
+
+def test_patches_of_several_style_images_are_refused(tmp_path: Path):
+    with pytest.raises(JaxstyleError, match=r'loss.terms\[0\]: "patches" compares with one style image; found 2'):
+        make(tmp_path, 'loss.terms=[{kind = "patches"}]', 'image.style=["style.png", "content.png"]')
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        (
+            '{kind = "shifted-gram", shift = 12, layers = ["conv2_1"]}',
+            "a shift of 12 leaves nothing of features of 16×12",
+        ),
+        ('{kind = "patches", layers = ["conv2_1"]}', "features of 16×2 have no patch of 3×3"),
+    ],
+)
+def test_features_that_are_too_small_are_answered(tmp_path: Path, tiny: Weights, added: str, message: str):
+    if "patches" in added:
+        write_picture(tmp_path / "flat.png", np.full((4, 32, 3), 0.5))
+    image = {"content": "flat.png", "style": "style.png"} if "patches" in added else {}
+    with pytest.raises(JaxstyleError, match=message):
+        ready(make(tmp_path, f"loss.terms=[{added}]", **({"image": image} if image else {})), tiny)
+
+
+ALL = """[
+    {kind = "histogram", layers = ["conv1_1"]},
+    {kind = "means", layers = ["conv2_1"]},
+    {kind = "patches", layers = ["conv2_1"], grid = 5},
+    {kind = "shifted-gram", layers = ["conv2_1"], shift = 3},
+    {kind = "sliced-wasserstein", layers = ["conv1_1"], bins = 50},
+    {kind = "variation", weight = 1e-3},
+    {kind = "variation", rule = "nine-point"},
+]"""
+
+
+def test_every_term_goes_down_in_a_run_of_odd_size_from_a_style_of_another(tmp_path: Path, tiny: Weights):
+    write_picture(tmp_path / "odd.png", smooth(27, 31, seed=1))
+    image = {"content": "odd.png", "style": "style.png", "size": 31, "style_size": "own"}
+    experiment = make(
+        tmp_path, f"loss.terms={' '.join(ALL.split())}", "loss.style_weight=0", "optimizer.iterations=8", image=image
+    )
+    kinds = [term.name for term in weights_of(experiment)][3:]
+    (found,) = ready(experiment, tiny)
+    result = optimize([found])
+    together = optimize_together([Track([found]), Track([found])])
+    for name in kinds:
+        assert np.isfinite([line.terms[name] for line in result.history]).all()
+    assert result.loss < 0.8 * result.history[0].loss
+    for lane in together:
+        assert lane.history[1].loss == pytest.approx(result.history[1].loss, rel=1e-4)
 
 
 def test_a_swept_list_of_terms_names_its_members(jaxstyle_command: Run, folder: Path):

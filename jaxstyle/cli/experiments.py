@@ -38,7 +38,8 @@ from jaxstyle.sweeps.programs import outline_members, programs
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.estimates import is_light, outlines
 from jaxstyle.synthesis.interrupt import END_OF_JOB, interruptible
-from jaxstyle.synthesis.preparation import plan, prepare, read_pictures, result_shape
+from jaxstyle.synthesis.pictures import result_shape
+from jaxstyle.synthesis.preparation import plan, prepare, read_pictures
 
 RUNS = Path("runs")
 HERE = "here"
@@ -290,7 +291,7 @@ def check_experiment(experiment: Experiment, *, source: str, estimate: bool = Tr
 def _scales_of(experiment: Experiment) -> str:
     """The sizes at which an experiment is optimized, with the steps at each: `128×96 (341), 256×192 (159)`."""
     pictures = read_pictures(experiment)
-    shapes = [(scale, result_shape(pictures, scale.size)) for scale in plan(experiment, pictures)]
+    shapes = [(scale, result_shape(experiment, pictures, scale.size)) for scale in plan(experiment, pictures)]
     return ", ".join(f"{width}×{height} ({scale.iterations})" for scale, (height, width) in shapes)
 
 
@@ -306,5 +307,4 @@ def _find_weights(wanted: str, source: str) -> str:
 
 
 def _picture_names(experiment: Experiment) -> list[str]:
-    names = [experiment.image.content, *(style.image for style in experiment.image.style), experiment.start.method]
-    return [name for name in names if name and name not in ("content", "style", "noise")]
+    return [name for role, name in experiment.file_names().items() if role != "weights"]

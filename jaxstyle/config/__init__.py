@@ -4,17 +4,17 @@
 mistake into a line that answers, and `schema` describes the file for editors and readers.
 """
 
+from jaxstyle.config.colour import Colour, ColourChange, ColourMethod, ColourTransform, LuminanceRule
 from jaxstyle.config.former import former_terms
+from jaxstyle.config.image import Image, StyleImage
 from jaxstyle.config.loading import experiment_from_mapping, load_experiment, overlay
 from jaxstyle.config.models import (
     Experiment,
-    Image,
     Loss,
     Network,
     Optimizer,
     Output,
     Start,
-    StyleImage,
     Sweep,
 )
 from jaxstyle.config.options import (
@@ -25,8 +25,10 @@ from jaxstyle.config.options import (
     Customary,
     Display,
     LayerSubsets,
+    Padding,
     Pooling,
     ScaleRule,
+    SizeRule,
     StartMethod,
     StyleSize,
     SweepMode,
@@ -37,6 +39,10 @@ __all__ = [
     "CUSTOMARY",
     "LAYER_KEYS",
     "BoundsRule",
+    "Colour",
+    "ColourChange",
+    "ColourMethod",
+    "ColourTransform",
     "Convention",
     "Customary",
     "Display",
@@ -44,11 +50,14 @@ __all__ = [
     "Image",
     "LayerSubsets",
     "Loss",
+    "LuminanceRule",
     "Network",
     "Optimizer",
     "Output",
+    "Padding",
     "Pooling",
     "ScaleRule",
+    "SizeRule",
     "Start",
     "StartMethod",
     "StyleImage",

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxstyle.config.models import Image, Loss
+    from jaxstyle.config.image import Image
+    from jaxstyle.config.models import Loss
 
 SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
 """The limits; what is nearer to 0 is 0 on a device."""

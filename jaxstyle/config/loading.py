@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from jaxstyle.config.former import current
 from jaxstyle.config.models import (
+    NOT_OF,
     SECTIONS,
     Experiment,
     Sweep,
-    all_keys,
+    is_key,
     unknown_key,
 )
 from jaxstyle.config.optimizer import keys_left_behind
@@ -70,24 +71,36 @@ def experiment_from_mapping(
 def overlay(mapping: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the file's mapping with other values laid over it.
 
-    When they choose another optimizer, the file's settings of the one it replaces go with it.
+    When they choose another method, of the optimizer or of the colours, the file's settings of the one it replaces go
+    with it.
 
     Args:
       mapping: sections by name, as in a file.
       values: new values by dotted key (`all_keys`, or `sweep.` and one of them).
     """
     result = {name: dict(table) if isinstance(table, Mapping) else table for name, table in mapping.items()}
-    method = values.get("optimizer.method")
-    if isinstance(method, str) and isinstance(result.get("optimizer"), dict):
-        for key in keys_left_behind(method):
-            result["optimizer"].pop(key, None)
+    for section, left_behind in {
+        **{name: dict(table).get for name, table in NOT_OF.items()},
+        "optimizer": keys_left_behind,
+    }.items():
+        method = values.get(f"{section}.method")
+        if isinstance(method, str) and isinstance(result.get(section), dict):
+            for key in left_behind(method) or ():
+                result[section].pop(key, None)
     for dotted, value in values.items():
         section, _, key = dotted.partition(".")
-        if not key:
-            result[section] = value
-        elif isinstance(table := result.setdefault(section, {}), dict):
-            table[key] = value
+        _put(result, [section, key] if section == "sweep" else dotted.split("."), value)
     return result
+
+
+def _put(table: dict[str, Any], way: Sequence[str], value: Any) -> None:
+    """Puts a value where a way of keys leads, if there are tables on the way or nothing; tables are copied."""
+    key, *further = way
+    if not further:
+        table[key] = value
+    elif isinstance(inner := table.get(key, {}), Mapping):
+        table[key] = dict(inner)
+        _put(table[key], further, value)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -166,6 +179,8 @@ def _absolute(key: str, value: Any, folder: Path) -> Any:
         return os.path.abspath(folder / os.path.expanduser(value)) if _is_path(key, value, folder) else value
     if key == "image.style" and isinstance(value, list | tuple):
         return [_absolute(key, picture, folder) for picture in value]
+    if key.startswith("image.regions") and isinstance(value, Mapping):
+        return {name: _absolute(f"{key}.{name}", inner, folder) for name, inner in value.items()}
     if key == "image.style" and isinstance(value, Mapping) and "image" in value:
         return {**value, "image": _absolute(key, value["image"], folder)}
     return value
@@ -173,14 +188,15 @@ def _absolute(key: str, value: Any, folder: Path) -> Any:
 
 def _is_path(key: str, text: str, folder: Path) -> bool:
     match key:
-        case "image.content" | "image.style":
+        case "image.content" | "image.style" | "image.keep":
             return text != "" and not _is_name(text, folder)
         case "start.method":
             return text not in list(StartMethod) and not _is_name(text, folder) and looks_like_path(text)
         case "network.weights":
             has_folder = PurePath(text).name != text
             return has_folder or text.endswith(".safetensors") or os.path.isfile(folder / text)
-    return False
+    is_mask = key.startswith("image.regions.") and key.endswith((".content", ".style"))
+    return is_mask and not _is_name(text, folder)
 
 
 def _is_name(text: str, folder: Path) -> bool:
@@ -214,7 +230,7 @@ def _parse_overrides(overrides: Sequence[str], *, swept: Mapping[str, Any]) -> d
 def _parse_override(override: str) -> tuple[str, Any]:
     key, equals, text = (part.strip() for part in override.partition("="))
     target = key.removeprefix("sweep.")
-    if target not in all_keys() and not (key != target and target in Sweep.model_fields):
+    if not is_key(target) and not (key != target and target in Sweep.model_fields):
         raise JaxstyleError(_unknown_override(target))
     if not equals:
         raise JaxstyleError(f"found no '='; allowed: {key}=value")

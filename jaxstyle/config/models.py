@@ -4,11 +4,11 @@ The text under a key is its description in the JSON Schema and in the documentat
 person who fills in the file.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -17,8 +17,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from jaxstyle.config.fields import LayerWeights, LongSide, Scales, Text, Weight, customary
+from jaxstyle.config.colour import NOT_OF_COLOUR, Colour, colour_problems
+from jaxstyle.config.fields import LayerWeights, Text, Weight, customary
 from jaxstyle.config.former import FORMAT
+from jaxstyle.config.image import Image
 from jaxstyle.config.limits import products_out_of_range
 from jaxstyle.config.optimizer import Optimizer, method_keys, methods_with
 from jaxstyle.config.options import (
@@ -29,6 +31,7 @@ from jaxstyle.config.options import (
     Convention,
     Display,
     LayerSubsets,
+    Padding,
     Pooling,
     Precision,
     ScaleRule,
@@ -36,55 +39,14 @@ from jaxstyle.config.options import (
     StyleSize,
     SweepMode,
 )
+from jaxstyle.config.regions import GUIDED, GuidedKind, Region, mask_names, region_problems
 from jaxstyle.config.section import Section
 from jaxstyle.config.terms import LossTerm
 from jaxstyle.config.words import is_named_picture, looks_like_path, style_role, unknown
 from jaxstyle.errors import JaxstyleError, did_you_mean
 
-Problem = tuple[tuple[str, ...], str]
+Problem = tuple[tuple[int | str, ...], str]
 """A key, as the path to it, and what is wrong with its value."""
-
-
-class StyleImage(Section):
-    """One style picture and its part in the blend."""
-
-    image: Text
-    """A picture's path, or a name of the image registry."""
-    weight: Weight = 1.0
-    """The picture's weight among the style pictures."""
-
-
-def _style_images(value: Any) -> Any:
-    """Turns one picture, or a list with plain names in it, into a list of tables."""
-    pictures = value if isinstance(value, list | tuple) else [value]
-    return tuple({"image": picture} if isinstance(picture, str) else picture for picture in pictures)
-
-
-StyleImages = Annotated[
-    tuple[StyleImage, ...],
-    BeforeValidator(_style_images, json_schema_input_type=Text | StyleImage | list[Text | StyleImage]),
-]
-
-
-class Image(Section):
-    """The pictures and their size."""
-
-    content: Text | None = None
-    """The content picture: a path relative to this file, or a name of the image registry such as "paper:neckarfront".
-    Absent: no content term, as in texture synthesis."""
-    style: StyleImages = ()
-    """The style picture: a path relative to this file, or a name of the image registry; or a list of pictures, each
-    with a weight if wanted: [{ image = "a.jpg", weight = 2.0 }, "b.jpg"]. Absent: no style term, as in the content
-    reconstructions of Fig. 1."""
-    size: LongSide = 512
-    """The long side of the result in pixels. About 512 in the paper."""
-    scales: Scales = ScaleRule.SINGLE
-    """The long sides at which the picture is optimized, one after another: "single", only `size` (the paper); "auto",
-    from small to `size`, each √2 times the one before; or a rising list that ends with `size`."""
-    style_size: StyleSize = Field(default=StyleSize.CONTENT, strict=False)
-    """How the style picture is resized: "content" to exactly the content picture's size (the paper, Sec. 2; without a
-    content picture its long side becomes `size`), "cover" to the smallest size that covers the content picture without
-    distortion, "long-side" to `size` as its long side, "own" not at all."""
 
 
 class Network(Section):
@@ -95,6 +57,9 @@ class Network(Section):
     convert`. The paper's network is normalized so that each filter's mean activation is 1 (Sec. 2)."""
     pooling: Pooling = Field(default=Pooling.AVERAGE, strict=False)
     """"average" as in the paper's syntheses (Sec. 2), or "max" as the network was trained."""
+    padding: Padding = Field(default=Padding.ZEROS, strict=False)
+    """What convolutions find beyond the border: "zeros", as the network was trained; "reflect", "replicate", or
+    "circular", with which a result can be tiled: its sides are then multiples of 16 for conv5_1, 8 for conv4_1."""
     precision: Precision = Field(default=Precision.FLOAT32, strict=False)
     """What features are computed in: "float32"; "tf32", faster on recent NVIDIA GPUs and the same as float32 elsewhere;
     or "bfloat16", for accelerators: half the memory, features within about 0.5 %. Gram matrices and losses are float32
@@ -128,6 +93,9 @@ class Loss(Section):
     terms: tuple[LossTerm, ...] = Field(default=(), strict=False)
     """Terms of other papers that are added to the loss, [[loss.terms]] with `kind`, `weight` and the kind's own keys;
     `jaxstyle terms` lists them."""
+    guided: tuple[GuidedKind, ...] = Field(default=GUIDED, strict=False)
+    """Where there are `image.regions`: the terms that compare region by region, of "style" and "means"; the others
+    compare the whole image."""
 
 
 class Start(Section):
@@ -164,12 +132,16 @@ class Output(Section):
 
 SECTIONS: Mapping[str, type[Section]] = {
     "image": Image,
+    "colour": Colour,
     "network": Network,
     "loss": Loss,
     "start": Start,
     "optimizer": Optimizer,
     "output": Output,
 }
+
+NOT_OF: Mapping[str, Mapping[str, tuple[str, ...]]] = {"colour": NOT_OF_COLOUR}
+"""The keys that each method of a section does not have; those of `optimizer` say it themselves."""
 
 
 def section_keys(section: str) -> list[str]:
@@ -181,6 +153,14 @@ def section_keys(section: str) -> list[str]:
 def all_keys() -> tuple[str, ...]:
     """Every key of an experiment, dotted: what `--set` and `[sweep]` may name."""
     return ("title", *(f"{section}.{key}" for section in SECTIONS for key in section_keys(section)))
+
+
+def is_key(dotted: str) -> bool:
+    """Whether a dotted word names a key: one of `all_keys()`, or one of a region's, `image.regions.sky.weight`."""
+    table, _, key = dotted.rpartition(".")
+    return dotted in all_keys() or (
+        re.fullmatch(r"image\.regions\.[^.]+", table) is not None and key in Region.model_fields
+    )
 
 
 class Sweep(Section):
@@ -213,7 +193,7 @@ class Sweep(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Sweep":
-        refuse([((key,), unknown_key(key)) for key in self.axes if key not in all_keys()])
+        refuse([((key,), unknown_key(key)) for key in self.axes if not is_key(key)])
         if not self.axes:
             raise JaxstyleError(
                 'names no key to vary; give lists of values, such as "loss.content_weight" = [1e-4, 1e-3]'
@@ -234,6 +214,8 @@ class Experiment(Section):
     """What the experiment shows, in a line."""
     image: Image = Field(default_factory=Image)
     """The pictures and their size."""
+    colour: Colour = Field(default_factory=Colour)
+    """Which colours the result has."""
     network: Network = Field(default_factory=Network)
     """The network whose features are compared."""
     loss: Loss = Field(default_factory=Loss)
@@ -259,7 +241,7 @@ class Experiment(Section):
         styles = {style_role(index): style.image for index, style in enumerate(self.image.style)}
         content = {"content": self.image.content} if self.image.content else {}
         start = {} if self.start.method in list(StartMethod) else {"start": self.start.method}
-        return {**content, **styles, **start, "weights": self.network.weights}
+        return {**content, **styles, **start, **mask_names(self.image), "weights": self.network.weights}
 
     def to_json(self) -> dict[str, Any]:
         """Returns the resolved experiment as plain values, with its format: what is absent stays absent.
@@ -283,6 +265,8 @@ def impossibilities(experiment: Experiment) -> Iterator[Problem]:
         yield ("start", "method"), 'found "content", but there is no image.content; allowed: style, noise, a path'
     if start.method == StartMethod.STYLE and not image.style:
         yield ("start", "method"), 'found "style", but there is no image.style; allowed: content, noise, a path'
+    if image.aspect is not None and image.content is not None:
+        yield ("image", "aspect"), f"found {image.aspect:g}, but the result has the aspect ratio of image.content"
     if image.style_size is StyleSize.COVER and image.content is None:
         allowed = ", ".join(rule for rule in StyleSize if rule is not StyleSize.COVER)
         yield ("image", "style_size"), f'found "cover", but there is no image.content; allowed: {allowed}'
@@ -302,16 +286,29 @@ def impossibilities(experiment: Experiment) -> Iterator[Problem]:
         missing = "nothing to minimize: every term is absent or has weight 0, or none reads the network"
         yield ("loss",), f"{missing}; allowed: some weight above 0, and some layer"
     for index, added in enumerate(experiment.loss.terms):
-        source = next(iter(added.build())).source
+        first = next(iter(added.build()))
+        source = first.source
+        if first.one_source and len(image.style) > 1:
+            yield ("loss", "terms", index), f'"{added.kind}" compares with one style image; found {len(image.style)}'
         if (source == "content" and image.content is None) or (source == "style" and not image.style):
-            yield ("loss", "terms", str(index)), f'"{added.kind}" compares with image.{source}, and there is none'
+            yield ("loss", "terms", index), f'"{added.kind}" compares with image.{source}, and there is none'
     names = [term.name for added in experiment.loss.terms for term in added.build()]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         yield ("loss", "terms"), f"{', '.join(twice)} named more than once; allowed: each term once"
     yield from products_out_of_range(image, experiment.loss)
+    yield from colour_problems(experiment.colour, image)
+    yield from region_problems(image)
     for key, value in optimizer.foreign().items():
         choice = f"optimizer.method = {optimizer.method}, which has none; allowed with: {', '.join(methods_with(key))}"
         yield ("optimizer", key), f"found {str(value).lower()} with {choice}"
+    for section, not_of_method in NOT_OF.items():
+        table = getattr(experiment, section)
+        for key in not_of_method[table.method]:
+            value = getattr(table, key)
+            if value != type(table).model_fields[key].default:
+                methods = ", ".join(method for method, foreign in not_of_method.items() if key not in foreign)
+                choice = f"{section}.method = {table.method}, which has none; allowed with: {methods}"
+                yield (section, key), f"found {str(value).lower()} with {choice}"
 
 
 def _has_objective(experiment: Experiment) -> bool:

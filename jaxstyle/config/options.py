@@ -11,7 +11,15 @@ class StyleSize(StrEnum):
     CONTENT = "content"
     COVER = "cover"
     LONG_SIDE = "long-side"
+    AREA = "area"
     OWN = "own"
+
+
+class SizeRule(StrEnum):
+    """What a size is of."""
+
+    LONG_SIDE = "long-side"
+    AREA = "area"
 
 
 class ScaleRule(StrEnum):
@@ -26,6 +34,15 @@ class Pooling(StrEnum):
 
     AVERAGE = "average"
     MAX = "max"
+
+
+class Padding(StrEnum):
+    """What a convolution finds beyond an image's border."""
+
+    ZEROS = "zeros"
+    REFLECT = "reflect"
+    REPLICATE = "replicate"
+    CIRCULAR = "circular"
 
 
 class Precision(StrEnum):

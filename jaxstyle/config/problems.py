@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from jaxstyle.config.models import SECTIONS, Experiment, StyleImage, Sweep, unknown_key
+from jaxstyle.config.image import StyleImage
+from jaxstyle.config.models import SECTIONS, Experiment, Sweep, unknown_key
+from jaxstyle.config.regions import Region
 from jaxstyle.config.words import printable, unknown
 from jaxstyle.errors import did_you_mean
 
@@ -88,6 +90,8 @@ def _model(location: Location) -> type[BaseModel]:
     """Returns the model of the table at `location`."""
     if location[:2] == ("image", "style") and len(location) > 2:
         return StyleImage
+    if location[:2] == ("image", "regions") and len(location) > 2:
+        return Region
     if not location:
         return Experiment
     return Sweep if location[0] == "sweep" else SECTIONS[str(location[0])]

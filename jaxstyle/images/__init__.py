@@ -2,13 +2,24 @@
 
 from jaxstyle.images.given import picture_of, picture_of_array
 from jaxstyle.images.reading import Picture, read_metadata, read_picture
-from jaxstyle.images.resizing import carry_to, fit_shape, fit_style, long_side_shape, resize_long_side, resize_to
+from jaxstyle.images.resizing import (
+    area_shape,
+    carry_to,
+    fit_mask,
+    fit_shape,
+    fit_style,
+    long_side_shape,
+    resize_long_side,
+    resize_to,
+)
 from jaxstyle.images.writing import encode_png, output_format, write_picture
 
 __all__ = [
     "Picture",
+    "area_shape",
     "carry_to",
     "encode_png",
+    "fit_mask",
     "fit_shape",
     "fit_style",
     "long_side_shape",

@@ -6,7 +6,7 @@ from PIL import Image
 
 from jaxstyle.errors import JaxstyleError, did_you_mean
 
-STYLE_SIZES = ("content", "cover", "long-side", "own")
+STYLE_SIZES = ("content", "cover", "long-side", "area", "own")
 """The rules of `fit_style`."""
 
 
@@ -15,6 +15,13 @@ def long_side_shape(shape: tuple[int, ...], size: int) -> tuple[int, int]:
     height, width = shape[:2]
     scale = size / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def area_shape(shape: tuple[int, ...], size: int | float) -> tuple[int, int]:
+    """The (height, width) of a picture whose area becomes that of a square of side `size`: the same aspect ratio."""
+    height, width = shape[:2]
+    scale = size / np.sqrt(height * width)
+    return max(1, round(float(height * scale))), max(1, round(float(width * scale)))
 
 
 def resize_to(
@@ -49,6 +56,8 @@ def fit_shape(shape: tuple[int, ...], *, height: int, width: int, rule: str, red
             return height, width
         case "long-side":
             return long_side_shape(shape, max(height, width))
+        case "area":
+            return area_shape(shape, float(np.sqrt(height * width)))
         case "own":
             return long_side_shape(shape, max(1, round(max(shape[:2]) * reduction)))
     raise JaxstyleError(
@@ -72,7 +81,7 @@ def fit_style(
       width: of the content.
       rule: `content`, exactly the content's size, so the aspect ratio changes (as in the paper); `cover`, the content's
         size filled without distortion, the middle kept; `long-side`, the content's long side, the style's own aspect
-        ratio; `own`, as it is.
+        ratio; `area`, the content's number of pixels, likewise; `own`, as it is.
       reduction: of the content, against the size at which it is wanted in the end; `own` takes the same.
 
     Raises:
@@ -83,11 +92,47 @@ def fit_style(
     new_height, new_width = fit_shape(pixels.shape, height=height, width=width, rule=rule, reduction=reduction)
     if rule != "cover":
         return resize_to(pixels, new_height, new_width)
-    old_height, old_width = pixels.shape[:2]
+    return _resample(pixels, new_height, new_width, box=_cover_box(pixels.shape, height, width)).clip(0, 1)
+
+
+def fit_mask(
+    mask: Float[np.ndarray, "old_height old_width"],
+    shape: tuple[int, ...],
+    *,
+    height: int,
+    width: int,
+    rule: str,
+    reduction: float = 1.0,
+) -> Float32[np.ndarray, "new_height new_width"]:
+    """Brings a mask over an image of that shape to where `fit_style` brings the image; linear, so that 0 stays 0.
+
+    Args:
+      mask: of any size; stretched over the image.
+      shape: the image's.
+      height: as for `fit_style`.
+      width: likewise.
+      rule: likewise.
+      reduction: likewise.
+    """
+    new_height, new_width = fit_shape(shape, height=height, width=width, rule=rule, reduction=reduction)
+    box = None
+    if rule == "cover":
+        left, top, right, bottom = _cover_box(shape, height, width)
+        down, across = (own / of_image for own, of_image in zip(mask.shape, shape[:2], strict=True))
+        box = (left * across, top * down, right * across, bottom * down)
+    elif mask.shape == (new_height, new_width):
+        return mask.astype(np.float32, copy=False)
+    linear = Image.Resampling.BILINEAR
+    image = Image.fromarray(np.ascontiguousarray(mask, dtype=np.float32))
+    return np.asarray(image.resize((new_width, new_height), linear, box=box)).clip(0, 1)
+
+
+def _cover_box(shape: tuple[int, ...], height: int, width: int) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the middle of an image that has the aspect ratio of `height` by `width`."""
+    old_height, old_width = shape[:2]
     scale = min(old_height / height, old_width / width)
     top, left = (old_height - height * scale) / 2, (old_width - width * scale) / 2
-    box = (left, top, old_width - left, old_height - top)
-    return _resample(pixels, new_height, new_width, box=box).clip(0, 1)
+    return left, top, old_width - left, old_height - top
 
 
 def _resample(

@@ -5,22 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from jaxstyle.images.luminance import luminance
 from jaxstyle.metrics import Metric, Pixels
-
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in a grey level (ITU-R BT.601), as Pillow and most viewers use."""
-
-
-def grey(pixels: Float[np.ndarray, "height width 3"]) -> Float[np.ndarray, "height width"]:
-    """The grey levels of an sRGB image, in float64."""
-    return pixels.astype(np.float64) @ np.asarray(LUMA)
 
 
 def grey_correlation(
     image: Float[np.ndarray, "height width 3"], reference: Float[np.ndarray, "height width 3"]
 ) -> float:
     """Pearson's correlation of the two images' grey levels: 1 for the same layout, 0 for none; 0 if one is flat."""
-    first, second = (grey(pixels) - grey(pixels).mean() for pixels in (image, reference))
+    first, second = (luminance(pixels) - luminance(pixels).mean() for pixels in (image, reference))
     scale = np.sqrt(np.sum(first**2) * np.sum(second**2))
     return float(np.sum(first * second) / scale) if scale > 0 else 0.0
 

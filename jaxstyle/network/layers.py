@@ -21,6 +21,9 @@ INPUTS: dict[str, int] = dict(zip(LAYERS, [3, *(FILTERS[layer] for layer in LAYE
 
 KERNEL_SIZE = 3
 
+PADDINGS: tuple[str, ...] = ("zeros", "reflect", "replicate", "circular")
+"""What a convolution finds beyond the border; the network was trained with zeros."""
+
 POOLINGS: tuple[str, ...] = ("average", "max")
 """How a block's features are halved: as in the paper's syntheses (Sec. 2), and as the network was trained."""
 

@@ -1,6 +1,6 @@
 """VGG-19 without its classifier, as a Flax NNX module: a picture in, the features of the layers asked for out."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import jax
@@ -10,7 +10,16 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.network.layers import FILTERS, INPUTS, KERNEL_SIZE, LAYERS, POOLINGS, canonical_layer, downsampling
+from jaxstyle.network.layers import (
+    FILTERS,
+    INPUTS,
+    KERNEL_SIZE,
+    LAYERS,
+    PADDINGS,
+    POOLINGS,
+    canonical_layer,
+    downsampling,
+)
 from jaxstyle.network.winograd import MatrixConv
 
 if TYPE_CHECKING:
@@ -20,6 +29,10 @@ CONVOLUTIONS = ("direct", "winograd")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 WINOGRAD_FILTERS = 128
 """Layers with at least so many filters take Winograd's algorithm, where that is chosen."""
+
+
+_PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+"""By NumPy's names."""
 
 
 def pool(features: Float[Array, "batch height width channels"], pooling: str) -> Float[Array, "batch h w channels"]:
@@ -35,6 +48,8 @@ class VGG19(nnx.Module):
       parameters: every layer's `kernel` [3, 3, inputs, filters] and `bias` [filters].
       preprocessing: the colour order, scale and mean that these parameters were trained with.
       pooling: `average`, as the paper synthesizes with, or `max`, as the network was trained.
+      padding: what convolutions find beyond the border: `zeros`, as the network was trained, `reflect`, `replicate`, or
+        `circular`, with which an image whose sides the poolings divide has no border.
       layers: the layers that will be asked for; what lies deeper than the deepest of them is not built.
       convolution: `direct`, or `winograd` from `WINOGRAD_FILTERS` on, which differs by rounding and takes five times
         the memory for those kernels. By default what is faster: Winograd for float32 on CPUs and GPUs, else direct.
@@ -50,6 +65,7 @@ class VGG19(nnx.Module):
         preprocessing: "Preprocessing",
         *,
         pooling: str = "average",
+        padding: str = "zeros",
         layers: Iterable[str] = LAYERS,
         convolution: str | None = None,
         precision: str = "float32",
@@ -58,10 +74,12 @@ class VGG19(nnx.Module):
         prefers_winograd = jax.default_backend() in ("cpu", "gpu") and precision == "float32"
         convolution = convolution or ("winograd" if prefers_winograd else "direct")
         _check_option("pooling", pooling, POOLINGS)
+        _check_option("padding", padding, PADDINGS)
         _check_option("convolution", convolution, CONVOLUTIONS)
         _check_option("precision", precision, PRECISIONS)
         self.preprocessing = preprocessing
         self.pooling = pooling
+        self.padding = padding
         self.precision = precision
         unused = nnx.Rngs(0)  # a convolution asks for random numbers, though its parameters are given
         for layer in LAYERS[: LAYERS.index(deepest(layers)) + 1]:
@@ -96,10 +114,18 @@ class VGG19(nnx.Module):
             if downsampling(layer) > block:
                 block = downsampling(layer)
                 hidden = pool(hidden, self.pooling)
-            hidden = jax.nn.relu(getattr(self, layer)(hidden))
+            hidden = jax.nn.relu(self._convolved(getattr(self, layer), hidden))
             if layer in wanted:
                 features[layer] = hidden[0].astype(jnp.promote_types(hidden.dtype, jnp.float32))
         return {name: features[layer] for name, layer in canonical.items()}
+
+    def _convolved(self, convolution: Callable[[Array], Array], hidden: Array) -> Array:
+        """A convolution, which pads by zeros, of what is padded otherwise: its border is cut off."""
+        if self.padding == "zeros":
+            return convolution(hidden)
+        by = KERNEL_SIZE // 2
+        padded = jnp.pad(hidden, ((0, 0), (by, by), (by, by), (0, 0)), mode=_PAD_MODES[self.padding])
+        return convolution(padded)[:, by:-by, by:-by]
 
     def preprocess(self, image: Float[Array, "height width 3"]) -> Float[Array, "height width 3"]:
         """Brings an sRGB picture into the colour order, scale and mean that the network was trained with."""
@@ -137,6 +163,20 @@ def deepest(layers: Iterable[str]) -> str:
     if not names:
         raise JaxstyleError("no layer is asked for: the objective needs at least one content or style layer")
     return max(names, key=LAYERS.index)
+
+
+def check_tileable(height: int, width: int, layer: str) -> None:
+    """Checks that every pooling before `layer` divides an image's sides, so that circular padding leaves no border.
+
+    Raises:
+      JaxstyleError: one does not.
+    """
+    step = 2 ** downsampling(layer)
+    if height % step or width % step:
+        raise JaxstyleError(
+            f"an image of {width}×{height} pixels cannot be tiled: with circular padding and {layer} both sides must "
+            f"be multiples of {step}"
+        )
 
 
 def check_size(height: int, width: int, layer: str) -> None:

@@ -20,7 +20,7 @@ from jaxstyle.paper.objective import LossFunction, Problem, Values
 CHUNK = 64
 """The most evaluations in one call of the compiled loop; how many are made is a traced argument."""
 
-LANES = Problem(parameters=None, targets=cast(Any, 0), weights=cast(Any, 0))
+LANES = Problem(parameters=None, targets=cast(Any, 0), weights=cast(Any, 0), guides=cast(Any, 0))
 """What of a problem each lane has for itself; parameters are shared."""
 
 STATUSES = tuple(Status)
@@ -241,5 +241,6 @@ def compile_on_device(
         return jax.ShapeDtypeStruct((lanes, *array.shape), array.dtype)
 
     state, limits = jax.tree.map(wide, (jax.eval_shape(start, image), limits))
-    problem = problem._replace(targets=jax.tree.map(wide, problem.targets), weights=jax.tree.map(wide, problem.weights))
+    own = {name: jax.tree.map(wide, getattr(problem, name)) for name in ("targets", "weights", "guides")}
+    problem = problem._replace(**own)
     return compiled(objective, method, state, problem, limits, is_chunked(chunked))

@@ -96,6 +96,7 @@ def minimize_lanes(
         parameters=lanes[0].problem.parameters,
         targets=_stack([lane.problem.targets for lane in lanes], width),
         weights=_stack([lane.problem.weights for lane in lanes], width),
+        guides=_stack([lane.problem.guides for lane in lanes], width),
     )
     limits = _stack([device.limits_of(lane.settings) for lane in lanes], width)
     state = _stack([_start(objective, lane) for lane in lanes], width)

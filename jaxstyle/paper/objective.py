@@ -6,6 +6,8 @@ traced arrays travel in one `Problem`; none is captured in a closure.
 """
 
 import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax
@@ -15,12 +17,17 @@ from jaxtyping import Array, Float
 
 from jaxstyle.devices.sharding import Bands, even, spread, store, unstore
 from jaxstyle.network.vgg import VGG19
-from jaxstyle.paper.terms import Features, Image, Term
+from jaxstyle.paper.terms import Features, Guide, Image, Term
 
 Values: TypeAlias = dict[str, Float[Array, ""]]
 """The weighted terms of the loss by name, `content/conv4_2`, `style/conv1_1`, `tv`; they sum to the loss."""
 Targets: TypeAlias = dict[str, Any]
 """What each term compares the image with, by the term's name."""
+
+
+KEEP, KEPT = "keep", "keep/image"
+"""Among the guides: where the image stays unchanged, [height, width, 1], and what it is there."""
+_NONE: Mapping[str, Array] = MappingProxyType({})
 
 
 class Problem(NamedTuple):
@@ -30,11 +37,13 @@ class Problem(NamedTuple):
       parameters: the network's.
       targets: of every term that has a source.
       weights: of every term: α times the layer's own for content, β w_l for style.
+      guides: the regions' by name; and what is kept, if anything is.
     """
 
     parameters: Any
     targets: Targets
     weights: dict[str, Float[Array, ""]]
+    guides: dict[str, Array] = {}  # noqa: RUF012  (never changed)
 
 
 @runtime_checkable
@@ -83,7 +92,8 @@ class Objective:
         """
         if self.bands is not None:
             image = unstore(self.bands, image, self.bands.height)
-        features = self.features(image, problem.parameters)
+        image = self._kept(image, problem.guides)
+        features = self.features(image, problem.parameters, problem.guides)
         values: Values = {}
         for term in self.terms:
             own = self._read_by(term, features)
@@ -95,9 +105,11 @@ class Objective:
         """Returns ((loss, weighted terms), gradient with respect to the image), in one pass over the network."""
         return jax.value_and_grad(self.loss, has_aux=True)(image, problem)
 
-    def features(self, image: Image, parameters: Any) -> dict[str, Array]:
-        """The features of every layer that a term reads."""
-        return nnx.merge(self.network, parameters)(image, self.layers)
+    def features(self, image: Image, parameters: Any, guides: Mapping[str, Array] = _NONE) -> dict[str, Array]:
+        """The features of every layer that a term reads; and the guides that go with them."""
+        found = nnx.merge(self.network, parameters)(image, self.layers)
+        own = {it.name: unstore(self.bands, guides[it.name], found[it.layer].shape[0]) for it in self.guides}
+        return {**found, **own}
 
     def only(self, source: str) -> "Objective":
         """The terms whose target is of that source, for which less of the network may be computed."""
@@ -109,13 +121,25 @@ class Objective:
         return tuple(dict.fromkeys(layer for term in self.terms for layer in term.layers))
 
     @property
+    def guides(self) -> tuple[Guide, ...]:
+        """The guides that the terms read, each once."""
+        return tuple(dict.fromkeys(guide for term in self.terms for guide in term.guides))
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of the terms."""
         return tuple(term.name for term in self.terms)
 
+    def _kept(self, image: Image, guides: Mapping[str, Array]) -> Image:
+        """The image with what is to stay in its place, so that nothing there has a gradient."""
+        if KEEP not in guides:
+            return image
+        mask, kept = (unstore(self.bands, guides[name], image.shape[0]) for name in (KEEP, KEPT))
+        return (1 - mask) * image + mask * kept
+
     def _read_by(self, term: Term, features: Features) -> dict[str, Array]:
         """What a term reads, spread evenly over the devices where it does not mind rows of zeros."""
-        own = {layer: features[layer] for layer in term.layers}
+        own = {name: features[name] for name in (*term.layers, *(guide.name for guide in term.guides))}
         return {layer: even(self.bands, of_layer) for layer, of_layer in own.items()} if term.sums_products else own
 
     def _own(self, term: Term, target: Any, image: Image, features: Features) -> Any:
@@ -143,10 +167,10 @@ def _weighted(term: Term, weight: Float[Array, ""], image: Image, features: Feat
 
 
 @jax.jit(static_argnames="objective")
-def measure(objective: Objective, image: Image, parameters: Any) -> Targets:
-    """The targets that an image gives, of every term that has a source."""
+def measure(objective: Objective, image: Image, parameters: Any, guides: Mapping[str, Array] = _NONE) -> Targets:
+    """The targets that an image gives, of every term that has a source; with the guides over that image."""
     image = spread(objective.bands, image)
-    features = objective.features(image, parameters)
+    features = objective.features(image, parameters, guides)
     found = {
         term.name: term.target(image, objective._read_by(term, features)) for term in objective.terms if term.source
     }

@@ -6,7 +6,7 @@ here, with total variation; those of other papers are in `jaxstyle.terms`, one t
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -20,6 +20,25 @@ Features: TypeAlias = Mapping[str, Float[Array, "_ _ _"]]
 """Responses after the ReLU, by layer."""
 
 
+class Guide(NamedTuple):
+    """A region's mask in a layer, [height, width, 1]: a term finds it among the features by its name.
+
+    Attributes:
+      region: which.
+      layer: as large as its features.
+      normalized: whether its mean square is 1.
+    """
+
+    region: str
+    layer: str
+    normalized: bool = True
+
+    @property
+    def name(self) -> str:
+        """What it is called among the features."""
+        return f"{self.region}/{self.layer}" + ("" if self.normalized else "/plain")
+
+
 @dataclasses.dataclass(frozen=True)
 class Term:
     """A term of the loss. Inherit, give a `name` and a `value`, and what else it needs.
@@ -27,12 +46,14 @@ class Term:
     Attributes:
       kind: what `[[loss.terms]]` calls it.
       source: which image the target is made from: the content, the style images (whose targets are blended), or none.
+      one_source: whether targets of several style images cannot be averaged.
       sums_products: whether features count only by sums of products of responses over positions, divided by the number
         of positions, as in a Gram matrix. Several devices may then append rows of zeros.
     """
 
     kind: ClassVar[str] = ""
     source: ClassVar[Literal["content", "style"] | None] = None
+    one_source: ClassVar[bool] = False
     sums_products: ClassVar[bool] = False
 
     @property
@@ -43,6 +64,11 @@ class Term:
     @property
     def layers(self) -> tuple[str, ...]:
         """The layers whose features it reads; none for a term on the pixels."""
+        return ()
+
+    @property
+    def guides(self) -> tuple[Guide, ...]:
+        """The regions' guides that it reads with them."""
         return ()
 
     def target(self, image: Image, features: Features) -> Any:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -11,6 +12,7 @@ from jaxtyping import Float32
 from jaxstyle.config import Display
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import encode_png, read_metadata, read_picture, resize_long_side
+from jaxstyle.report.masks import base_role, overlay
 from jaxstyle.report.records import Recorded, mapping
 from jaxstyle.report.words import lettered
 from jaxstyle.runs.display import PAPER_INTERVAL, Look, recorded_look, shown
@@ -35,6 +37,13 @@ class Shown:
     pixels: Pixels | None = None
     data: bytes = b""
     note: str = ""
+
+
+class _File(NamedTuple):
+    """A file as a record names it."""
+
+    path: str
+    sha256: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,20 +100,24 @@ def show(run: Recorded, display: Display | None = None) -> Shown:
 def find_sources(runs: Sequence[Recorded]) -> list[Source]:
     """The distinct source pictures of some runs: contents first, then styles, each in the order of their first use.
 
-    A picture is shown only if the file at the recorded path still is the one that was used.
+    A picture is shown only if the file at the recorded path still is the one that was used; a mask over its image.
     """
-    uses: dict[tuple[str, str, str], list[int]] = {}
+    uses: dict[tuple[str, _File, _File | None], list[int]] = {}
     with_pictures = 0
     for index, run in enumerate(runs):
         images = mapping(run.manifest.get("images"))
         with_pictures += bool(images)
         for role, facts in images.items():
-            known = mapping(facts)
-            uses.setdefault((str(role), str(known.get("path", "")), str(known.get("sha256", ""))), []).append(index)
+            base = base_role(str(role), run.experiment)
+            below = _file(images[base]) if base is not None and base in images else None
+            uses.setdefault((str(role), _file(facts), below), []).append(index)
     found: list[Source] = []
-    for (role, path, sha256), places in uses.items():
-        pixels, problem = _look(Path(path), sha256)
-        found.append(Source(role, path, sha256, tuple(places), len(places) == with_pictures, pixels, problem))
+    for (role, file, below), places in uses.items():
+        pixels, problem = _look(file)
+        if pixels is not None and below is not None:
+            image, problem = _look(below)
+            pixels = None if image is None else overlay(image, pixels)
+        found.append(Source(role, file.path, file.sha256, tuple(places), len(places) == with_pictures, pixels, problem))
     roles = list(dict.fromkeys(source.role for source in found))
     return sorted(found, key=lambda source: roles.index(source.role))
 
@@ -114,11 +127,17 @@ def missing_sources(sources: Sequence[Source]) -> str:
     return "; ".join(f"{source.role_of_runs} not shown: {source.problem}" for source in sources if source.problem)
 
 
-def _look(path: Path, sha256: str) -> tuple[Pixels | None, str]:
+def _file(facts: Any) -> _File:
+    known = mapping(facts)
+    return _File(str(known.get("path", "")), str(known.get("sha256", "")))
+
+
+def _look(file: _File) -> tuple[Pixels | None, str]:
+    path = Path(file.path)
     try:
         if not path.is_file():
             return None, "the file is no longer there"
-        if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        if hashlib.sha256(path.read_bytes()).hexdigest() != file.sha256:
             return None, "the file has changed since"
         return _reduced(path, THUMBNAIL), ""
     except (JaxstyleError, OSError, ValueError):  # ValueError: a path with a null character

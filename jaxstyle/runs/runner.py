@@ -28,7 +28,9 @@ from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.loss_terms import Terms
 from jaxstyle.synthesis.measurements import measure_result
 from jaxstyle.synthesis.optimization import optimize
-from jaxstyle.synthesis.preparation import Pictures, Prepared, prepare, read_pictures
+from jaxstyle.synthesis.pictures import Pictures
+from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
+from jaxstyle.synthesis.recolouring import finish
 from jaxstyle.synthesis.scales import Scale
 from jaxstyle.synthesis.state import KeepRunState, RunState
 from jaxstyle.version import __version__
@@ -216,8 +218,9 @@ def conclude(begun: Begun, result: Result, *, compiled_ahead: float = 0.0) -> Ru
         begun.notebook.update(**spent)
         begun.notebook.discard()
     ensure_finite(result)
-    metadata = _save(begun, RESULT, result.image, {"jaxstyle:status": str(result.status)})
     metrics = measure_result(begun.scales[-1], result.image)
+    result = dataclasses.replace(result, image=_finished(begun, result.image))
+    metadata = _save(begun, RESULT, result.image, {"jaxstyle:status": str(result.status)})
     begun.notebook.close(
         str(result.status),
         **spent,
@@ -245,10 +248,15 @@ def observer(begun: Begun, watch: Watch, resume: RunState | None) -> Observer:
         if every and reached // every > saved:
             saved = reached // every
             name = f"{PICTURES}/{reached:06d}.png"
-            _save(begun, name, best())
+            _save(begun, name, _finished(begun, best()))
         return every - reached % every if every else None
 
     return observe
+
+
+def _finished(begun: Begun, image: np.ndarray) -> np.ndarray:
+    """An optimized image in the colours that are asked for."""
+    return finish(begun.experiment.colour, begun.inputs.pictures.content, image)
 
 
 def _save(begun: Begun, name: str, image: np.ndarray, facts: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -139,7 +139,7 @@ def _key(planned: Planned) -> str:
         f"jaxstyle {__version__}",
         f"{width}×{height}",
         str(outline.settings.method.program),
-        f"{network.pooling} {network.precision}",
+        f"{network.pooling} {network.padding} {network.precision}",
         *outline.objective.names,
     ]
     return ", ".join(facts)

@@ -44,7 +44,8 @@ def _family(experiment: Experiment) -> Any:
     """What experiments that share a program have in common; a term's name stands for one term only."""
     image, network = experiment.image, experiment.network
     added = frozenset(term for of_kind in experiment.loss.terms for term in of_kind.build())
-    return bool(image.content), bool(image.style), network.pooling, network.precision, experiment.loss.convention, added
+    images = bool(image.content), bool(image.style), tuple(image.regions), image.keep is not None
+    return images, network.pooling, network.padding, network.precision, experiment.loss.convention, added
 
 
 def _groups(family: Sequence[int], experiments: Sequence[Experiment]) -> list[list[int]]:

@@ -53,6 +53,7 @@ def tables_of(content: Any, style: Any, sections: Mapping[str, Any]) -> tuple[di
             if value is not None:
                 image[role] = value
         image |= {"content": named(image.get("content"), "content"), "style": _of_styles(image.get("style"), named)}
+        image |= {"regions": _of_regions(image.get("regions"), named), "keep": named(image.get("keep"), "keep mask")}
         tables["image"] = {key: value for key, value in image.items() if value is not None}
     if isinstance(start := tables.get("start"), Mapping) and "method" in start:
         tables["start"] = {**start, "method": named(start["method"], "start")}
@@ -65,6 +66,20 @@ def _of_styles(styles: Any, named: Callable[[Any, str], Any]) -> Any:
         return _of_style(styles, named, "style")
     roles = ["style" if number == 1 else f"style {number}" for number in range(1, len(styles) + 1)]
     return [_of_style(style, named, role) for style, role in zip(styles, roles, strict=True)]
+
+
+def _of_regions(regions: Any, named: Callable[[Any, str], Any]) -> Any:
+    """The regions' tables, with names for the masks in them that are no files."""
+    if not isinstance(regions, Mapping):
+        return regions
+    masks = {"content": "mask {}", "style": "style mask {}"}
+
+    def of_region(name: Any, table: Any) -> Any:
+        if not isinstance(table, Mapping):
+            return table
+        return {key: named(value, masks[key].format(name)) if key in masks else value for key, value in table.items()}
+
+    return {name: of_region(name, table) for name, table in regions.items()}
 
 
 def _of_style(style: Any, named: Callable[[Any, str], Any], role: str) -> Any:

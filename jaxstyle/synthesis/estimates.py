@@ -11,25 +11,24 @@ import jax.numpy as jnp
 
 from jaxstyle.config import Experiment
 from jaxstyle.devices import memory
-from jaxstyle.devices.sharding import Devices, count_devices, replicate, shapes
+from jaxstyle.devices.sharding import Devices, count_devices, replicate, shapes, stored_shape
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Settings, needed_bytes
-from jaxstyle.paper.objective import Objective, Problem, measure
+from jaxstyle.paper.objective import KEEP, KEPT, Objective, Problem, measure
 from jaxstyle.synthesis.bounds import WHOLE_RANGE, bounds_of
 from jaxstyle.synthesis.cache import Cache
+from jaxstyle.synthesis.guides import layer_shape
 from jaxstyle.synthesis.loss_terms import Terms
 from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
+from jaxstyle.synthesis.pictures import Pictures, result_shape, style_shapes
 from jaxstyle.synthesis.preparation import (
-    Pictures,
     Prepared,
     build_objective,
     fitting,
     plan,
-    result_shape,
     settings_of,
     spread_over,
-    style_shapes,
     traced_weights,
 )
 from jaxstyle.synthesis.scales import Scale
@@ -82,7 +81,7 @@ class Outline(NamedTuple):
     @property
     def program(self) -> Hashable:
         """What decides the optimizer's compiled program: equal for experiments that share one."""
-        return self.objective, self.size, self.settings.program
+        return self.objective, self.size, self.settings.program, KEEP in self.problem.guides
 
 
 def outlines(
@@ -120,13 +119,13 @@ def outlines(
     bounds = bounds_of(experiment.optimizer.bounds, [WHOLE_RANGE], weights.preprocessing)
     found = []
     for scale in scales:
-        size = result_shape(pictures, scale.size)
+        size = result_shape(experiment, pictures, scale.size)
         own = spread_over(objective, devices, size[0])
         found.append(
             Outline(
                 scale=scale,
                 objective=own,
-                problem=_problem(own, size, parameters, weighed),
+                problem=_problem(own, size, parameters, weighed, keeps=experiment.image.keep is not None),
                 size=size,
                 style_sizes=style_shapes(experiment, pictures, scale.size),
                 settings=settings_of(experiment, scale, bounds),
@@ -139,19 +138,31 @@ def outlines(
 def on_devices(planned: Outline, devices: Devices) -> Outline:
     """The same with its picture spread over so many devices."""
     objective = spread_over(planned.objective, devices, planned.size[0])
-    problem = _problem(objective, planned.size, planned.problem.parameters, planned.problem.weights)
+    keeps = KEEP in planned.problem.guides
+    problem = _problem(objective, planned.size, planned.problem.parameters, planned.problem.weights, keeps=keeps)
     return planned._replace(objective=objective, problem=problem)
 
 
-def _problem(objective: Objective, size: Size, parameters: Any, weighed: dict[str, Any]) -> Problem:
+def _problem(
+    objective: Objective, size: Size, parameters: Any, weighed: dict[str, Any], *, keeps: bool = False
+) -> Problem:
     """By shapes, what is traced about the loss."""
     bands = objective.bands
-    targets = jax.eval_shape(functools.partial(measure, objective), _picture(size), parameters)
+    guides = _guides(objective, size)
+    targets = jax.eval_shape(functools.partial(measure, objective), _picture(size), parameters, guides)
+    guides |= {KEEP: jax.ShapeDtypeStruct((*size, 1), jnp.float32), KEPT: _picture(size)} if keeps else {}
     return Problem(
         parameters=replicate(bands and bands.mesh, shapes(None, parameters)),
         targets=shapes(bands, targets),
         weights=shapes(bands, weighed),
+        guides=jax.tree.map(functools.partial(stored_shape, bands), guides),
     )
+
+
+def _guides(objective: Objective, size: Size) -> dict[str, Any]:
+    """By shapes, the guides over an image."""
+    wanted = objective.guides
+    return {it.name: jax.ShapeDtypeStruct((*layer_shape(size, it.layer), 1), jnp.float32) for it in wanted}
 
 
 def _shapes(experiment: Experiment, weights: Weights, reads: Terms, devices: Devices) -> tuple[Objective, Any]:
@@ -190,7 +201,9 @@ def is_light(planned: Outline) -> bool:
 def _measuring_bytes(planned: Outline) -> int:
     """What measuring the largest of the pictures holds on a device."""
     programs = (
-        measure.lower(planned.objective, _picture(size), planned.problem.parameters).compile()
+        measure.lower(
+            planned.objective, _picture(size), planned.problem.parameters, _guides(planned.objective, size)
+        ).compile()
         for size in {planned.size, *planned.style_sizes}
     )
     return max(map(memory.of_program, programs))

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from jaxstyle.config import Experiment
+from jaxstyle.config.regions import compares_content_by_region
 from jaxstyle.network.layers import FILTERS, INPUTS, KERNEL_SIZE, LAYERS, downsampling
 from jaxstyle.network.vgg import deepest
-from jaxstyle.paper.terms import Content, Style, Term, TotalVariation
+from jaxstyle.paper.terms import Content, LayerTerm, Style, Term, TotalVariation
+from jaxstyle.terms.guided import Guided
 
 Terms: TypeAlias = tuple[Term, ...]
 """What a loss is the sum of: all of it that decides the compiled program."""
@@ -25,6 +27,23 @@ def weights_of(experiment: Experiment) -> dict[Term, float]:
         found[TotalVariation()] = loss.tv_weight
     for added in loss.terms:
         found |= {term: added.weight * own for term, own in added.build().items()}
+    return _by_region(experiment, found) if image.regions else found
+
+
+def _by_region(experiment: Experiment, terms: dict[Term, float]) -> dict[Term, float]:
+    """The terms that compare region by region once for each region, by the regions' weights."""
+    regions, guided = experiment.image.regions, {str(kind) for kind in experiment.loss.guided}
+    total = sum(region.weight for region in regions.values())
+    found: dict[Term, float] = {}
+    for term, weight in terms.items():
+        if isinstance(term, Content) and compares_content_by_region(regions):
+            own = {name: 1.0 if it.content_weight is None else it.content_weight for name, it in regions.items()}
+        elif isinstance(term, LayerTerm) and term.source == "style" and term.kind in guided:
+            own = {name: region.weight / total for name, region in regions.items()}
+        else:
+            found[term] = weight
+            continue
+        found |= {Guided(term, name): weight * share for name, share in own.items()}
     return found
 
 

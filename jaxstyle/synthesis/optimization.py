@@ -116,7 +116,7 @@ def _lane(track: Track, index: int, before: Result, saved: Saved | None) -> Lane
         image=carry_to(before.image, *prepared.start.shape[:2]),
         problem=prepared.problem,
         settings=prepared.settings,
-        observe=functools.partial(_observe_after, before, track.observe),
+        observe=functools.partial(_observe_after, before, prepared, track.observe),
         resume=saved,
         keep=functools.partial(_keep_at, index, before, track.keep),
     )
@@ -137,7 +137,8 @@ def _nothing_yet(prepared: Prepared) -> Result:
 
 def _finished(progress: Result, scales: Sequence[Prepared]) -> Result:
     """The run with its picture as it is given away: of the result's size, clipped."""
-    image = scales[-1].settings.feasible(carry_to(progress.image, *scales[-1].start.shape[:2]))
+    last = scales[-1]
+    image = last.shown(last.settings.feasible(carry_to(progress.image, *last.start.shape[:2])))
     return dataclasses.replace(progress, image=np.clip(image, 0.0, 1.0))
 
 
@@ -155,7 +156,7 @@ def _advance(
         carry_to(progress.image, *prepared.start.shape[:2]),
         prepared.problem,
         prepared.settings,
-        observe=functools.partial(_observe_after, progress, observe),
+        observe=functools.partial(_observe_after, progress, prepared, observe),
         interrupted=interrupted,
         resume=saved,
         keep=keep,
@@ -181,9 +182,13 @@ def _after_scale(progress: Result, found: Result) -> Result:
 
 
 def _observe_after(
-    progress: Result, observe: Observer, iterations: Sequence[Iteration], best: Callable[[], np.ndarray]
+    progress: Result,
+    prepared: Prepared,
+    observe: Observer,
+    iterations: Sequence[Iteration],
+    best: Callable[[], np.ndarray],
 ) -> int | None:
-    return observe(counted_on(progress, iterations), best)
+    return observe(counted_on(progress, iterations), lambda: prepared.shown(best()))
 
 
 def _keep_at(scale: int, progress: Result, keep: KeepRunState, saved: Callable[[], Saved], interrupted: bool) -> None:

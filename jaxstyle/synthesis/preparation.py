@@ -1,6 +1,7 @@
 """Pictures and an experiment → everything that is needed to optimize, at each scale."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,41 +12,38 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxstyle.config import Experiment, ScaleRule, StartMethod, StyleSize
-from jaxstyle.config.words import style_role
+from jaxstyle.config import Experiment, Padding, ScaleRule, StartMethod, StyleSize
+from jaxstyle.config.regions import CONTENT_MASK, STYLE_MASK
 from jaxstyle.devices.jax_settings import pinned
-from jaxstyle.devices.sharding import Bands, Devices, count_devices, mesh_over, replicate
+from jaxstyle.devices.sharding import Bands, Devices, count_devices, mesh_over, place, replicate
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import Picture, fit_shape, fit_style, gallery, long_side_shape, read_picture, resize_to
-from jaxstyle.network.vgg import VGG19, check_size, deepest
+from jaxstyle.images import Picture, fit_shape, fit_style, gallery, read_picture, resize_to
+from jaxstyle.network.vgg import VGG19, check_size, check_tileable, deepest
 from jaxstyle.network.weights import Preprocessing, Weights
 from jaxstyle.optimizers import Settings
 from jaxstyle.paper.objective import Objective, Problem, Targets, measure
-from jaxstyle.paper.statistics import blend
 from jaxstyle.synthesis.bounds import Bounds, bounds_of
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.loss_terms import Terms, layers_of, terms_of, weights_of
 from jaxstyle.synthesis.noise import standard_normal
+from jaxstyle.synthesis.pictures import Pictures, result_shape, style_fit
+from jaxstyle.synthesis.recolouring import recolour
+from jaxstyle.synthesis.regions import (
+    guides_of,
+    identity,
+    kept_of_result,
+    masks_of_result,
+    masks_of_style,
+    read_masks,
+    refuse_lost_masks,
+    style_targets,
+    with_kept,
+)
 from jaxstyle.synthesis.scales import Scale, ladder, share
 from jaxstyle.units import GREY_LEVEL
 
 MOST_PICTURES = 8
 """How many pictures, and what was measured on how many, are kept for the next member of a sweep."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Pictures:
-    """The pictures of an experiment, as they were read."""
-
-    content: Picture | None
-    style: tuple[Picture, ...]
-    start: Picture | None
-
-    def by_role(self) -> dict[str, Picture]:
-        """The pictures by what they are for: `content`, `style`, `style 2`, …, `start`."""
-        style = {style_role(index): picture for index, picture in enumerate(self.style)}
-        roles = {"content": self.content, **style, "start": self.start}
-        return {role: picture for role, picture in roles.items() if picture is not None}
 
 
 class _Seen(NamedTuple):
@@ -67,6 +65,7 @@ class Prepared:
       settings: the optimizer and its options.
       content: the content picture at this scale's size, if there is one.
       styles: the style images as they are measured at this scale.
+      keep: what of it stays unchanged, if anything does, by the guides' names.
     """
 
     scale: Scale
@@ -76,6 +75,11 @@ class Prepared:
     settings: Settings
     content: Float[np.ndarray, "height width 3"] | None
     styles: tuple[Float[np.ndarray, "_ _ 3"], ...] = ()
+    keep: Mapping[str, Float[np.ndarray, "height width _"]] = dataclasses.field(default_factory=dict)
+
+    def shown(self, image: Float[np.ndarray, "height width 3"]) -> Float[np.ndarray, "height width 3"]:
+        """What an image that is being optimized stands for: with what is kept in its place."""
+        return with_kept(image, self.keep)
 
 
 def read_pictures(
@@ -107,7 +111,15 @@ def read_pictures(
         content=read(image.content) if image.content else None,
         style=tuple(read(style.image) for style in image.style),
         start=None if start in list(StartMethod) else read(start),
+        masks=read_masks(experiment, read),
     )
+
+
+def coloured(experiment: Experiment, pictures: Pictures) -> Pictures:
+    """The pictures with the colours that they are compared in."""
+    weights = [style.weight for style in experiment.image.style]
+    sources = recolour(experiment.colour, pictures.content, pictures.style, pictures.start, weights)
+    return Pictures(*sources, masks=pictures.masks)
 
 
 def plan(experiment: Experiment, pictures: Pictures) -> tuple[Scale, ...]:
@@ -164,6 +176,7 @@ def prepare(
     """
     cache = cache or Cache()
     planned = plan(experiment, pictures)
+    pictures = coloured(experiment, pictures)
     reads = fitting(experiment, pictures, planned, reads)
     objective, parameters = cache(
         "network",
@@ -172,7 +185,7 @@ def prepare(
     )
 
     def prepare_at(scale: Scale) -> Prepared:
-        own = spread_over(objective, devices, result_shape(pictures, scale.size)[0])
+        own = spread_over(objective, devices, result_shape(experiment, pictures, scale.size)[0])
         return _prepare_scale(experiment, pictures, own, parameters, weights, cache, scale)
 
     return tuple(prepare_at(scale) for scale in scales or planned)
@@ -195,21 +208,6 @@ def fitting(experiment: Experiment, pictures: Pictures, scales: Sequence[Scale],
     return terms_of(experiment)
 
 
-def result_shape(pictures: Pictures, size: int) -> tuple[int, int]:
-    """The (height, width) of a result whose long side is `size`: the content's shape, else the first style's."""
-    return long_side_shape((pictures.content or pictures.style[0]).pixels.shape, size)
-
-
-def style_shapes(experiment: Experiment, pictures: Pictures, size: int) -> tuple[tuple[int, int], ...]:
-    """The (height, width) at which each style picture is measured for a result whose long side is `size`."""
-    image = experiment.image
-    height, width = result_shape(pictures, size)
-    return tuple(
-        fit_shape(picture.pixels.shape, height=height, width=width, rule=image.style_size, reduction=size / image.size)
-        for picture in pictures.style
-    )
-
-
 def white_noise(seed: int, size: tuple[int, int], preprocessing: Preprocessing) -> Float[np.ndarray, "height width 3"]:
     """White noise around the network's mean colour, with a standard deviation of one grey level.
 
@@ -228,57 +226,77 @@ def _prepare_scale(
     cache: Cache,
     scale: Scale,
 ) -> Prepared:
-    image = experiment.image
-    height, width = result_shape(pictures, scale.size)
+    size = result_shape(experiment, pictures, scale.size)
+    over_result = masks_of_result(experiment, pictures.masks, size)
 
-    def seen(picture: Picture, objective: Objective, **size: Any) -> _Seen:
-        key = (picture.sha256, *size.values(), objective, experiment.network, weights.sha256)
-        return cache("statistics", key, lambda: _see(picture, objective, parameters, **size), most=MOST_PICTURES)
+    def seen(picture: Picture, objective: Objective, masks: Mapping[str, Any], role: str, **fit: Any) -> _Seen:
+        guided = identity(experiment, pictures.masks, role, masks)
+        key = (picture.sha256, guided, *fit.values(), objective, experiment.network, weights.sha256)
+        see = functools.partial(_see, experiment, picture, objective, parameters, masks, fit)
+        return cache("statistics", key, see, most=MOST_PICTURES)
 
-    size = {"height": height, "width": width, "rule": str(StyleSize.CONTENT)}
-    content = seen(pictures.content, objective.only("content"), **size) if pictures.content else None
-    size |= {"rule": str(image.style_size), "reduction": scale.size / image.size}
-    styles = [seen(picture, objective, **size) for picture in pictures.style]
+    content = None
+    if pictures.content:
+        fit = {"height": size[0], "width": size[1], "rule": str(StyleSize.CONTENT)}
+        content = seen(pictures.content, objective.only("content"), over_result, CONTENT_MASK, **fit)
+    styles = []
+    for index, picture in enumerate(pictures.style):
+        fit = style_fit(experiment, pictures, index, scale.size)
+        masks = masks_of_style(experiment, pictures.masks, index, picture.pixels.shape, **fit)
+        styles.append(seen(picture, objective, masks, STYLE_MASK, **fit))
     sources = [source.pixels for source in (content, *styles) if source is not None]
+    of_styles = style_targets(experiment, objective, [style.targets for style in styles])
+    keep = kept_of_result(pictures.masks, content.pixels if content else None)
+    guides = guides_of(experiment, objective.guides, over_result, size)
     return Prepared(
         scale=scale,
         objective=objective,
         problem=Problem(
             parameters=parameters,
-            targets={
-                **(content.targets if content else {}),
-                **_style_targets(
-                    [_of_source(objective, "style", style.targets) for style in styles],
-                    [style.weight for style in image.style],
-                ),
-            },
+            targets={**(content.targets if content else {}), **of_styles},
             weights=replicate(objective.bands and objective.bands.mesh, traced_weights(experiment, objective)),
+            guides={name: place(objective.bands, array) for name, array in {**guides, **keep}.items()},
         ),
-        start=_start(experiment, pictures, (height, width), weights.preprocessing),
+        start=with_kept(_start(experiment, pictures, size, weights.preprocessing), keep),
         settings=settings_of(experiment, scale, bounds_of(experiment.optimizer.bounds, sources, weights.preprocessing)),
         content=content.pixels if content else None,
         styles=tuple(style.pixels for style in styles),
+        keep=keep,
     )
 
 
-def _see(picture: Picture, objective: Objective, parameters: Any, **size: Any) -> "_Seen":
-    pixels = fit_style(picture.pixels, **size)
-    return _Seen(pixels, measure(objective, jnp.asarray(pixels), parameters))
+def _see(
+    experiment: Experiment,
+    picture: Picture,
+    objective: Objective,
+    parameters: Any,
+    masks: Mapping[str, Any],
+    fit: Mapping[str, Any],
+) -> _Seen:
+    pixels = fit_style(picture.pixels, **fit)
+    guides = guides_of(experiment, objective.guides, masks, pixels.shape[:2])
+    return _Seen(pixels, measure(objective, jnp.asarray(pixels), parameters, jax.tree.map(jnp.asarray, guides)))
 
 
 def _check_sizes(experiment: Experiment, pictures: Pictures, size: int, reads: Terms | None = None) -> None:
     """Checks that every picture has something left at the deepest layer that reads it, if the long side is `size`."""
     reads = reads or terms_of(experiment)
-    height, width = result_shape(pictures, size)
+    height, width = result_shape(experiment, pictures, size)
     if layers := layers_of(reads):
         check_size(height, width, deepest(layers))
+        if experiment.network.padding is Padding.CIRCULAR:
+            check_tileable(height, width, deepest(layers))
+    refuse_lost_masks(experiment, pictures.masks, reads, masks_of_result(experiment, pictures.masks, (height, width)))
     if not layers_of(reads, "style"):
         return
-    for picture, shape in zip(pictures.style, style_shapes(experiment, pictures, size), strict=True):
+    for index, picture in enumerate(pictures.style):
+        fit = style_fit(experiment, pictures, index, size)
         try:
-            check_size(*shape, deepest(layers_of(reads, "style")))
+            check_size(*fit_shape(picture.pixels.shape, **fit), deepest(layers_of(reads, "style")))
         except JaxstyleError as error:
             raise JaxstyleError(f"{picture.path}: {error}") from None
+        masks = masks_of_style(experiment, pictures.masks, index, picture.pixels.shape, **fit)
+        refuse_lost_masks(experiment, pictures.masks, reads, masks, over=STYLE_MASK)
 
 
 def _is_large_enough(experiment: Experiment, pictures: Pictures, size: int, reads: Terms | None = None) -> bool:
@@ -303,30 +321,12 @@ def build_objective(
         weights.preprocessing,
         layers=layers_of(terms),
         pooling=str(experiment.network.pooling),
+        padding=str(experiment.network.padding),
         precision=str(experiment.network.precision),
         convolution=None if mesh_over(devices) is None else "direct",
     )
     structure, parameters = nnx.split(network)
-    return (
-        Objective(network=structure, terms=terms),
-        parameters,
-    )
-
-
-def _of_source(objective: Objective, source: str, measured: Targets) -> Targets:
-    """Those of an image's targets that are of one source."""
-    return {name: measured[name] for name in objective.only(source).names}
-
-
-def _style_targets(measured: list[Targets], weights: list[float]) -> Targets:
-    if len(measured) > 1:
-        return _blended(measured, np.asarray(weights, np.float32))
-    return measured[0] if measured else {}
-
-
-@jax.jit
-def _blended(measured: list[Targets], weights: Float[Array, " pictures"]) -> Targets:
-    return jax.tree.map(lambda *of_each: blend(jnp.stack(of_each), weights), *measured)
+    return Objective(network=structure, terms=terms), parameters
 
 
 def traced_weights(experiment: Experiment, objective: Objective) -> dict[str, Array]:

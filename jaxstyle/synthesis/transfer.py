@@ -1,7 +1,10 @@
 """`jaxstyle.transfer`: one image from Python, without a record."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.devices.jax_settings import outside, pinned
@@ -12,6 +15,7 @@ from jaxstyle.synthesis.arguments import SOURCE, plain, tables_of
 from jaxstyle.synthesis.interrupt import CTRL_C, interruptible
 from jaxstyle.synthesis.optimization import optimize
 from jaxstyle.synthesis.preparation import prepare, read_pictures
+from jaxstyle.synthesis.recolouring import finish
 
 
 @pinned()
@@ -34,7 +38,7 @@ def transfer(
       devices: over how many of this process's devices the picture is spread, a number or "all"; more than one is for
         pictures that do not fit on one, and gives the same picture up to rounding.
       **sections: the tables of an experiment file, with the same keys and defaults: `image`, `network`, `loss`,
-        `start`, `optimizer`.
+        `start`, `optimizer`, `colour`.
 
     Returns:
       The result: `image` [height, width, 3] in [0, 1], `history`, `status`, `loss`, `evaluations`. Ctrl-C ends the run
@@ -56,13 +60,23 @@ def transfer(
     """
     tables, pictures = tables_of(content, style, sections)
     experiment = experiment_from_mapping(tables, source=SOURCE, folder=Path.cwd())
+    sources = read_pictures(experiment, pictures)
     scales = prepare(
         experiment,
-        read_pictures(experiment, pictures),
+        sources,
         load_weights(experiment.network.weights),
         devices=plain(devices),
     )
+    observed = outside(observe)
+
+    def finished(image: np.ndarray) -> np.ndarray:
+        return finish(experiment.colour, sources.content, image)
+
     with interruptible(CTRL_C) as interrupted:
-        result = optimize(scales, observe=outside(observe), interrupted=interrupted)
+        result = optimize(
+            scales,
+            observe=lambda iterations, best: observed(iterations, lambda: finished(best())),
+            interrupted=interrupted,
+        )
     ensure_finite(result)
-    return result
+    return dataclasses.replace(result, image=finished(result.image))

@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 
 GROUP = "jaxstyle.terms"
 OWN = {
+    "histogram": "jaxstyle.terms.histogram:Histogram",
     "laplacian": "jaxstyle.terms.laplacian:Laplacian",
+    "means": "jaxstyle.terms.means:Means",
     "moments": "jaxstyle.terms.moments:Moments",
+    "patches": "jaxstyle.terms.patches:Patches",
+    "shifted-gram": "jaxstyle.terms.shifted_gram:ShiftedGram",
+    "sliced-wasserstein": "jaxstyle.terms.sliced_wasserstein:SlicedWasserstein",
+    "variation": "jaxstyle.terms.variation:Variation",
     "wasserstein": "jaxstyle.terms.wasserstein:Wasserstein",
 }
 """The kinds in this folder."""

@@ -26,7 +26,7 @@ from jaxstyle.runs.runner import Inputs, carry_out
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.estimates import estimate_memory, outlines, refuse_too_large
 from jaxstyle.synthesis.loss_terms import Terms
-from jaxstyle.synthesis.preparation import Pictures
+from jaxstyle.synthesis.pictures import Pictures
 from jaxstyle.synthesis.scales import Scale
 from jaxstyle.version import __version__
 
@@ -205,4 +205,5 @@ class Worker:
 def _assemble(by_role: dict[str, Picture]) -> Pictures:
     """Undoes `Pictures.by_role`."""
     content, start = by_role.pop("content", None), by_role.pop("start", None)
-    return Pictures(content=content, style=tuple(by_role.values()), start=start)
+    masks = {role: by_role.pop(role) for role in list(by_role) if "mask" in role}
+    return Pictures(content=content, style=tuple(by_role.values()), start=start, masks=masks)
