@@ -149,9 +149,9 @@ def test_a_run_measures_each_picture_once_and_none_that_does_not_fit(
 ):
     measured = []
 
-    def counted(objective: Objective, image: jax.Array, parameters: Any) -> Targets:
+    def counted(objective: Objective, image: jax.Array, parameters: Any, guides: Any) -> Targets:
         measured.append(image.shape)
-        return measure(objective, image, parameters)
+        return measure(objective, image, parameters, guides)
 
     monkeypatch.setattr(preparation, "measure", counted)
     with monkeypatch.context() as full:

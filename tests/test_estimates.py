@@ -70,6 +70,7 @@ def test_what_is_compiled_to_estimate_is_what_runs(
         assert compiled() == set()
 
 
+@pytest.mark.usefixtures("direct_convolutions")  # or a small image's kernels would have another form than a large one's
 def test_memory_grows_with_the_picture_and_its_history(tmp_path: Path, tiny: Weights):
     small, large = planned(tmp_path, tiny), planned(tmp_path, tiny, "image.size=64")
     parameters = sum(leaf.size * 4 for leaf in jax.tree.leaves(small.problem.parameters))
