@@ -16,9 +16,9 @@ from jaxstyle.images import carry_to, read_picture, write_picture
 from jaxstyle.optimizers.device import advance_once
 from jaxstyle.paper import conventions
 from jaxstyle.paper.objective import measure
+from jaxstyle.synthesis import transfer as transfer_module
 from jaxstyle.synthesis.optimization import optimize
 from jaxstyle.synthesis.preparation import prepare, read_pictures
-from jaxstyle.synthesis.transfer import transfer as transfer_module
 
 LAYERS = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
 
