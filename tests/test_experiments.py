@@ -26,6 +26,7 @@ FILES = sorted(EXPERIMENTS.rglob("*.toml"))
 RUNNABLE = [
     EXPERIMENTS / "quickstart.toml",
     EXPERIMENTS / "ablations" / "pooling.toml",
+    EXPERIMENTS / "controls" / "regions.toml",
     *sorted((EXPERIMENTS / "paper").rglob("*.toml")),
 ]
 FIGURES = {"fig1-content": 5, "fig1-style": 5, "fig3": 5, "fig4": 4, "fig5": 2, "fig6": 6, "fig7": 1}
@@ -48,8 +49,7 @@ def tracked() -> set[Path]:
 
 
 def pictures_of(experiment: Experiment) -> set[str]:
-    names = {experiment.image.content, *(style.image for style in experiment.image.style), experiment.start.method}
-    return {name for name in names if name and name not in ("content", "style", "noise")}
+    return {name for role, name in experiment.file_names().items() if role != "weights"}
 
 
 def test_every_figure_of_the_paper_has_its_file():

@@ -6,10 +6,10 @@ import pytest
 from small_commands import Run
 from small_runs import read_manifest
 
+from jaxstyle import metrics
 from jaxstyle.images.luminance import luminance
 from jaxstyle.metrics.grey_correlation import grey_correlation
 from jaxstyle.metrics.psnr import psnr
-from jaxstyle.synthesis import metrics
 
 PICTURE = np.random.default_rng(0).uniform(size=(6, 7, 3)).astype(np.float32)
 

@@ -10,8 +10,7 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import Picture, resize_to, write_picture
 from jaxstyle.network.weights import NETWORKS, Weights
 from jaxstyle.paper.objective import measure
-from jaxstyle.synthesis.pictures import Pictures
-from jaxstyle.synthesis.preparation import plan, prepare, read_pictures, white_noise
+from jaxstyle.synthesis.preparation import Pictures, plan, prepare, read_pictures, white_noise
 
 
 def sizes(folder: Path, *overrides: str, **sections) -> list[int]:

@@ -68,9 +68,19 @@ NOT_OF_COLOUR: Mapping[str, tuple[str, ...]] = {
 """The keys of `[colour]` that a method does not know."""
 
 
+def colour_keys_left_behind(method: str) -> tuple[str, ...]:
+    """The keys that go with another method of colour control when this one is chosen."""
+    return NOT_OF_COLOUR.get(method, ())
+
+
 def colour_problems(colour: Colour, image: "Image") -> Iterator[tuple[tuple[str, ...], str]]:
     """Yields what cannot be, as key and message."""
     if colour.method is not ColourMethod.NONE and image.content is None:
         yield ("colour", "method"), f'found "{colour.method}", but there is no image.content; allowed: none'
+    for key in NOT_OF_COLOUR[colour.method]:
+        if (value := getattr(colour, key)) != Colour.model_fields[key].default:
+            methods = ", ".join(method for method, foreign in NOT_OF_COLOUR.items() if key not in foreign)
+            choice = f"colour.method = {colour.method}, which has none; allowed with: {methods}"
+            yield ("colour", key), f"found {value} with {choice}"
     if colour.method is ColourMethod.MATCH and not image.style:
         yield ("colour", "method"), 'found "match", but there is no image.style; allowed: none, luminance'

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from jaxstyle.config.colour import colour_keys_left_behind
 from jaxstyle.config.former import current
 from jaxstyle.config.models import (
-    NOT_OF,
     SECTIONS,
     Experiment,
     Sweep,
@@ -79,13 +79,10 @@ def overlay(mapping: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
       values: new values by dotted key (`all_keys`, or `sweep.` and one of them).
     """
     result = {name: dict(table) if isinstance(table, Mapping) else table for name, table in mapping.items()}
-    for section, left_behind in {
-        **{name: dict(table).get for name, table in NOT_OF.items()},
-        "optimizer": keys_left_behind,
-    }.items():
+    for section, left_behind in (("optimizer", keys_left_behind), ("colour", colour_keys_left_behind)):
         method = values.get(f"{section}.method")
         if isinstance(method, str) and isinstance(result.get(section), dict):
-            for key in left_behind(method) or ():
+            for key in left_behind(method):
                 result[section].pop(key, None)
     for dotted, value in values.items():
         section, _, key = dotted.partition(".")
@@ -195,8 +192,7 @@ def _is_path(key: str, text: str, folder: Path) -> bool:
         case "network.weights":
             has_folder = PurePath(text).name != text
             return has_folder or text.endswith(".safetensors") or os.path.isfile(folder / text)
-    is_mask = key.startswith("image.regions.") and key.endswith((".content", ".style"))
-    return is_mask and not _is_name(text, folder)
+    return key.startswith("image.regions.") and key.endswith((".content", ".style")) and not _is_name(text, folder)
 
 
 def _is_name(text: str, folder: Path) -> bool:

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from jaxstyle.config.colour import NOT_OF_COLOUR, Colour, colour_problems
+from jaxstyle.config.colour import Colour, colour_problems
 from jaxstyle.config.fields import LayerWeights, Text, Weight, customary
 from jaxstyle.config.former import FORMAT
 from jaxstyle.config.image import Image
@@ -140,9 +140,6 @@ SECTIONS: Mapping[str, type[Section]] = {
     "output": Output,
 }
 
-NOT_OF: Mapping[str, Mapping[str, tuple[str, ...]]] = {"colour": NOT_OF_COLOUR}
-"""The keys that each method of a section does not have; those of `optimizer` say it themselves."""
-
 
 def section_keys(section: str) -> list[str]:
     """The keys of a section, those of every method of optimization included."""
@@ -156,11 +153,10 @@ def all_keys() -> tuple[str, ...]:
 
 
 def is_key(dotted: str) -> bool:
-    """Whether a dotted word names a key: one of `all_keys()`, or one of a region's, `image.regions.sky.weight`."""
+    """Whether a dotted word names a key: one of `all_keys`, or one of a region's, `image.regions.sky.weight`."""
     table, _, key = dotted.rpartition(".")
-    return dotted in all_keys() or (
-        re.fullmatch(r"image\.regions\.[^.]+", table) is not None and key in Region.model_fields
-    )
+    is_of_region = re.fullmatch(r"image\.regions\.[^.]+", table) is not None and key in Region.model_fields
+    return is_of_region or dotted in all_keys()
 
 
 class Sweep(Section):
@@ -301,14 +297,6 @@ def impossibilities(experiment: Experiment) -> Iterator[Problem]:
     for key, value in optimizer.foreign().items():
         choice = f"optimizer.method = {optimizer.method}, which has none; allowed with: {', '.join(methods_with(key))}"
         yield ("optimizer", key), f"found {str(value).lower()} with {choice}"
-    for section, not_of_method in NOT_OF.items():
-        table = getattr(experiment, section)
-        for key in not_of_method[table.method]:
-            value = getattr(table, key)
-            if value != type(table).model_fields[key].default:
-                methods = ", ".join(method for method, foreign in not_of_method.items() if key not in foreign)
-                choice = f"{section}.method = {table.method}, which has none; allowed with: {methods}"
-                yield (section, key), f"found {str(value).lower()} with {choice}"
 
 
 def _has_objective(experiment: Experiment) -> bool:

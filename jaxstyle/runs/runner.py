@@ -28,8 +28,7 @@ from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.loss_terms import Terms
 from jaxstyle.synthesis.measurements import measure_result
 from jaxstyle.synthesis.optimization import optimize
-from jaxstyle.synthesis.pictures import Pictures
-from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
+from jaxstyle.synthesis.preparation import Pictures, Prepared, prepare, read_pictures
 from jaxstyle.synthesis.recolouring import finish
 from jaxstyle.synthesis.scales import Scale
 from jaxstyle.synthesis.state import KeepRunState, RunState

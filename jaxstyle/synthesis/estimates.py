@@ -21,8 +21,9 @@ from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.guides import layer_shape
 from jaxstyle.synthesis.loss_terms import Terms
 from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
-from jaxstyle.synthesis.pictures import Pictures, result_shape, style_shapes
+from jaxstyle.synthesis.pictures import result_shape, style_shapes
 from jaxstyle.synthesis.preparation import (
+    Pictures,
     Prepared,
     build_objective,
     fitting,
@@ -150,19 +151,23 @@ def _problem(
     bands = objective.bands
     guides = _guides(objective, size)
     targets = jax.eval_shape(functools.partial(measure, objective), _picture(size), parameters, guides)
-    guides |= {KEEP: jax.ShapeDtypeStruct((*size, 1), jnp.float32), KEPT: _picture(size)} if keeps else {}
+    kept = {KEEP: jax.ShapeDtypeStruct((*size, 1), jnp.float32), KEPT: _picture(size)} if keeps else {}
+    guides |= jax.tree.map(functools.partial(stored_shape, bands), kept)
     return Problem(
         parameters=replicate(bands and bands.mesh, shapes(None, parameters)),
         targets=shapes(bands, targets),
         weights=shapes(bands, weighed),
-        guides=jax.tree.map(functools.partial(stored_shape, bands), guides),
+        guides=guides,
     )
 
 
 def _guides(objective: Objective, size: Size) -> dict[str, Any]:
     """By shapes, the guides over an image."""
-    wanted = objective.guides
-    return {it.name: jax.ShapeDtypeStruct((*layer_shape(size, it.layer), 1), jnp.float32) for it in wanted}
+    shapes_of = {it.name: (*layer_shape(size, it.layer), 1) for it in objective.guides}
+    return {
+        name: stored_shape(objective.bands, jax.ShapeDtypeStruct(shape, jnp.float32))
+        for name, shape in shapes_of.items()
+    }
 
 
 def _shapes(experiment: Experiment, weights: Weights, reads: Terms, devices: Devices) -> tuple[Objective, Any]:

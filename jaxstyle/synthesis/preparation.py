@@ -65,7 +65,7 @@ class Prepared:
       settings: the optimizer and its options.
       content: the content picture at this scale's size, if there is one.
       styles: the style images as they are measured at this scale.
-      keep: what of it stays unchanged, if anything does, by the guides' names.
+      keep: what of the content stays unchanged, if anything does, by the guides' names.
     """
 
     scale: Scale
@@ -274,8 +274,9 @@ def _see(
     fit: Mapping[str, Any],
 ) -> _Seen:
     pixels = fit_style(picture.pixels, **fit)
-    guides = guides_of(experiment, objective.guides, masks, pixels.shape[:2])
-    return _Seen(pixels, measure(objective, jnp.asarray(pixels), parameters, jax.tree.map(jnp.asarray, guides)))
+    found = guides_of(experiment, objective.guides, masks, pixels.shape[:2])
+    guides = {name: place(objective.bands, array) for name, array in found.items()}
+    return _Seen(pixels, measure(objective, jnp.asarray(pixels), parameters, guides))
 
 
 def _check_sizes(experiment: Experiment, pictures: Pictures, size: int, reads: Terms | None = None) -> None:

@@ -26,7 +26,7 @@ from jaxstyle.runs.runner import Inputs, carry_out
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.estimates import estimate_memory, outlines, refuse_too_large
 from jaxstyle.synthesis.loss_terms import Terms
-from jaxstyle.synthesis.pictures import Pictures
+from jaxstyle.synthesis.preparation import Pictures
 from jaxstyle.synthesis.scales import Scale
 from jaxstyle.version import __version__
 
