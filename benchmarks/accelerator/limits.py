@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import common
 import numpy as np
 
-from accelerator.plan import Measurement, Plan, Row, environment, last_line, rounded
+from accelerator.plan import TINY_LOSS, Measurement, Plan, Row, environment, last_line, rounded
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.devices import memory
 from jaxstyle.network import weights
@@ -34,7 +34,7 @@ def measurements(plan: Plan) -> Iterator[Measurement]:
         for what, flags in (("command buffers with WHILE", COMMAND_BUFFERS), ("changing kernels", CHANGING)):
             asked = {"what": f"loop, {what}", "size": 256}
             yield Measurement(asked, functools.partial(loop_with, flags, plan, 256))
-    for size in plan.pick(LARGE, (48,)):
+    for size in plan.pick(LARGE, (32,)):
         yield Measurement({"what": "memory", "size": size}, functools.partial(largest, plan, size))
 
 
@@ -78,7 +78,7 @@ def loop_with(flags: str, plan: Plan, size: int) -> Row:
 def largest(plan: Plan, size: int) -> Row:
     """What the estimate says of an image, and what a few iterations of it then take."""
     image = {"content": "skimage:chelsea", "style": "experiments/images/brushwork.jpg", "size": size}
-    mapping = {"image": image, "optimizer": {"iterations": 3}}
+    mapping = {"image": image, "loss": plan.pick({}, TINY_LOSS), "optimizer": {"iterations": 3}}
     experiment = experiment_from_mapping(mapping, source="accelerator", folder=common.ROOT)
     pictures = preparation.read_pictures(experiment)
     parameters = weights.load(experiment.network.weights)

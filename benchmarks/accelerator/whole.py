@@ -16,21 +16,23 @@ from jaxstyle.devices import compilation_cache
 
 def measurements(plan: Plan) -> Iterator[Measurement]:
     """Yields whole runs, each with an empty cache of compiled programs and then with a full one; then two at once."""
-    for precision in plan.pick(PRECISIONS, PRECISIONS[:1]):
-        folder = tempfile.mkdtemp(prefix="jaxstyle-cache-")
-        for cache in ("empty", "full"):  # the second finds what the first compiled
-            asked = {"size": plan.pick(512, 32), "precision": precision, "compiled programs": cache}
-            yield Measurement(asked, functools.partial(whole_run, plan, precision, folder, cache == "full"))
-    yield Measurement({"what": "two processes at once"}, lambda: two_processes(plan))
-    if not plan.tiny:
-        share = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-        yield Measurement({"what": "two processes that share memory"}, lambda: two_processes(plan, **share))
+    with tempfile.TemporaryDirectory(prefix="jaxstyle-cache-") as caches:
+        for precision in plan.pick(PRECISIONS, PRECISIONS[:1]):
+            folder = str(Path(caches, precision))
+            for cache in ("empty", "full"):  # the second finds what the first compiled
+                asked = {"size": plan.pick(512, 32), "precision": precision, "compiled programs": cache}
+                yield Measurement(asked, functools.partial(whole_run, plan, precision, folder, cache == "full"))
+        keep = {compilation_cache.ENVIRONMENT: str(Path(caches, PRECISIONS[0]))}
+        yield Measurement({"what": "two processes at once"}, lambda: two_processes(plan, **keep))
+        if not plan.tiny:
+            share = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", **keep}
+            yield Measurement({"what": "two processes that share memory"}, lambda: two_processes(plan, **share))
     yield Measurement({"what": "doctor"}, doctor)
 
 
 def whole_run(plan: Plan, precision: str, cache: str, full: bool) -> Row:
     """From the command to the image: 500 iterations at 512 pixels."""
-    if full and not any(Path(cache).iterdir()):
+    if full and not Path(cache).exists():
         whole_run(plan, precision, cache, full=False)
     size, iterations = plan.pick((512, 500), (32, 3))
     with tempfile.TemporaryDirectory() as scratch:
