@@ -28,7 +28,7 @@ import numpy as np
 from common import Loaded
 
 from jaxstyle.config import BoundsRule
-from jaxstyle.optimizers import Iteration
+from jaxstyle.optimizers import Iteration, methods
 from jaxstyle.synthesis.optimization import optimize
 
 REFERENCE = "scipy-lbfgsb"
@@ -68,7 +68,7 @@ def story(loaded: Loaded, method: str, evaluations: int) -> Story:
         counts, losses, seconds = (np.array(column) for column in zip(*found, strict=True))
         return Story(counts, losses, seconds, 1.0 if evaluations > SETTLED else None)
     ready = loaded.prepared
-    settings = dataclasses.replace(ready.settings, method=method, iterations=evaluations)
+    settings = dataclasses.replace(ready.settings, method=methods.load(method)(), iterations=evaluations)
     history = optimize([dataclasses.replace(ready, settings=settings)]).history
     columns = [(iteration.evaluations, iteration.loss, iteration.seconds) for iteration in history]
     counts, losses, seconds = (np.array(column) for column in zip(*columns, strict=True))

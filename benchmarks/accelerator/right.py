@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from accelerator.plan import PRECISIONS, REFERENCE, Measurement, Plan, Row, rounded
-from jaxstyle.optimizers import Result
+from jaxstyle.optimizers import Result, methods
 from jaxstyle.paper.objective import evaluate
 from jaxstyle.paper.statistics import mean_gram_matrix
 from jaxstyle.synthesis.loss_terms import layers_of
@@ -107,8 +107,8 @@ def statuses(plan: Plan) -> Row:
 
     return {
         "lbfgs": ends(),
-        "adam": ends(method="adam"),
-        "scipy-lbfgsb": ends(method="scipy-lbfgsb"),
+        "adam": ends(method=methods.load("adam")()),
+        "scipy-lbfgsb": ends(method=methods.load("scipy-lbfgsb")()),
         "tolerance 0.9": ends(iterations=100, tolerance=0.9),
         "start not finite": ends(dataclasses.replace(ready, start=np.full_like(ready.start, np.nan))),
         "interrupted": ends(interrupted=True),
