@@ -28,7 +28,6 @@ def plan(tmp_path_factory: pytest.TempPathFactory, vgg19_normalized: Weights) ->
     return found
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", list(kit.STEPS))
 def test_every_step_measures_all_that_it_announces(name: str, plan: Plan):
     path = plan.out / f"{name}.json"
