@@ -130,13 +130,22 @@ class Rows:
         return [json.loads(line) for line in whole.splitlines()]
 
 
-def in_turns(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each way, one call each in every round, so that a busy moment of the machine strikes all alike."""
+def in_turns(ways: Mapping[str, Callable[[], Any]], rounds: int, *, settling: int = 0) -> dict[str, list[float]]:
+    """Seconds of each way, one call each in every round, so that a busy moment of the machine strikes all alike.
+
+    Args:
+      ways: by name.
+      rounds: timed calls of each.
+      settling: calls before each timed one that are not: PyTorch's threads spin for a while after their work, on the
+        cores that the next way needs.
+    """
     for way in ways.values():
         way()
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
+            for _ in range(settling):
+                way()
             began = time.perf_counter()
             way()
             seconds[name].append(time.perf_counter() - began)

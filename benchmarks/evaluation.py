@@ -54,7 +54,7 @@ def main() -> None:
         reference = losses["ours, float32"] if "ours, float32" in losses else next(iter(losses.values()))
         for name, loss in losses.items():
             assert "bfloat16" in name or abs(loss / reference - 1) < AGREEMENT, losses
-        times = common.in_turns(compared, options.rounds)
+        times = common.in_turns(compared, options.rounds, settling=1)
         peer = min(common.median(times[name]) for name in times if name.startswith("PyTorch"))
         print(f"{size} pixels, {options.rounds} rounds\n")
         common.table(times, peer, "speed / best PyTorch")

@@ -3,38 +3,51 @@
 Nothing is imported because an experiment file names a module: a name stands for what a package was installed with.
 """
 
+import dataclasses
 import importlib
 import importlib.metadata
 from collections.abc import Mapping
-from typing import Any
+from typing import Generic, TypeVar
 
 from jaxstyle.errors import JaxstyleError, did_you_mean
 
+Part = TypeVar("Part")
 
-def names_of(group: str, own: Mapping[str, str]) -> list[str]:
-    """All names, this package's own first.
 
-    Args:
+@dataclasses.dataclass(frozen=True)
+class Registry(Generic[Part]):
+    """The parts of one kind.
+
+    Attributes:
       group: of entry points, such as `jaxstyle.terms`.
       own: `module:name` of each of this package's.
+      what: what a message calls such a part.
+      command: the command that lists them, if there is one.
     """
-    others = {point.name for point in importlib.metadata.entry_points(group=group)}
-    return [*own, *sorted(others - own.keys())]
 
+    group: str
+    own: Mapping[str, str]
+    what: str
+    command: str = ""
 
-def load_from(group: str, own: Mapping[str, str], name: str, *, what: str, command: str = "") -> Any:
-    """What a name stands for, imported.
+    def names(self) -> list[str]:
+        """All names, this package's own first."""
+        others = {point.name for point in importlib.metadata.entry_points(group=self.group)}
+        return [*self.own, *sorted(others - self.own.keys())]
 
-    Raises:
-      JaxstyleError: nothing has the name; the message says which is nearest, and calls it `what`.
-    """
-    if name in own:
-        module, _, attribute = own[name].partition(":")
-        return getattr(importlib.import_module(module), attribute)
-    for point in importlib.metadata.entry_points(group=group):
-        if point.name == name:
-            return point.load()
-    allowed = names_of(group, own)
-    hint = did_you_mean(name, allowed) or "."
-    listed = f" ({command})" if command else ""
-    raise JaxstyleError(f"unknown {what} '{name}'{hint} Allowed: {', '.join(allowed)}{listed}")
+    def load(self, name: str) -> Part:
+        """Returns what a name stands for, imported.
+
+        Raises:
+          JaxstyleError: nothing has the name; the message says which is nearest.
+        """
+        if name in self.own:
+            module, _, attribute = self.own[name].partition(":")
+            return getattr(importlib.import_module(module), attribute)
+        for point in importlib.metadata.entry_points(group=self.group):
+            if point.name == name:
+                return point.load()
+        allowed = self.names()
+        hint = did_you_mean(name, allowed) or "."
+        listed = f" ({self.command})" if self.command else ""
+        raise JaxstyleError(f"unknown {self.what} '{name}'{hint} Allowed: {', '.join(allowed)}{listed}")

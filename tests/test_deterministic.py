@@ -10,7 +10,7 @@ from jaxstyle.devices import deterministic
 @pytest.fixture
 def plugins(monkeypatch):
     found = []
-    monkeypatch.setattr(deterministic, "entry_points", lambda group: found if group == "jax_plugins" else [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: found if group == "jax_plugins" else [])
     return found
 
 

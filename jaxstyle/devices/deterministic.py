@@ -6,7 +6,6 @@ evaluation takes about a seventh more (docs/performance.md).
 """
 
 import os
-from importlib.metadata import entry_points
 
 FLAGS = "XLA_FLAGS"
 NAME = "--xla_gpu_deterministic_ops"
@@ -17,6 +16,8 @@ def ask_for() -> None:
 
     A user's own choice in `XLA_FLAGS` stays: `--xla_gpu_deterministic_ops=false` gives the faster kernels.
     """
+    from importlib.metadata import entry_points  # which `--help` does without
+
     flags = os.environ.get(FLAGS, "")
     if NAME not in flags and entry_points(group="jax_plugins"):
         os.environ[FLAGS] = f"{flags} {NAME}=true".strip()

@@ -12,11 +12,10 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from jaxstyle.registry import load_from, names_of
+from jaxstyle.registry import Registry
 
 Pixels: TypeAlias = Float[np.ndarray, "_ _ 3"]
 
-GROUP = "jaxstyle.metrics"
 OWN = {
     "grey_correlation": "jaxstyle.metrics.grey_correlation:METRIC",
     "psnr": "jaxstyle.metrics.psnr:METRIC",
@@ -42,18 +41,8 @@ class Metric:
     form: str = ""
 
 
-def names() -> list[str]:
-    """All metrics, those of installed packages included."""
-    return names_of(GROUP, OWN)
-
-
-def load(name: str) -> Metric:
-    """Returns a metric.
-
-    Raises:
-      JaxstyleError: there is none of that name; the message names the nearest.
-    """
-    return load_from(GROUP, OWN, name, what="metric")
+_registry: Registry[Metric] = Registry("jaxstyle.metrics", OWN, what="metric")
+names, load = _registry.names, _registry.load
 
 
 def higher_is_better(name: str) -> bool:

@@ -7,12 +7,11 @@ A method is a frozen dataclass that inherits `OnDevice` (`init` and `step`, run 
 
 from typing import TYPE_CHECKING
 
-from jaxstyle.registry import load_from, names_of
+from jaxstyle.registry import Registry
 
 if TYPE_CHECKING:
     from jaxstyle.optimizers.base import Method
 
-GROUP = "jaxstyle.methods"
 OWN = {
     "lbfgs": "jaxstyle.optimizers.lbfgs:LimitedMemoryBFGS",
     "adam": "jaxstyle.optimizers.adam:Adam",
@@ -20,16 +19,5 @@ OWN = {
 }
 """The methods in this folder; the first is the default."""
 
-
-def names() -> list[str]:
-    """All methods, those of installed packages included."""
-    return names_of(GROUP, OWN)
-
-
-def load(name: str) -> type["Method"]:
-    """Returns the class of a method.
-
-    Raises:
-      JaxstyleError: there is no such method; the message names the nearest.
-    """
-    return load_from(GROUP, OWN, name, what="method")
+_registry: Registry["type[Method]"] = Registry("jaxstyle.methods", OWN, what="method")
+names, load = _registry.names, _registry.load

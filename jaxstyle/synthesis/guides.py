@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
+from jaxstyle.config.regions import GuideRule
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.network.layers import KERNEL_SIZE, LAYERS, downsampling
 
 Mask = Float[np.ndarray, "_ _"]
-RULES = ("simple", "all", "inside")
 NOTHING = 1e-8
 """A mean square below this is no region."""
 
@@ -33,14 +33,14 @@ def guides(mask: Mask, layers: Iterable[str], *, rule: str = "simple", grow: int
       By layer, float64 in [0, 1]; may be 0 throughout.
     """
     wanted = list(layers)
-    if rule == "simple":
+    if rule == GuideRule.SIMPLE:
         found = _resized(mask, wanted)
-    elif rule == "all":
+    elif rule == GuideRule.ALL:
         found = _touched(mask >= 0.5, wanted)
-    elif rule == "inside":
+    elif rule == GuideRule.INSIDE:
         found = {layer: 1 - touched for layer, touched in _touched(mask < 0.5, wanted).items()}
     else:
-        raise JaxstyleError(f"unknown guides '{rule}'. Allowed: {', '.join(RULES)}")
+        raise JaxstyleError(f"unknown guides '{rule}'. Allowed: {', '.join(GuideRule)}")
     return {layer: _grown(guide, grow) for layer, guide in found.items()}
 
 

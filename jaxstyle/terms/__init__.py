@@ -7,12 +7,11 @@ A `layer` among them becomes the key `layers`: one term for each. Installed pack
 
 from typing import TYPE_CHECKING
 
-from jaxstyle.registry import load_from, names_of
+from jaxstyle.registry import Registry
 
 if TYPE_CHECKING:
     from jaxstyle.paper.terms import Term
 
-GROUP = "jaxstyle.terms"
 OWN = {
     "histogram": "jaxstyle.terms.histogram:Histogram",
     "laplacian": "jaxstyle.terms.laplacian:Laplacian",
@@ -26,16 +25,5 @@ OWN = {
 }
 """The kinds in this folder."""
 
-
-def names() -> list[str]:
-    """All kinds, those of installed packages included."""
-    return names_of(GROUP, OWN)
-
-
-def load(kind: str) -> type["Term"]:
-    """Returns the class of a kind.
-
-    Raises:
-      JaxstyleError: there is no such kind; the message names the nearest.
-    """
-    return load_from(GROUP, OWN, kind, what="kind", command="jaxstyle terms")
+_registry: Registry["type[Term]"] = Registry("jaxstyle.terms", OWN, what="kind", command="jaxstyle terms")
+names, load = _registry.names, _registry.load
