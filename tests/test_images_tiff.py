@@ -411,8 +411,9 @@ def refused(case: Case) -> bool:
 
 
 def not_pillows(case: Case) -> bool:
-    """What Pillow has no mode for, even without further bands."""
-    return case.photometric == "icclab" or (case.dtype == "u2" and case.photometric in ("miniswhite", "cielab"))
+    """What Pillow has no mode for, even without further bands; and big-endian BigTIFF, which it does not open."""
+    has_no_mode = case.photometric == "icclab" or (case.dtype == "u2" and case.photometric in ("miniswhite", "cielab"))
+    return has_no_mode or (case.layout.get("bigtiff", False) and case.layout["byteorder"] == ">")
 
 
 def drawn(case: Case) -> tuple[np.ndarray, np.ndarray | None]:
@@ -534,6 +535,14 @@ def check(path: Path, case: Case) -> bool:
 @given(case=CASES)
 def test_what_is_written_is_read_or_refused_by_name(tmp_path: Path, case: Case):
     check(tmp_path / "a.tif", case)
+
+
+@pytest.mark.parametrize("byteorder", "<>")
+def test_bigtiff_in_either_order(tmp_path: Path, byteorder: str):
+    layout = {"byteorder": byteorder, "bigtiff": True}
+    plain, packed = (Case("minisblack", "u1", (), "contig", how, layout, (5, 7), 0) for how in (None, "lzw"))
+    assert check(tmp_path / "a.tif", plain)
+    assert check(tmp_path / "a.tif", packed) == (byteorder == "<" or HAS_IMAGECODECS)
 
 
 @pytest.mark.parametrize("photometric", BANDS)
