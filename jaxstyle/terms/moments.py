@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxstyle.paper.statistics import mean
 from jaxstyle.paper.terms import Features, Image, LayerTerm
 
 TINY = 1e-8
@@ -41,6 +42,6 @@ class Moments(LayerTerm):
 
 def statistics(features: Float[Array, "height width channels"]) -> Statistics:
     """Each filter's mean and standard deviation over positions."""
-    mean = jnp.mean(features, axis=(0, 1))
-    variance = jnp.mean(jnp.square(features - mean[None, None]), axis=(0, 1))
-    return Statistics(mean, jnp.sqrt(variance + TINY))
+    own = mean(features)
+    variance = mean(jnp.square(features - own[None, None]))
+    return Statistics(own, jnp.sqrt(variance + TINY))
