@@ -58,7 +58,9 @@ def measure_mean_activations(
     if not pictures:
         raise JaxstyleError("no pictures to measure mean activations on")
     ensure_devices()
-    network, parameters = nnx.split(VGG19(weights.parameters, weights.preprocessing, pooling=pooling))
+    # Direct sums round least, and a filter that hardly ever fires is divided by what is left of its responses.
+    vgg = VGG19(weights.parameters, weights.preprocessing, pooling=pooling, convolution="direct")
+    network, parameters = nnx.split(vgg)
     sums = {layer: np.zeros(FILTERS[layer]) for layer in LAYERS}
     for path in pictures:
         square = fit_style(read_picture(path).pixels, height=CROP, width=CROP, rule="cover")
