@@ -12,6 +12,7 @@ from jaxstyle.config import Convention
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.paper.conventions import FORMULAS, convert_weights
 from jaxstyle.paper.losses import content_loss, style_layer_loss, style_loss, total_variation
+from jaxstyle.paper.statistics import mean_gram_matrix
 from jaxstyle.paper.terms import Content, Style
 
 HEIGHT, WIDTH, FILTERS = 6, 5, 8
@@ -82,6 +83,15 @@ def test_the_style_loss_is_equation_5():
     features = {"conv1_1": jnp.asarray(F), "conv2_1": jnp.asarray(P)}
     targets = {"conv1_1": TARGET, "conv2_1": 2 * TARGET}
     expected = 0.2 * style_layer_loss(features["conv1_1"], TARGET) + 0.3 * style_layer_loss(jnp.asarray(P), 2 * TARGET)
+    found = style_loss(features, targets, {"conv1_1": 0.2, "conv2_1": 0.3})
+    assert found == pytest.approx(float(expected), rel=ROUNDING)
+
+
+def test_the_style_losss_layers_may_have_any_sizes_and_order():
+    large = jnp.asarray(np.concatenate([P, P], axis=-1)[:3])
+    wide = mean_gram_matrix(large)
+    features, targets = {"conv2_1": large, "conv1_1": jnp.asarray(F)}, {"conv1_1": TARGET, "conv2_1": 2 * wide}
+    expected = 0.2 * style_layer_loss(features["conv1_1"], TARGET) + 0.3 * style_layer_loss(large, 2 * wide)
     found = style_loss(features, targets, {"conv1_1": 0.2, "conv2_1": 0.3})
     assert found == pytest.approx(float(expected), rel=ROUNDING)
 

@@ -28,7 +28,7 @@ CROP = 256
 @jax.jit(static_argnames="network")
 def _mean_responses(
     network: nnx.GraphDef[VGG19], parameters: Any, image: Float[Array, "height width 3"]
-) -> dict[str, Float[Array, " filters"]]:
+) -> dict[str, Float[Array, " _filters"]]:
     features = nnx.merge(network, parameters)(image, LAYERS)
     return {layer: jnp.mean(response, axis=(0, 1)) for layer, response in features.items()}
 
@@ -40,7 +40,7 @@ def measure_mean_activations(
     *,
     pooling: str = "max",
     advance: Callable[[Path], None] = lambda path: None,
-) -> dict[str, Float[np.ndarray, " filters"]]:
+) -> dict[str, Float[np.ndarray, " _filters"]]:
     """Averages every filter's response over positions and pictures.
 
     Args:

@@ -89,7 +89,7 @@ class VGG19(nnx.Module):
 
     def __call__(
         self, image: Float[Array, "height width 3"], layers: Iterable[str]
-    ) -> dict[str, Float[Array, "h w filters"]]:
+    ) -> dict[str, Float[Array, "_h _w _filters"]]:
         """Computes the features of `layers`, and nothing deeper than the deepest of them.
 
         Args:

@@ -45,8 +45,8 @@ def style_layer_loss(
 
 
 def style_loss(
-    features: Mapping[str, Float[Array, "height width channels"]],
-    targets: Mapping[str, Float[Array, "channels channels"]],
+    features: Mapping[str, Float[Array, "_height _width _channels"]],
+    targets: Mapping[str, Float[Array, "_channels _channels"]],
     weights: Mapping[str, float],
 ) -> Float[Array, ""]:
     """The style loss of all layers (Eq. 5): Σ_l w_l E_l.

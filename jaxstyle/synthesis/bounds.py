@@ -16,7 +16,7 @@ WHOLE_RANGE = np.stack([np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32
 
 
 def bounds_of(
-    rule: BoundsRule, sources: Sequence[Float[np.ndarray, "height width 3"]], preprocessing: Preprocessing
+    rule: BoundsRule, sources: Sequence[Float[np.ndarray, "_height _width 3"]], preprocessing: Preprocessing
 ) -> Bounds | None:
     """The bounds that a rule makes of the source images.
 
@@ -42,7 +42,7 @@ def bounds_of(
 
 
 def mean_subtracted_range(
-    images: Sequence[Float[np.ndarray, "height width 3"]], preprocessing: Preprocessing
+    images: Sequence[Float[np.ndarray, "_height _width 3"]], preprocessing: Preprocessing
 ) -> Bounds:
     """The lowest and the highest value of images in any channel once the mean color is subtracted, for each channel."""
     mean = np.asarray(preprocessing.mean_colour)

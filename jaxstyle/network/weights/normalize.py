@@ -18,7 +18,7 @@ from jaxstyle.files import read_bytes, write_atomically
 from jaxstyle.network.layers import FILTERS, LAYERS, POOLINGS
 from jaxstyle.network.weights.parameters import Parameters
 
-MeanActivations = Mapping[str, Float[np.ndarray, " filters"]]
+MeanActivations = Mapping[str, Float[np.ndarray, " _filters"]]
 """Layer → the mean over pictures and positions of each filter's response after the ReLU."""
 
 SILENT = 1e-6
