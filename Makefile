@@ -1,4 +1,4 @@
-# `make demo` gives a first picture, `make test` runs every test. Both install what they need into .venv, once.
+# `make demo` gives a first image, `make test` runs every test. Both install what they need into .venv, once.
 
 PYTHON ?= python3
 BIN := .venv/bin

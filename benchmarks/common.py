@@ -1,4 +1,4 @@
-"""What the benchmarks share: pictures that every checkout has, taking turns, and the machine in a line."""
+"""What the benchmarks share: images that every checkout has, taking turns, and the machine in a line."""
 
 import dataclasses
 import json
@@ -79,8 +79,8 @@ def loaded(
     }
     experiment = experiment_from_mapping(mapping, source="benchmark", folder=ROOT)
     parameters = weights.load(experiment.network.weights)
-    pictures = preparation.read_pictures(experiment)
-    ready = preparation.prepare(experiment, pictures, parameters)
+    images = preparation.read_images(experiment)
+    ready = preparation.prepare(experiment, images, parameters)
     return Loaded(tuple(ready), parameters, str(experiment.network.pooling))
 
 

@@ -1,4 +1,4 @@
-"""What one picture takes of each device when its rows are spread over several: memory by the compiled programs.
+"""What one image takes of each device when its rows are spread over several: memory by the compiled programs.
 
 python benchmarks/devices.py --size 512 --devices 1 2 4
 
@@ -35,14 +35,14 @@ def main() -> None:
     for size in options.size:
         experiment = load_experiment(common.ROOT / "experiments/quickstart.toml", [f"image.size={size}"])
         weights = runner.load_weights(experiment.network.weights)
-        planned = outlines(experiment, preparation.read_pictures(experiment), weights, devices=most)[-1]
+        planned = outlines(experiment, preparation.read_images(experiment), weights, devices=most)[-1]
         alone = planned._replace(objective=dataclasses.replace(planned.objective, bands=None))
         height, width = planned.size
         whole = None
         for count in options.devices:
             outline = on_devices(alone, count)
-            picture = jax.ShapeDtypeStruct((height, width, 3), "float32")
-            program = compile_on_device(outline.objective, picture, outline.problem, outline.settings)
+            image = jax.ShapeDtypeStruct((height, width, 3), "float32")
+            program = compile_on_device(outline.objective, image, outline.problem, outline.settings)
             found = program.memory_analysis()
             arguments, temporaries = found.argument_size_in_bytes / 1e6, found.temp_size_in_bytes / 1e6
             held = arguments + temporaries

@@ -24,7 +24,7 @@ from accelerator.tables import markdown
 from jaxstyle import images
 from jaxstyle.config import Display
 from jaxstyle.images import printed
-from jaxstyle.report.pictures import show
+from jaxstyle.report.images import show
 from jaxstyle.report.records import ENDED_WELL, Recorded, read_runs
 
 PAPER = common.ROOT / "experiments/paper"
@@ -198,7 +198,7 @@ def write_thumbnails(figure: str, folder: Path) -> None:
     pixels = [show(run, Display.IMAGE).pixels for panel, run in pairs if {figure, panel.name} & FREE]
     shown = [images.resize_long_side(each, THUMBNAIL) for each in pixels if each is not None]
     if shown:
-        images.write_picture(PAPER / f"images/{figure}.jpg", np.concatenate(shown, axis=1), quality=85)
+        images.write_image(PAPER / f"images/{figure}.jpg", np.concatenate(shown, axis=1), quality=85)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 python benchmarks/memory.py --sizes 256 512 1024 2048x1536
 
 Every figure is a process of its own: one estimates as `jaxstyle check` does, another runs a few iterations and its
-record says what they took. The pictures are the quick start's, of which the content is three by two; a size such as
+record says what they took. The images are the quick start's, of which the content is three by two; a size such as
 2048x1536 is its content brought to that shape.
 """
 
@@ -22,7 +22,7 @@ from jaxstyle.config import load_experiment
 from jaxstyle.devices import compilation_cache
 from jaxstyle.runs import runner
 from jaxstyle.synthesis.estimates import estimate_memory, outlines, time_evaluation
-from jaxstyle.synthesis.preparation import prepare, read_pictures
+from jaxstyle.synthesis.preparation import prepare, read_images
 
 
 def estimate(settings: list[str]) -> None:
@@ -60,10 +60,10 @@ def of_size(size: str, folder: Path) -> list[str]:
     if "x" not in size:
         return [f"image.size={size}"]
     width, height = map(int, size.split("x"))
-    content = read_pictures(load_experiment(common.QUICKSTART)).content
+    content = read_images(load_experiment(common.QUICKSTART)).content
     assert content is not None
     path = folder / "content.png"
-    images.write_picture(path, images.resize_to(content.pixels, height, width))
+    images.write_image(path, images.resize_to(content.pixels, height, width))
     return [f"image.size={max(width, height)}", f'image.content="{path}"']
 
 

@@ -1,6 +1,6 @@
 """The losses that Gatys' PyTorch notebook prints, from exact weights: a check that nothing here was tuned to.
 
-    JAXSTYLE_IMAGES=pictures python benchmarks/notebook.py vgg_conv.pth
+    JAXSTYLE_IMAGES=images python benchmarks/notebook.py vgg_conv.pth
 
 The notebook (leongatys/PytorchNeuralStyleTransfer) takes the original network with max pooling, the Neckarfront and The
 Starry Night with their short sides at 512 each, the content as start, and PyTorch's L-BFGS without a line search: the
@@ -69,7 +69,7 @@ def prepared(file: Path, short: int, folder: Path) -> Prepared:
     """The notebook's experiment; its weights and images are brought into a folder first."""
     converted = weights.convert(file, folder / "vgg_conv.safetensors")
     content, style = (scaled(name, short, folder) for name in ("neckarfront", "starry_night"))
-    size = max(images.read_picture(content).pixels.shape)
+    size = max(images.read_image(content).pixels.shape)
     mapping = {
         "image": {"content": str(content), "style": str(style), "size": size, "style_size": "own"},
         "network": {"weights": str(converted), "pooling": "max"},
@@ -77,8 +77,8 @@ def prepared(file: Path, short: int, folder: Path) -> Prepared:
         "start": {"method": "content"},
     }
     experiment = experiment_from_mapping(mapping, source="notebook", folder=folder)
-    pictures = preparation.read_pictures(experiment)
-    return preparation.prepare(experiment, pictures, weights.load(experiment.network.weights))[-1]
+    sources = preparation.read_images(experiment)
+    return preparation.prepare(experiment, sources, weights.load(experiment.network.weights))[-1]
 
 
 def evaluation(ready: Prepared) -> Evaluate:

@@ -7,17 +7,17 @@ numbers (the set `vgg19`). What it computes, by its source:
 
 - Network: Oxford's VGG-19 on blue, green, red of 0–255 without their means, zero padding, max pooling (`--pooling avg`
   for the other), features after the ReLU. The normalized network cannot be given to it.
-- Loss: content weight · 0.01 · mean ΔF² in conv4_2, and 10/N² · mean (ΔG/M)² in conv1_1 … conv5_1, each picture's Gram
+- Loss: content weight · 0.01 · mean ΔF² in conv4_2, and 10/N² · mean (ΔG/M)² in conv1_1 … conv5_1, each image's Gram
   matrix over its own M. This is our convention `gatys-notebook` with weights of 0.01, 10, and 1 for each layer, which
   `LIKE_PASTICHE` says; `loss_options` tells it another experiment's weights, so that both programs minimize the same
   function.
 - Optimizer: `torch.optim.LBFGS` with 100 correction pairs, steps of 1, no line search, in units of grey levels. A step
-  is one evaluation of loss and gradient, and one loss more is computed before the first. The picture is the one after
+  is one evaluation of loss and gradient, and one loss more is computed before the first. The image is the one after
   the last step, which is never evaluated.
 - Start: the content, or white noise around the mean colour with a deviation of one grey level, as ours.
 
-What differs and cannot be set: it resizes with a bilinear filter (so give it pictures of the final size, which both
-programs leave alone), keeps 100 pairs, and returns the last picture rather than the best.
+What differs and cannot be set: it resizes with a bilinear filter (so give it images of the final size, which both
+programs leave alone), keeps 100 pairs, and returns the last image rather than the best.
 """
 
 import importlib.util
@@ -53,7 +53,7 @@ class Run(NamedTuple):
     """What became of one command.
 
     Attributes:
-      seconds: from the command to its end, the picture written.
+      seconds: from the command to its end, the image written.
       losses: by step, as it printed them: at step 0 the start's, at step n the loss of the n-th evaluation.
     """
 
@@ -79,9 +79,9 @@ def run(
     """Runs the program once.
 
     Args:
-      content: the content picture.
-      style: the style picture.
-      output: the picture to write, a PNG.
+      content: the content image.
+      style: the style image.
+      output: the image to write, a PNG.
       size: the long side in pixels.
       steps: how many; as many evaluations of loss and gradient.
       options: more of its command line, such as `loss_options` gives.

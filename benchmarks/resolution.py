@@ -3,11 +3,11 @@
 python benchmarks/resolution.py --plot docs/images/resolution.png
 
 The paper's discussion says that the speed depends heavily on resolution. An iteration is one evaluation of loss and
-gradient with the step of L-BFGS that it leads to, from the content picture; the peer is PyTorch's L-BFGS with steps of
-1 on the same network, targets and pictures, eager, in both memory layouts (pip install 'jaxstyle[peers]'). Every figure
+gradient with the step of L-BFGS that it leads to, from the content image; the peer is PyTorch's L-BFGS with steps of
+1 on the same network, targets and images, eager, in both memory layouts (pip install 'jaxstyle[peers]'). Every figure
 is a process of its own, in turns. Its seconds are the median of its iterations but the first two. Its memory is the
 most that it held, less what it held before it read the problem: the libraries do not count, while network, targets,
-picture, correction pairs and temporaries do. PyTorch's history grows as it goes, and 24 iterations fill its 20 pairs.
+image, correction pairs and temporaries do. PyTorch's history grows as it goes, and 24 iterations fill its 20 pairs.
 Our programs are compiled before, as after `jaxstyle check`. The exponents are slopes of a line through the logarithms
 of seconds or bytes against those of pixels, over all sizes and over the two largest.
 """
@@ -210,7 +210,7 @@ def draw(table: Sequence[Mapping[str, Figure]], sizes: Sequence[int], path: Path
     for axes, (name, (title, unit)) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         _draw_panel(axes, curves(table, name), unit)
         axes.set_title(title, fontsize=9, loc="left")
-        axes.set_xlabel("long side in pixels (the picture is three by two)", fontsize=8)
+        axes.set_xlabel("long side in pixels (the image is three by two)", fontsize=8)
         axes.set_xticks([figures[OURS].pixels for figures in table], [str(size) for size in sizes])
     files.write_atomically(path, drawing.encode(figure, "png"))
 
@@ -252,7 +252,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512, 1024], help="long sides in pixels")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=24)
-    parser.add_argument("--plot", type=Path, help="the picture to write, a PNG")
+    parser.add_argument("--plot", type=Path, help="the image to write, a PNG")
     parser.add_argument("--json", type=Path, help="keep every figure here, and measure none that is there already")
     for step in ("--prepare", "--measure", "--folder"):  # what the benchmark asks of its own processes
         parser.add_argument(step, help=argparse.SUPPRESS)

@@ -2,7 +2,7 @@
 
 python benchmarks/start.py --size 512 --rounds 5
 
-Every figure is a process of its own: the real command on the quick start's pictures. Cold means an empty compilation
+Every figure is a process of its own: the real command on the quick start's images. Cold means an empty compilation
 cache, warm the one that the cold start has just filled. Medians and, as other work on the machine only ever slows
 a process down, the fastest of the rounds.
 """

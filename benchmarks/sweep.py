@@ -1,13 +1,13 @@
-"""A sweep against its members one by one: an ablation of 16 members over layers, on two bundled pictures.
+"""A sweep against its members one by one: an ablation of 16 members over layers, on two bundled images.
 
 python benchmarks/sweep.py --size 256 --iterations 25 --rounds 3
 
 In turns, in this process, with nothing compiled at the beginning of every sweep: the sweep with one member after
 another; the sweep with several side by side (--lanes); and the file as it stands, alone, in a program that is compiled
-already: what sixteen of it take is the goal's measure. Everything a run does counts: records, pictures, metrics.
+already: what sixteen of it take is the goal's measure. Everything a run does counts: records, images, metrics.
 
 Then, as often as asked: a process for each member (`jaxstyle run`), whose compiled programs are kept between processes;
-and the program pastiche (pip install 'jaxstyle[peers]'), a process for each picture too, which has no layers to choose,
+and the program pastiche (pip install 'jaxstyle[peers]'), a process for each image too, which has no layers to choose,
 with as many steps. Both are scaled to 16.
 """
 
@@ -33,7 +33,7 @@ from jaxstyle.sweeps.engines import Batch, Job, Local
 from jaxstyle.sweeps.expansion import Member, expand
 from jaxstyle.sweeps.lanes import batches
 from jaxstyle.sweeps.members import run_members
-from jaxstyle.synthesis.preparation import read_pictures
+from jaxstyle.synthesis.preparation import read_images
 
 STYLE = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
 SWEEP = {
@@ -153,11 +153,11 @@ def run_process(experiment: Experiment, folder: Path, index: int) -> float:
 
 
 def run_peer(experiment: Experiment, folder: Path, steps: int) -> float:
-    """Seconds of one picture by pastiche, on files of the final size."""
-    pictures = read_pictures(experiment).by_role()
-    shape = images.long_side_shape(pictures["content"].pixels.shape, experiment.image.size)
-    for role, picture in pictures.items():
-        images.write_picture(folder / f"{role}.png", images.resize_to(picture.pixels, *shape))
+    """Seconds of one image by pastiche, on files of the final size."""
+    loaded = read_images(experiment).by_role()
+    shape = images.long_side_shape(loaded["content"].pixels.shape, experiment.image.size)
+    for role, image in loaded.items():
+        images.write_image(folder / f"{role}.png", images.resize_to(image.pixels, *shape))
     files = [folder / f"{name}.png" for name in ("content", "style", "out")]
     options = ["--pooling", "avg", *pastiche_peer.start_options("noise", 0)]
     return pastiche_peer.run(*files, size=experiment.image.size, steps=steps, options=options).seconds
@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--lanes", type=int, nargs="*", default=[4])
     parser.add_argument("--processes", type=int, default=3, help="members that are run in a process each")
-    parser.add_argument("--peers", type=int, default=2, help="pictures by pastiche, where it is installed")
+    parser.add_argument("--peers", type=int, default=2, help="images by pastiche, where it is installed")
     given = parser.parse_args()
 
     sweep, single = experiments(given.size, given.iterations)
@@ -211,7 +211,7 @@ def main() -> None:
             show(f"a process for each member ({len(took)} of {count} measured)", took, goal, "of each member")
         if given.peers and pastiche_peer.is_installed():
             took = [count * run_peer(single, Path(folder), given.iterations) for _ in range(given.peers)]
-            show(f"pastiche, a process for each picture ({len(took)} of {count} measured)", took, goal, "")
+            show(f"pastiche, a process for each image ({len(took)} of {count} measured)", took, goal, "")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The peer: the same network, losses and pictures in PyTorch, eager, as its users write it."""
+"""The peer: the same network, losses and images in PyTorch, eager, as its users write it."""
 
 import time
 from collections.abc import Callable
@@ -54,13 +54,13 @@ class TorchObjective:
         self.mean = self._tensor(np.reshape(np.float32(self.facts.mean), (1, 3, 1, 1)))
         self.std = self._tensor(np.reshape(np.float32(self.facts.std), (1, 3, 1, 1)))
 
-    def image(self, picture: np.ndarray) -> torch.Tensor:
+    def image(self, image: np.ndarray) -> torch.Tensor:
         """[height, width, 3] as a leaf tensor [1, 3, height, width]."""
-        channels_first = np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)
+        channels_first = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
         return torch.from_numpy(channels_first).to(self.device).requires_grad_(True)
 
     def loss(self, image: torch.Tensor) -> torch.Tensor:
-        """The total loss of a picture [1, 3, height, width]."""
+        """The total loss of an image [1, 3, height, width]."""
         pixels = image.flip(1) if self.facts.order == "bgr" else image
         hidden, block = (pixels * self.facts.scale - self.mean) / self.std, 0
         hidden = hidden.to(self.type).contiguous(memory_format=self.memory_format)

@@ -1,10 +1,10 @@
-"""From the command to the picture, ours and pastiche's: how good the picture is, and how long it took.
+"""From the command to the image, ours and pastiche's: how good the image is, and how long it took.
 
 python benchmarks/whole_run.py --size 256 --evaluations 25 50 100 200 --rounds 3
 
 Both programs (pip install 'jaxstyle[peers]') are given the same two files, already of the final size, and minimize the
 same loss on the same weights; pastiche's own defaults decide which (see pastiche_peer.py), and the losses of the start
-must agree before anything is timed. Each writes a picture of 8 bits, and our loss function judges both files. Ours is
+must agree before anything is timed. Each writes an image of 8 bits, and our loss function judges both files. Ours is
 given as many iterations as end within so many evaluations, pastiche as many steps as evaluations. Every run is a
 process of its own, in turns. `first` is ours with nothing compiled before, `again` with the programs kept from an
 earlier run, as every run but the first of its kind finds them.
@@ -35,9 +35,9 @@ from jaxstyle.synthesis import preparation
 from jaxstyle.synthesis.preparation import Prepared
 
 AGREEMENT = 1e-4
-"""The two programs' losses of the same picture must agree relatively."""
+"""The two programs' losses of the same image must agree relatively."""
 FIRST, AGAIN, PEER = "ours, first", "ours, again", "pastiche"
-"""The three ways from a command to a picture."""
+"""The three ways from a command to an image."""
 
 
 class Contest(NamedTuple):
@@ -49,7 +49,7 @@ class Contest(NamedTuple):
       settings: our experiment, as changes of the quick start.
       loss: pastiche's command line for the same loss.
       start: likewise for the start.
-      prepared: the experiment, which judges the pictures.
+      prepared: the experiment, which judges the images.
     """
 
     scratch: Path
@@ -59,24 +59,24 @@ class Contest(NamedTuple):
     start: list[str]
     prepared: Prepared
 
-    def picture(self, name: str) -> Path:
+    def image(self, name: str) -> Path:
         return self.scratch / f"{name}.png"
 
     def loss_of(self, name: str) -> float:
-        """Our loss of a picture's file."""
-        image = jnp.asarray(images.read_picture(self.picture(name)).pixels)
+        """Our loss of an image's file."""
+        image = jnp.asarray(images.read_image(self.image(name)).pixels)
         (loss, _), _ = evaluate(self.prepared.objective, image, self.prepared.problem)
         return float(loss)
 
     def run_ours(self, name: str, iterations: int, cache: Path) -> list[dict[str, float]]:
-        """Runs our command, leaves its picture under a name, and returns the record's lines."""
+        """Runs our command, leaves its image under a name, and returns the record's lines."""
         folder = self.scratch / "run"
         shutil.rmtree(folder, ignore_errors=True)
         changes = [f"--set={change}" for change in (*self.settings, f"optimizer.iterations={iterations}")]
         environment = {**os.environ, compilation_cache.ENVIRONMENT: str(cache)}
         arguments = [common.COMMAND, "run", str(common.QUICKSTART), "--out", str(folder), *changes]
         subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, env=environment)
-        (folder / "result.png").replace(self.picture(name))
+        (folder / "result.png").replace(self.image(name))
         return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
     def run_first(self, name: str, iterations: int) -> None:
@@ -85,11 +85,11 @@ class Contest(NamedTuple):
             self.run_ours(name, iterations, Path(cache))
 
     def run_peer(self, name: str, steps: int, start: Sequence[str]) -> pastiche_peer.Run:
-        """Runs pastiche and leaves its picture under a name."""
+        """Runs pastiche and leaves its image under a name."""
         return pastiche_peer.run(
-            self.picture("content"),
-            self.picture("style"),
-            self.picture(name),
+            self.image("content"),
+            self.image("style"),
+            self.image(name),
             size=self.size,
             steps=steps,
             options=[*self.loss, *start],
@@ -97,12 +97,12 @@ class Contest(NamedTuple):
 
 
 def contest(size: int, start: str, seed: int, scratch: Path) -> Contest:
-    """Writes both pictures at the final size and prepares the experiment on these files."""
-    pictures = preparation.read_pictures(load_experiment(common.QUICKSTART)).by_role()
+    """Writes both images at the final size and prepares the experiment on these files."""
+    loaded = preparation.read_images(load_experiment(common.QUICKSTART)).by_role()
     files = {role: scratch / f"{role}.png" for role in ("content", "style")}
-    shape = images.long_side_shape(pictures["content"].pixels.shape, size)
+    shape = images.long_side_shape(loaded["content"].pixels.shape, size)
     for role, path in files.items():
-        images.write_picture(path, images.resize_to(pictures[role].pixels, *shape))
+        images.write_image(path, images.resize_to(loaded[role].pixels, *shape))
     settings = [
         *(f'image.{role}="{path}"' for role, path in files.items()),
         f"image.size={size}",
@@ -112,7 +112,7 @@ def contest(size: int, start: str, seed: int, scratch: Path) -> Contest:
     ]
     experiment = load_experiment(common.QUICKSTART, settings)
     parameters = weights.load(experiment.network.weights)
-    prepared = preparation.prepare(experiment, preparation.read_pictures(experiment), parameters)[-1]
+    prepared = preparation.prepare(experiment, preparation.read_images(experiment), parameters)[-1]
     return Contest(
         scratch=scratch,
         size=size,
@@ -124,7 +124,7 @@ def contest(size: int, start: str, seed: int, scratch: Path) -> Contest:
 
 
 def check_agreement(given: Contest) -> None:
-    """Checks that both programs find the same loss of the content picture, from which pastiche takes one step here."""
+    """Checks that both programs find the same loss of the content image, from which pastiche takes one step here."""
     theirs, ours = given.run_peer(PEER, 1, start=()).losses[0], given.loss_of("content")
     assert abs(theirs / ours - 1) < AGREEMENT, f"the loss of the content: pastiche says {theirs}, ours is {ours}"
 
@@ -152,9 +152,7 @@ def main() -> None:
         given = contest(options.size, options.start, options.seed, scratch)
         check_agreement(given)
         print(f"{options.size} pixels from the {options.start}, {options.rounds} rounds\n")
-        print(
-            "| evaluations | way | loss of the picture | / pastiche's | median s | lowest–highest | speed / pastiche |"
-        )
+        print("| evaluations | way | loss of the image | / pastiche's | median s | lowest–highest | speed / pastiche |")
         print("|---" * 7 + "|")
         for mark, iterations in iterations_within(given, options.evaluations, cache).items():
             ways = {

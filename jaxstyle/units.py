@@ -1,4 +1,4 @@
-"""Units of pixels: pictures are sRGB in [0, 1], the field's constants are in levels of 0–255."""
+"""Units of pixels: images are sRGB in [0, 1], the field's constants are in levels of 0–255."""
 
 LEVELS = 255.0
 GREY_LEVEL = 1 / LEVELS

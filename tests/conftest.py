@@ -122,7 +122,7 @@ def direct_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: two pictures and an experiment file; no other picture is to be had."""
+    """The current folder: two images and an experiment file; no other image is to be had."""
     write_experiment(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(gallery.ENVIRONMENT, raising=False)

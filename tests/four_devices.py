@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from small_runs import make, read_manifest, smooth, write_pictures
+from small_runs import make, read_manifest, smooth, write_images
 from typer.testing import CliRunner
 
 import jaxstyle
@@ -21,7 +21,7 @@ from jaxstyle.config import experiment_from_mapping
 from jaxstyle.devices import memory
 from jaxstyle.devices.sharding import Bands, count_devices, fetch, mesh_over, place
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import picture_of_array, write_picture
+from jaxstyle.images import image_of_array, write_image
 from jaxstyle.network.layers import FILTERS
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Result, needed_bytes
@@ -33,7 +33,7 @@ from jaxstyle.synthesis.estimates import estimate_memory, outlines
 from jaxstyle.synthesis.loss_terms import layers_of
 from jaxstyle.synthesis.measurements import measure_result
 from jaxstyle.synthesis.optimization import optimize
-from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
+from jaxstyle.synthesis.preparation import Prepared, prepare, read_images
 from jaxstyle.synthesis.state import RunState
 
 COUNT = 4
@@ -47,8 +47,8 @@ def on(devices: int, weights: Weights, size: tuple[int, int] = (21, 16), *overri
     }
     mapping = {"image": {"content": "array:content", "style": "array:style", "size": max(size)}, "loss": loss}
     experiment = experiment_from_mapping(mapping, source="here", folder=Path.cwd(), overrides=overrides)
-    given = {name: picture_of_array(array, name) for name, array in arrays.items()}
-    (prepared,) = prepare(experiment, read_pictures(experiment, given), weights, devices=devices)
+    given = {name: image_of_array(array, name) for name, array in arrays.items()}
+    (prepared,) = prepare(experiment, read_images(experiment, given), weights, devices=devices)
     assert prepared.start.shape == (*size, 3)
     return prepared
 
@@ -79,13 +79,13 @@ def test_there_are_so_many():
 
 
 @pytest.mark.parametrize(("height", "stored"), [(8, 8), (9, 12), (3, 4)])
-def test_a_picture_is_stored_in_equal_bands_and_comes_back(height: int, stored: int):
+def test_a_image_is_stored_in_equal_bands_and_comes_back(height: int, stored: int):
     bands = Bands(mesh_over("all"), height)
-    picture = smooth(height, 5, 0).astype(np.float32)
-    placed = place(bands, picture)
+    image = smooth(height, 5, 0).astype(np.float32)
+    placed = place(bands, image)
     assert placed.shape == (stored, 5, 3)
     assert {shard.data.shape for shard in placed.addressable_shards} == {(stored // COUNT, 5, 3)}
-    np.testing.assert_array_equal(fetch(bands, placed), picture)
+    np.testing.assert_array_equal(fetch(bands, placed), image)
 
 
 # the loss and its gradient
@@ -116,7 +116,7 @@ def test_the_papers_networks_loss_is_that_of_winograds_algorithm_on_one_device(v
 
 
 def test_regions_and_what_is_kept_are_those_of_one_device(tiny: Weights, tmp_path: Path):
-    write_picture(tmp_path / "mask.png", smooth(21, 16, 5)[..., :1].repeat(3, axis=-1))
+    write_image(tmp_path / "mask.png", smooth(21, 16, 5)[..., :1].repeat(3, axis=-1))
     mask = f"{tmp_path}/mask.png"
     regions = f'image.regions={{a = {{content = "{mask}", content_weight = 2.0}}}}'
     ways = (regions, f"image.keep={mask}", "optimizer.iterations=3")
@@ -145,7 +145,7 @@ def test_the_papers_network_exchanges_edges_and_gram_matrices_alone(vgg19_normal
     assert grams <= {*found["all-reduce"]} <= {*grams, ()}
 
 
-def test_the_optimizers_step_exchanges_no_picture(tiny: Weights):
+def test_the_optimizers_step_exchanges_no_image(tiny: Weights):
     spread = on(COUNT, tiny, **SHALLOW)
     found = exchanged(compile_on_device(spread.objective, spread.start, spread.problem, spread.settings))
     assert found.keys() == {"collective-permute", "all-reduce"}
@@ -176,7 +176,7 @@ def test_optimizers_go_the_same_way(tiny: Weights, method: str):
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])
-def test_bounds_do_not_reach_the_rows_below_the_picture(tiny: Weights, method: str):
+def test_bounds_do_not_reach_the_rows_below_the_image(tiny: Weights, method: str):
     """Those rows are 0, which lies outside of these bounds; brought within, they would count as moved pixels."""
     bounds = ((0.42, 0.5), (0.4, 0.55), (0.35, 0.52))
     found = []
@@ -191,7 +191,7 @@ def test_bounds_do_not_reach_the_rows_below_the_picture(tiny: Weights, method: s
     np.testing.assert_allclose(spread.image, alone.image, atol=1 / 255)
 
 
-def test_everything_as_high_as_the_picture_stays_in_bands(tiny: Weights, monkeypatch: pytest.MonkeyPatch):
+def test_everything_as_high_as_the_image_stays_in_bands(tiny: Weights, monkeypatch: pytest.MonkeyPatch):
     spread = on(COUNT, tiny, (21, 16), "optimizer.iterations=3", **SHALLOW)
     shapes: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
 
@@ -204,8 +204,8 @@ def test_everything_as_high_as_the_picture_stays_in_bands(tiny: Weights, monkeyp
     watched.lower = advance_once.lower
     monkeypatch.setattr("jaxstyle.optimizers.device.advance_once", watched)
     optimize([spread])
-    picture, history = ((24, 16, 3), (6, 16, 3)), ((20, 24, 16, 3), (20, 6, 16, 3))
-    assert {*shapes} == {picture, history}
+    image, history = ((24, 16, 3), (6, 16, 3)), ((20, 24, 16, 3), (20, 6, 16, 3))
+    assert {*shapes} == {image, history}
     assert shapes.count(history) == 2 * 4
 
 
@@ -228,7 +228,7 @@ def test_many_evaluations_are_one_call_of_one_program(tiny: Weights):
 
 @pytest.mark.parametrize("then", [COUNT, 1], ids=["four devices", "one device"])
 def test_it_goes_on_from_where_it_was_stopped(tiny: Weights, then: int):
-    """A checkpoint has the picture's own height; on the same devices every number is as if nothing had happened."""
+    """A checkpoint has the image's own height; on the same devices every number is as if nothing had happened."""
     first, second = (on(devices, tiny, (21, 16), "optimizer.iterations=6", **SHALLOW) for devices in (COUNT, then))
     whole, standings = optimize([first]), []
 
@@ -248,7 +248,7 @@ def test_it_goes_on_from_where_it_was_stopped(tiny: Weights, then: int):
     np.testing.assert_allclose(losses(result), losses(whole), rtol=1e-4)
 
 
-def test_a_finished_picture_is_measured_alike(tiny: Weights):
+def test_a_finished_image_is_measured_alike(tiny: Weights):
     alone, spread = (on(devices, tiny, **SHALLOW) for devices in (1, COUNT))
     expected, found = (measure_result(ready, alone.start)["paper_terms"] for ready in (alone, spread))
     assert found == pytest.approx(expected, rel=1e-4)
@@ -272,16 +272,16 @@ def test_what_is_compiled_to_estimate_is_what_runs(
 ):
     monkeypatch.setattr(memory, "in_use", lambda: 0)  # this process's memory goes up and down with other tests
     experiment = make(tmp_path, "image.size=36")  # no other test has compiled this size
-    pictures = read_pictures(experiment)
+    images = read_images(experiment)
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        together = estimate_memory(outlines(experiment, pictures, tiny, devices="all")[-1])
+        together = estimate_memory(outlines(experiment, images, tiny, devices="all")[-1])
         caplog.clear()
-        optimize(prepare(experiment, pictures, tiny, devices="all"))
+        optimize(prepare(experiment, images, tiny, devices="all"))
     finished = [record.getMessage() for record in caplog.records if "Finished XLA compilation" in record.msg]
     assert finished
     assert [message for message in finished if "jit(advance_once)" in message] == []
     monkeypatch.setattr(memory, "is_shared", lambda: False)
-    assert estimate_memory(outlines(experiment, pictures, tiny, devices="all")[-1]) < together
+    assert estimate_memory(outlines(experiment, images, tiny, devices="all")[-1]) < together
 
 
 # the commands and `transfer`
@@ -292,7 +292,7 @@ def folder(tmp_path: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatch) -> Pa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runner, "load_weights", lambda name, progress: tiny)
     monkeypatch.setattr("jaxstyle.synthesis.transfer.load_weights", lambda name: tiny)
-    write_pictures(tmp_path)
+    write_images(tmp_path)
     text = 'image = { content = "content.png", style = "style.png", size = 32 }\noptimizer.iterations = 2\n'
     layers = 'loss = { content_layers = ["conv2_1"], style_layers = ["conv1_1"] }\n'
     (tmp_path / "small.toml").write_text(text + layers)

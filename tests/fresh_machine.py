@@ -20,7 +20,7 @@ SETTINGS = (
     "RAY_ADDRESS",
     "XDG_CACHE_HOME",
 )
-"""Environment variables by which the user's own caches, pictures or cluster would come in."""
+"""Environment variables by which the user's own caches, images or cluster would come in."""
 
 
 def begin() -> Path:

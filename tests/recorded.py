@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxstyle.images import write_picture
+from jaxstyle.images import write_image
 from jaxstyle.report import Report
 from jaxstyle.runs.record import write_json
 
@@ -51,7 +51,7 @@ def record(
     folder: Path,
     *,
     status: str = "budget spent",
-    picture: bool = True,
+    image: bool = True,
     experiment: Mapping[str, Any] = EXPERIMENT,
     **manifest: Any,
 ) -> Path:
@@ -64,8 +64,8 @@ def record(
     (folder / "manifest.json").write_text(text, encoding="utf-8")
     lines = "".join(json.dumps(line(index, 1 / (index + 1))) + "\n" for index in range(3))
     (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
-    if picture:
-        write_picture(folder / "result.png", np.full((6, 8, 3), 0.3))
+    if image:
+        write_image(folder / "result.png", np.full((6, 8, 3), 0.3))
     return folder
 
 
@@ -82,8 +82,8 @@ def sweep(folder: Path, *, begun: int, planned: int) -> Path:
 
 
 def source(path: Path, level: float) -> dict[str, Any]:
-    """Writes a picture; returns what a manifest says of it."""
-    write_picture(path, np.full((5, 7, 3), level))
+    """Writes an image; returns what a manifest says of it."""
+    write_image(path, np.full((5, 7, 3), level))
     return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "notes": []}
 
 

@@ -1,9 +1,9 @@
-"""What tests of the command line begin with: two pictures, an experiment of a moment, and the words for another."""
+"""What tests of the command line begin with: two images, an experiment of a moment, and the words for another."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from small_runs import write_pictures
+from small_runs import write_images
 from typer.testing import Result
 
 Run = Callable[..., Result]
@@ -35,6 +35,6 @@ SMALL = (
 
 
 def write_experiment(folder: Path) -> None:
-    """Puts small.toml and its pictures, content.png and style.png, into a folder."""
-    write_pictures(folder)
+    """Puts small.toml and its images, content.png and style.png, into a folder."""
+    write_images(folder)
     (folder / "small.toml").write_text(EXPERIMENT)

@@ -1,4 +1,4 @@
-"""Small pictures and experiments, on which a whole run takes a moment; for a network of which only the top is there."""
+"""Small images and experiments, on which a whole run takes a moment; for a network of which only the top is there."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxstyle.config import Experiment, experiment_from_mapping
-from jaxstyle.images import write_picture
+from jaxstyle.images import write_image
 
 CONTENT_SIZE, STYLE_SIZE = (24, 32), (30, 30)
 LAYERS = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
@@ -16,28 +16,28 @@ LAYERS = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
 
 
 def smooth(height: int, width: int, seed: int) -> np.ndarray:
-    """A picture of soft coloured blobs; every seed has its own."""
+    """An image of soft coloured blobs; every seed has its own."""
     generator = np.random.default_rng(seed)
     rows, columns = np.linspace(0, 1, height)[:, None, None], np.linspace(0, 1, width)[None, :, None]
     frequencies, phases = generator.uniform(3, 12, (2, 3)), generator.uniform(0, 6, 3)
     return 0.5 + 0.5 * np.sin(frequencies[0] * rows + frequencies[1] * columns + phases)
 
 
-def write_pictures(folder: Path) -> None:
+def write_images(folder: Path) -> None:
     """Puts content.png and style.png into a folder."""
-    write_picture(folder / "content.png", smooth(*CONTENT_SIZE, seed=1))
-    write_picture(folder / "style.png", smooth(*STYLE_SIZE, seed=2))
+    write_image(folder / "content.png", smooth(*CONTENT_SIZE, seed=1))
+    write_image(folder / "style.png", smooth(*STYLE_SIZE, seed=2))
 
 
 def make(folder: Path, *overrides: str, **sections: Mapping[str, Any]) -> Experiment:
-    """An experiment on the folder's two pictures: 32 pixels, three iterations, shallow layers.
+    """An experiment on the folder's two images: 32 pixels, three iterations, shallow layers.
 
     Args:
-      folder: where the pictures are; they are written if they are not there.
+      folder: where the images are; they are written if they are not there.
       *overrides: as for `--set`.
-      **sections: keys that are laid over those of each section; `image` replaces the pictures.
+      **sections: keys that are laid over those of each section; `image` replaces the images.
     """
-    write_pictures(folder)
+    write_images(folder)
     mapping = {
         "image": {"content": "content.png", "style": "style.png"} | {"size": 32},
         "loss": LAYERS,

@@ -16,7 +16,7 @@ START = np.full(SHAPE, 0.5, np.float32)
 
 @dataclasses.dataclass(frozen=True)
 class Synthetic:
-    """`scale` times a function of the distance to `MINIMIZER`; the problem is that picture."""
+    """`scale` times a function of the distance to `MINIMIZER`; the problem is that image."""
 
     kind: str = "quadratic"
     scale: float = 1.0

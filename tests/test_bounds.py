@@ -21,7 +21,7 @@ from jaxstyle.optimizers.lbfgs import LBFGS
 from jaxstyle.synthesis.bounds import bounds_of
 from jaxstyle.synthesis.estimates import outlines
 from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
-from jaxstyle.synthesis.preparation import prepare, read_pictures
+from jaxstyle.synthesis.preparation import prepare, read_images
 
 METHODS = ("lbfgs", "adam", "scipy-lbfgsb")
 PROBLEM = jnp.asarray(MINIMIZER)
@@ -80,10 +80,10 @@ def test_each_channels_own_range():
 def test_an_experiment_has_the_bounds_of_its_images_as_they_are_compared(tmp_path, tiny):
     for rule in BoundsRule:
         experiment = make(tmp_path, f"optimizer.bounds={rule}", "image.scales=[16, 32]")
-        pictures = read_pictures(experiment)
-        for ready in prepare(experiment, pictures, tiny):
+        images = read_images(experiment)
+        for ready in prepare(experiment, images, tiny):
             sizes = ready.start.shape[:2]
-            sources = [carry_to(it.pixels, *sizes).clip(0, 1) for it in (pictures.content, *pictures.style)]
+            sources = [carry_to(it.pixels, *sizes).clip(0, 1) for it in (images.content, *images.style)]
             assert ready.settings.bounds == bounds_of(rule, sources, tiny.preprocessing)
 
 
@@ -233,8 +233,8 @@ def test_lanes_have_bounds_of_their_own(method, chunked):
 def test_members_with_bounds_and_without_are_different_programs(tmp_path, tiny):
     def program(rule: str):
         experiment = make(tmp_path, f"optimizer.bounds={rule}")
-        (outline,) = outlines(experiment, read_pictures(experiment), tiny)
-        (ready,) = prepare(experiment, read_pictures(experiment), tiny)
+        (outline,) = outlines(experiment, read_images(experiment), tiny)
+        (ready,) = prepare(experiment, read_images(experiment), tiny)
         assert (outline.settings.bounds is None) == (ready.settings.bounds is None)  # so it compiles what will run
         return outline.program
 
@@ -256,7 +256,7 @@ def test_from_scale_to_scale_the_image_stays_within_the_bounds(tmp_path, tiny, m
         "optimizer.iterations=30",
         *(["optimizer.learning_rate=0.2"] if method == "adam" else []),
     )
-    scales = prepare(experiment, read_pictures(experiment), tiny)
+    scales = prepare(experiment, read_images(experiment), tiny)
     narrow = ((0.42, 0.5), (0.4, 0.55), (0.35, 0.52))
     scales = [
         dataclasses.replace(ready, settings=dataclasses.replace(ready.settings, bounds=narrow)) for ready in scales
@@ -278,7 +278,7 @@ def test_an_interrupted_result_is_enlarged_within_the_bounds(tmp_path, tiny):
     narrow = ((0.42, 0.5), (0.4, 0.55), (0.35, 0.52))
     scales = [
         dataclasses.replace(ready, settings=dataclasses.replace(ready.settings, bounds=narrow))
-        for ready in prepare(experiment, read_pictures(experiment), tiny)
+        for ready in prepare(experiment, read_images(experiment), tiny)
     ]
     seen = []
     result = optimize(scales, observe=lambda iterations, best: seen.append(best()), interrupted=lambda: len(seen) == 6)

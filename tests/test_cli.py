@@ -14,7 +14,7 @@ from small_runs import read_manifest, read_metrics, smooth, strict_json
 
 from jaxstyle.cli.show import Watching
 from jaxstyle.devices import memory
-from jaxstyle.images import read_metadata, read_picture, write_picture
+from jaxstyle.images import read_image, read_metadata, write_image
 from jaxstyle.optimizers import Iteration
 from jaxstyle.paper.objective import Objective, Targets, measure
 from jaxstyle.synthesis import preparation
@@ -27,8 +27,8 @@ def test_run_leaves_a_record_where_it_says(jaxstyle_command: Run, folder: Path):
     result = jaxstyle_command("run", "small.toml")
     assert result.exit_code == 0
     (record,) = (folder / "runs/small").iterdir()
-    assert f"record:  runs/small/{record.name}\n" in result.stdout
-    assert f"picture: runs/small/{record.name}/result.png\n" in result.stdout
+    assert f"record: runs/small/{record.name}\n" in result.stdout
+    assert f"image:  runs/small/{record.name}/result.png\n" in result.stdout
     assert "budget spent: 3 evaluations" in result.stdout
     assert "iteration 2/2" in result.stdout
     assert {path.name for path in record.iterdir()} == {
@@ -49,14 +49,14 @@ def test_the_same_command_does_nothing_again(jaxstyle_command: Run, folder: Path
     assert again.exit_code == 0
     assert again.stdout.splitlines()[0] == f"going on with runs/small/{record.name}; --fresh begins anew"
     assert re.search("^finished before: budget spent: 3 evaluations", again.stdout, re.M)
-    assert f"picture: runs/small/{record.name}/result.png" in again.stdout
+    assert f"image:  runs/small/{record.name}/result.png" in again.stdout
     named = jaxstyle_command("run", "small.toml", "--out", record)
     assert named.exit_code == 0
     assert f"going on with {record}; another --out begins anew" in named.stdout
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in record.iterdir()} == before
     assert jaxstyle_command("run", "small.toml", "--fresh").exit_code == 0
     assert jaxstyle_command("run", "small.toml", "--set", "start.seed=1").exit_code == 0
-    write_picture(folder / "style.png", smooth(30, 30, seed=9))
+    write_image(folder / "style.png", smooth(30, 30, seed=9))
     assert jaxstyle_command("run", "small.toml").exit_code == 0
     assert len([*(folder / "runs/small").iterdir()]) == 4
 
@@ -88,13 +88,13 @@ def test_paths_are_relative_to_the_file_and_overrides_to_the_current_folder(
 ):
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
-    write_picture(elsewhere / "style.png", smooth(20, 20, seed=5))
+    write_image(elsewhere / "style.png", smooth(20, 20, seed=5))
     monkeypatch.chdir(elsewhere)
     result = jaxstyle_command("run", "../small.toml", "--out", "here", "--set", "image.style=style.png")
     assert result.exit_code == 0
-    pictures = read_manifest(elsewhere / "here")["images"]
-    assert pictures["content"]["path"] == str(folder / "content.png")
-    assert pictures["style"]["path"] == str(elsewhere / "style.png")
+    images = read_manifest(elsewhere / "here")["images"]
+    assert images["content"]["path"] == str(folder / "content.png")
+    assert images["style"]["path"] == str(elsewhere / "style.png")
 
 
 def test_absolute_paths_and_a_folder_within_folders_that_are_not_there(jaxstyle_command: Run, folder: Path):
@@ -103,17 +103,17 @@ def test_absolute_paths_and_a_folder_within_folders_that_are_not_there(jaxstyle_
     assert read_manifest(folder / "a/b/c")["status"] == "budget spent"
 
 
-def test_a_record_run_again_gives_the_same_picture(jaxstyle_command: Run, folder: Path):
+def test_a_record_run_again_gives_the_same_image(jaxstyle_command: Run, folder: Path):
     changes = ("--set", "start.seed=7", "--set", "loss.style_weight=2e3")
     assert jaxstyle_command("run", "small.toml", *changes, "--out", "first").exit_code == 0
     assert jaxstyle_command("run", "first/experiment.json", "--out", "second").exit_code == 0
     assert (folder / "first/result.png").read_bytes() == (folder / "second/result.png").read_bytes()
     assert jaxstyle_command("run", "small.toml", "--out", "other").exit_code == 0
-    other = read_picture(folder / "other/result.png").pixels
-    assert not np.array_equal(other, read_picture(folder / "first/result.png").pixels)
+    other = read_image(folder / "other/result.png").pixels
+    assert not np.array_equal(other, read_image(folder / "first/result.png").pixels)
 
 
-def test_notes_on_pictures_are_told(jaxstyle_command: Run, folder: Path):
+def test_notes_on_images_are_told(jaxstyle_command: Run, folder: Path):
     PIL.Image.new("RGBA", (32, 24), (200, 100, 50, 128)).save(folder / "glass.png")
     result = jaxstyle_command("run", "small.toml", "--set", "image.content=glass.png")
     manifest = read_manifest(next((folder / "runs/small").iterdir()))
@@ -130,21 +130,21 @@ def test_progress_names_the_scale(jaxstyle_command: Run, folder: Path):
     assert "optimizing at 16 pixels\n" in result.stdout
     assert "iteration 0/2  16 pixels  evaluations 1" in result.stdout
     assert "iteration 2/2  32 pixels  evaluations 4" in result.stdout
-    assert read_picture(folder / "out.png").pixels.shape == (24, 32, 3)
+    assert read_image(folder / "out.png").pixels.shape == (24, 32, 3)
 
 
-def test_the_estimate_knows_that_larger_pictures_take_longer(capsys: pytest.CaptureFixture[str]):
+def test_the_estimate_knows_that_larger_images_take_longer(capsys: pytest.CaptureFixture[str]):
     def line(iteration: int, size: int) -> Iteration:
         return Iteration(iteration, iteration + 1, 1.0, {}, 1.0, 1.0, 0.5 * (iteration + 1), size)
 
     watching = Watching(20)
     watching.plan([Scale(16, 9), Scale(32, 9)])
     watching([line(iteration, 16) for iteration in range(10)])
-    # Ten small pictures took 5 s; ten of four times the pixels are to come.
+    # Ten small images took 5 s; ten of four times the pixels are to come.
     assert "about 20 s left" in capsys.readouterr().out
 
 
-def test_a_run_measures_each_picture_once_and_none_that_does_not_fit(
+def test_a_run_measures_each_image_once_and_none_that_does_not_fit(
     jaxstyle_command: Run, monkeypatch: pytest.MonkeyPatch
 ):
     measured = []
@@ -175,8 +175,8 @@ def test_a_sweep_says_how_its_members_ended(jaxstyle_command: Run, folder: Path)
     again = jaxstyle_command("run", "sweep/experiment.json", "--out", "again")
     assert again.exit_code == 0
     for member in "01":
-        pictures = [(folder / name / "members" / member / "result.png").read_bytes() for name in ("sweep", "again")]
-        assert pictures[0] == pictures[1]
+        images = [(folder / name / "members" / member / "result.png").read_bytes() for name in ("sweep", "again")]
+        assert images[0] == images[1]
 
 
 def test_a_sweeps_members_go_side_by_side(jaxstyle_command: Run, folder: Path):
@@ -209,7 +209,7 @@ def test_a_member_that_fails_is_named_and_the_status_says_so(jaxstyle_command: R
     assert [path.parent.name for path in sorted(folder.glob("sweep/members/*/result.png"))] == ["0", "2"]
 
 
-def test_pictures_that_members_lack_are_named_before_the_first_begins(jaxstyle_command: Run, folder: Path):
+def test_images_that_members_lack_are_named_before_the_first_begins(jaxstyle_command: Run, folder: Path):
     sweep = 'sweep.image.style=["style.png", "styel.png", "content.png", "gone.png"]'
     for engine in ("local", "ray"):
         result = jaxstyle_command("run", "small.toml", "--set", sweep, "--out", "sweep", "--engine", engine)
@@ -221,7 +221,7 @@ def test_pictures_that_members_lack_are_named_before_the_first_begins(jaxstyle_c
         assert not (folder / "sweep").exists()
 
 
-def test_a_finished_members_picture_may_be_gone(jaxstyle_command: Run, folder: Path):
+def test_a_finished_members_image_may_be_gone(jaxstyle_command: Run, folder: Path):
     shutil.copy(folder / "style.png", folder / "other.png")
     command = ("run", "small.toml", "--set", 'sweep.image.style=["other.png", "style.png"]', "--out", "sweep")
     assert jaxstyle_command(*command).exit_code == 0
@@ -235,10 +235,10 @@ def test_a_finished_members_picture_may_be_gone(jaxstyle_command: Run, folder: P
 # transfer
 
 
-def test_transfer_writes_the_picture_and_a_record(jaxstyle_command: Run, folder: Path):
+def test_transfer_writes_the_image_and_a_record(jaxstyle_command: Run, folder: Path):
     result = jaxstyle_command("transfer", "content.png", "style.png", "-o", "out.png", *SMALL)
     assert result.exit_code == 0
-    assert "picture: out.png" in result.stdout
+    assert "image:  out.png" in result.stdout
     (record,) = (folder / "runs/out").iterdir()
     assert (folder / "out.png").read_bytes() == (record / "result.png").read_bytes()
     assert read_manifest(record)["title"] == "content in the style of style"
@@ -257,7 +257,7 @@ def test_transfer_with_several_styles_and_every_shorthand(jaxstyle_command: Run,
     assert (recorded["image"]["size"], recorded["optimizer"]["iterations"]) == (32, 2)
 
 
-def test_transfer_replaces_a_picture_only_when_told(jaxstyle_command: Run, folder: Path):
+def test_transfer_replaces_a_image_only_when_told(jaxstyle_command: Run, folder: Path):
     (folder / "out.png").write_text("mine")
     result = jaxstyle_command("transfer", "content.png", "style.png", "-o", "out.png", *SMALL)
     assert result.exit_code == 2
@@ -266,10 +266,10 @@ def test_transfer_replaces_a_picture_only_when_told(jaxstyle_command: Run, folde
     assert not (folder / "runs").exists()
     result = jaxstyle_command("transfer", "content.png", "style.png", "-o", "out.png", *SMALL, "--force")
     assert result.exit_code == 0
-    assert read_picture(folder / "out.png").pixels.shape == (24, 32, 3)
+    assert read_image(folder / "out.png").pixels.shape == (24, 32, 3)
 
 
-def test_transfer_writes_a_picture_that_is_finished_without_painting_it_again(jaxstyle_command: Run, folder: Path):
+def test_transfer_writes_a_image_that_is_finished_without_painting_it_again(jaxstyle_command: Run, folder: Path):
     command = ("transfer", "content.png", "style.png", "-o", "out.png", *SMALL)
     assert jaxstyle_command(*command).exit_code == 0
     before = (folder / "out.png").read_bytes()
@@ -285,13 +285,13 @@ OUTPUTS = {
     "a folder": ("taken.png", "taken.png: cannot be written: Is a directory"),
     "a name that is too long": (f"{'x' * 252}.png", "x.png: cannot be written: File name too long"),
     "a folder that nobody can write to": ("/proc/self/out.png", "/proc/self/out.png: cannot be written: "),
-    "a suffix that is not known": ("out.pgn", "unknown picture suffix '.pgn'; did you mean '.png'?"),
+    "a suffix that is not known": ("out.pgn", "unknown image suffix '.pgn'; did you mean '.png'?"),
     "a folder whose name is too long": (f"{'x' * 256}/out.png", "out.png: cannot be written: File name too long"),
 }
 
 
 @pytest.mark.parametrize(("output", "message"), OUTPUTS.values(), ids=OUTPUTS)
-def test_a_picture_that_could_not_be_written_is_refused_before_it_is_made(
+def test_a_image_that_could_not_be_written_is_refused_before_it_is_made(
     jaxstyle_command: Run, folder: Path, output: str, message: str
 ):
     (folder / "file").write_text("")
@@ -310,7 +310,7 @@ def test_a_picture_that_could_not_be_written_is_refused_before_it_is_made(
 MISTAKES = {
     "a file that is not there": (["run", "smal.toml"], "smal.toml: no such file; did you mean 'small.toml'?"),
     "a folder for a file": (["run", "."], ".: cannot be read: Is a directory"),
-    "a picture for a file": (["run", "content.png"], "content.png: not text in UTF-8"),
+    "an image for a file": (["run", "content.png"], "content.png: not text in UTF-8"),
     "a key": (
         ["run", "small.toml", "--set", "loss.style_wieght=1"],
         "unknown key 'style_wieght'; did you mean 'style_weight'?",
@@ -319,15 +319,15 @@ MISTAKES = {
     "a value": (["run", "small.toml", "--set", "image.size=4"], "--set image.size: found 4; allowed: 16 or more"),
     "a layer": (["run", "small.toml", "--set", 'loss.style_layers=["conv9_1"]'], "unknown layer 'conv9_1'"),
     "no equals sign": (["run", "small.toml", "--set", "image.size"], "found no '='"),
-    "a missing picture": (["run", "small.toml", "--set", "image.content=contnt.png"], "did you mean 'content.png'?"),
-    "a text as picture": (["run", "small.toml", "--set", "image.content=small.toml"], "small.toml: "),
+    "a missing image": (["run", "small.toml", "--set", "image.content=contnt.png"], "did you mean 'content.png'?"),
+    "a text as image": (["run", "small.toml", "--set", "image.content=small.toml"], "small.toml: "),
     "an unknown name": (
         ["run", "small.toml", "--set", "image.content=paper:neckarfornt"],
         "did you mean 'neckarfront'",
     ),
-    "a picture that is not here": (["run", "small.toml", "--set", "image.content=paper:house"], "supply it by hand"),
-    "a narrow picture": (["run", "small.toml", "--set", "image.content=line.png"], "line.png: "),
-    "a flat picture": (["run", "small.toml", "--set", "image.content=flat.png"], "both sides must be at least 2"),
+    "an image that is not here": (["run", "small.toml", "--set", "image.content=paper:house"], "supply it by hand"),
+    "a narrow image": (["run", "small.toml", "--set", "image.content=line.png"], "line.png: "),
+    "a flat image": (["run", "small.toml", "--set", "image.content=flat.png"], "both sides must be at least 2"),
     "a folder that is a file": (["run", "small.toml", "--out", "small.toml"], "small.toml: the run's folder cannot be"),
     "a folder with a run": (
         ["run", "small.toml", "--out", "taken"],
@@ -341,15 +341,15 @@ MISTAKES = {
         ["run", "small.toml", "--set", "sweep.image.size=[32, 4]"],
         "small.toml: member 1 (size = 4): image.size: found 4; allowed: 16 or more",
     ),
-    "an unknown suffix": (["transfer", "content.png", "style.png", "-o", "out.xyz"], "unknown picture suffix '.xyz'"),
-    "no suffix": (["transfer", "content.png", "style.png", "-o", "out"], "out: the picture's name has no suffix"),
+    "an unknown suffix": (["transfer", "content.png", "style.png", "-o", "out.xyz"], "unknown image suffix '.xyz'"),
+    "no suffix": (["transfer", "content.png", "style.png", "-o", "out"], "out: the image's name has no suffix"),
     "bits": (
         ["transfer", "content.png", "style.png", "-o", "out.jpg", "--set", "output.bits=16"],
         "JPEG cannot hold 16 bits",
     ),
-    "one picture of a sweep": (
+    "one image of a sweep": (
         ["transfer", "content.png", "style.png", "-o", "out.png", "--set", "sweep.start.seed=[1, 2]"],
-        "out.png: one picture, but a sweep gives several",
+        "out.png: one image, but a sweep gives several",
     ),
     "no output": (["transfer", "content.png", "style.png"], "Missing option '--output'"),
     "an unknown option": (["run", "small.toml", "--iteration", "3"], "No such option"),
@@ -371,17 +371,17 @@ MISTAKES = {
     ),
     "unknown weights": (["weights", "verify", "vgg91"], "unknown weights 'vgg91'; did you mean 'vgg19'?"),
     "an unknown set": (["weights", "fetch", "vgg16"], "unknown weights 'vgg16'; did you mean 'vgg19'?"),
-    "no folder of pictures": (["weights", "normalize", "--images", "none", "-o", "a.safetensors"], "not a folder"),
-    "no pictures": (["weights", "normalize", "--images", "empty", "-o", "a.safetensors"], "empty: no pictures in it"),
-    "no named picture": (["images", "fetch", "neckarfornt"], "did you mean 'neckarfront'?"),
+    "no folder of images": (["weights", "normalize", "--images", "none", "-o", "a.safetensors"], "not a folder"),
+    "no images": (["weights", "normalize", "--images", "empty", "-o", "a.safetensors"], "empty: no images in it"),
+    "no named image": (["images", "fetch", "neckarfornt"], "did you mean 'neckarfront'?"),
     "by hand": (["images", "fetch", "house"], "supply it by hand, saved as house.png"),
 }
 
 
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_answered(jaxstyle_command: Run, folder: Path, arguments: list[str], message: str):
-    write_picture(folder / "line.png", np.full((40, 1, 3), 0.5))
-    write_picture(folder / "flat.png", np.full((2, 70, 3), 0.5))
+    write_image(folder / "line.png", np.full((40, 1, 3), 0.5))
+    write_image(folder / "flat.png", np.full((2, 70, 3), 0.5))
     (folder / "empty").mkdir()
     (folder / "taken").mkdir()
     (folder / "taken/manifest.json").write_text("{}")
@@ -391,7 +391,7 @@ def test_a_mistake_is_answered(jaxstyle_command: Run, folder: Path, arguments: l
     assert result.exit_code == 2
     assert message in result.stderr
     written = {path for path in folder.rglob("*") if path.is_file()} - before
-    assert {path.suffix for path in written} <= {".json", ".jsonl"}  # the record of a run that failed, no picture
+    assert {path.suffix for path in written} <= {".json", ".jsonl"}  # the record of a run that failed, no image
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that nobody can write to")

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import jaxstyle
 from jaxstyle.cli.main import app
-from jaxstyle.images import gallery, read_metadata, read_picture
+from jaxstyle.images import gallery, read_image, read_metadata
 from jaxstyle.network.weights import Weights
 
 COMMAND = Path(sys.executable).with_name("jaxstyle")
@@ -80,7 +80,7 @@ def test_the_installed_command_from_another_folder(process: Start, folder: Path)
     )
     out, err = one.communicate(timeout=PATIENCE)
     assert (one.returncode, err) == (0, "")
-    assert "picture: o.png" in out
+    assert "image:  o.png" in out
     metadata = read_metadata(folder / "elsewhere/o.png")
     assert json.loads(metadata["jaxstyle:weights"])["name"] == "vgg19-normalized"
     assert len(json.loads(metadata["jaxstyle:experiment"])["image"]["style"]) == 2
@@ -100,19 +100,19 @@ def test_the_package_is_the_command():
     assert said.stdout == f"jaxstyle {jaxstyle.__version__}\n"
 
 
-def test_ctrl_c_keeps_the_best_picture(process: Start, folder: Path):
+def test_ctrl_c_keeps_the_best_image(process: Start, folder: Path):
     one = process("run", "small.toml", "--out", "run", "--set", "optimizer.iterations=1000000")
     wait_for_iterations(one, folder / "run", 3)
     one.send_signal(signal.SIGINT)
     out, err = one.communicate(timeout=PATIENCE)
     assert (one.returncode, err) == (130, "")
     assert "interrupted: " in out
-    assert "the best picture so far is saved" in out
+    assert "the best image so far is saved" in out
     manifest, lines = read_manifest(folder / "run"), read_metrics(folder / "run")
     assert manifest["status"] == "interrupted"
     assert manifest["loss"] == min(line["loss"] for line in lines)
     assert manifest["iterations"] == lines[-1]["iteration"] == len(lines) - 1
-    assert read_picture(folder / "run/result.png").pixels.shape == (24, 32, 3)
+    assert read_image(folder / "run/result.png").pixels.shape == (24, 32, 3)
 
 
 def test_ctrl_c_ends_a_sweep(process: Start, folder: Path):
@@ -124,7 +124,7 @@ def test_ctrl_c_ends_a_sweep(process: Start, folder: Path):
     assert (one.returncode, err) == (130, "")
     assert "0: seed = 1: interrupted" in out
     assert read_manifest(folder / "sweep/members/0")["status"] == "interrupted"
-    assert read_picture(folder / "sweep/members/0/result.png").pixels.shape == (24, 32, 3)
+    assert read_image(folder / "sweep/members/0/result.png").pixels.shape == (24, 32, 3)
     assert not (folder / "sweep/members/1").exists()
     assert len((folder / "sweep/table.csv").read_text().splitlines()) == 2
 
@@ -166,8 +166,8 @@ def test_a_sweep_that_is_killed_goes_on_to_the_bit(process: Start, folder: Path)
     assert "3 members, 2 of them finished before" in out
     assert (sweep / "members/0/result.png").stat().st_mtime_ns == half_done
     for index in range(3):
-        pictures = [read_picture(place / f"members/{index}/result.png").pixels for place in (sweep, folder / "whole")]
-        assert pictures[0].tobytes() == pictures[1].tobytes()
+        images = [read_image(place / f"members/{index}/result.png").pixels for place in (sweep, folder / "whole")]
+        assert images[0].tobytes() == images[1].tobytes()
         lines = [read_metrics(place / f"members/{index}") for place in (sweep, folder / "whole")]
         assert [line["loss"] for line in lines[0]] == [line["loss"] for line in lines[1]]
     assert table_numbers(sweep) == table_numbers(folder / "whole")
@@ -185,7 +185,7 @@ def test_a_process_that_is_killed_leaves_whole_files(process: Start, folder: Pat
     assert jaxstyle.load_experiment(folder / "run/experiment.json").title == "a small one"
     lines = (folder / "run/metrics.jsonl").read_bytes().split(b"\n")[:-1]  # the last may be half a line
     assert [strict_json(line.decode())["iteration"] for line in lines] == list(range(len(lines)))
-    pictures = list((folder / "run").rglob("*.png"))
-    assert len(pictures) >= 3
-    for picture in pictures:
-        assert read_picture(picture).pixels.shape == (24, 32, 3)
+    images = list((folder / "run").rglob("*.png"))
+    assert len(images) >= 3
+    for image in images:
+        assert read_image(image).pixels.shape == (24, 32, 3)

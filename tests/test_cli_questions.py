@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import jaxstyle
 from jaxstyle.cli.main import app
-from jaxstyle.images import gallery, write_picture
+from jaxstyle.images import gallery, write_image
 from jaxstyle.network.weights import Weights
 
 # check, doctor, weights, images
@@ -73,7 +73,7 @@ def test_check_shows_the_scales(jaxstyle_command: Run):
     assert swept.stdout.count("scales: ") == 2
 
 
-def test_check_finds_the_picture_that_one_member_lacks(jaxstyle_command: Run):
+def test_check_finds_the_image_that_one_member_lacks(jaxstyle_command: Run):
     result = jaxstyle_command("check", "small.toml", "--set", 'sweep.image.style=["style.png", "styel.png"]')
     assert result.exit_code == 2
     assert "did you mean 'style.png'?" in result.stderr
@@ -89,7 +89,7 @@ def test_doctor_says_what_a_question_needs(jaxstyle_command: Run):
         "CPU cores",
         "weights: ",
         "vgg19: ",
-        "pictures: ",
+        "images: ",
         "compiled programs: ",
         "extra demo: ",
     ):
@@ -117,7 +117,7 @@ def test_weights_list_and_verify(
 
 def test_images_list_says_what_is_here(jaxstyle_command: Run, folder: Path, monkeypatch: pytest.MonkeyPatch):
     (folder / "own").mkdir()
-    write_picture(folder / "own/house.png", smooth(20, 20, seed=1))
+    write_image(folder / "own/house.png", smooth(20, 20, seed=1))
     monkeypatch.setenv(gallery.ENVIRONMENT, str(folder / "own"))
     lines = jaxstyle_command("images", "list").stdout.splitlines()
     here = [line.split()[0] for line in lines if " here " in line and " not here " not in line]

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_commands import Run
-from small_runs import CONTENT_SIZE, make, read_manifest, smooth, write_pictures
+from small_runs import CONTENT_SIZE, make, read_manifest, smooth, write_images
 
 import jaxstyle
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import read_picture, resize_to, write_picture
+from jaxstyle.images import read_image, resize_to, write_image
 from jaxstyle.images.luminance import grey_image, luminance, match_mean_and_deviation, shift_mean, with_luminance
 from jaxstyle.images.matching import TRANSFORMS, Colours, colours_of, match_colours, pooled
 from jaxstyle.network.weights import Weights
-from jaxstyle.synthesis.preparation import coloured, read_pictures
+from jaxstyle.synthesis.preparation import coloured, read_images
 
 GREY = np.repeat(smooth(20, 30, seed=3)[..., :1], 3, axis=-1)
 ONE_COLOUR = np.broadcast_to(np.array([0.2, 0.5, 0.9]), (20, 30, 3))
@@ -126,13 +126,13 @@ def test_with_luminance_the_results_chroma_is_the_contents(rule: str, tiny: Weig
 
 
 def test_with_match_the_source_has_the_others_colours(tmp_path: Path):
-    write_pictures(tmp_path)
+    write_images(tmp_path)
     # Of middling contrast, so that nothing is clipped.
-    write_picture(tmp_path / "calm.png", 0.4 + 0.1 * smooth(*CONTENT_SIZE, seed=1), bits=16)
+    write_image(tmp_path / "calm.png", 0.4 + 0.1 * smooth(*CONTENT_SIZE, seed=1), bits=16)
     for change, changed, kept in (("style", "style", "content"), ("content", "content", "style")):
         calm = "image.content" if change == "style" else "image.style"
         experiment = make(tmp_path, f"{calm}={tmp_path}/calm.png", "colour.method=match", f"colour.change={change}")
-        before = read_pictures(experiment)
+        before = read_images(experiment)
         after = coloured(experiment, before)
         found, target, same = after.by_role()[changed], before.by_role()[kept], before.by_role()[changed]
         assert after.by_role()[kept] is target
@@ -143,7 +143,7 @@ def test_with_match_the_source_has_the_others_colours(tmp_path: Path):
 
 def test_nothing_changes_unless_asked_for(tmp_path: Path):
     experiment = make(tmp_path)
-    before = read_pictures(experiment)
+    before = read_images(experiment)
     assert coloured(experiment, before) == before
     afterwards = make(tmp_path, "colour.method=luminance", "colour.luminance=afterwards")
     assert coloured(afterwards, before) == before
@@ -175,12 +175,12 @@ def test_a_sweep_over_methods_is_recorded_and_reported(jaxstyle_command: Run, fo
     changes = ('sweep.colour.method=["none", "luminance", "match"]', "output.save_every=1")
     done = jaxstyle_command("run", "small.toml", "--out", "s", *(f"--set={change}" for change in changes))
     assert done.exit_code == 0, done.output
-    content = read_picture(folder / "content.png").pixels
+    content = read_image(folder / "content.png").pixels
     errors = []
     for index in "012":
         member = folder / "s" / "members" / index
-        result = read_picture(member / "result.png").pixels
-        on_the_way = read_picture(sorted((member / "pictures").glob("*.png"))[-1]).pixels
+        result = read_image(member / "result.png").pixels
+        on_the_way = read_image(sorted((member / "images").glob("*.png"))[-1]).pixels
         errors.append(
             [
                 np.abs(chroma(image) - chroma(resize_to(content, *image.shape[:2]))).mean()

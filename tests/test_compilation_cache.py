@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import platformdirs
 import pytest
-from small_runs import write_pictures
+from small_runs import write_images
 
 from jaxstyle.devices import compilation_cache
 
@@ -92,7 +92,7 @@ def test_only_the_damaged_programs_entries_are_deleted(monkeypatch: pytest.Monke
 
 
 def test_the_next_process_compiles_nothing_and_damage_is_mended(tmp_path: Path):
-    write_pictures(tmp_path)
+    write_images(tmp_path)
     layers = ['--set=loss.content_layers=["conv2_1"]', '--set=loss.style_layers=["conv1_1"]']
     cache = tmp_path / "cache"
 
@@ -121,5 +121,5 @@ def test_the_next_process_compiles_nothing_and_damage_is_mended(tmp_path: Path):
     assert (third["status"], third["misses"]) == (0, 1)
     assert said == [f"note: {cache}: a damaged program, jit_advance_once, is compiled again"]
     assert len(damaged.read_bytes()) > len(whole) // 2
-    pictures = {(tmp_path / f"{name}.png").read_bytes() for name in ("first", "second", "third")}
-    assert len(pictures) == 1
+    images = {(tmp_path / f"{name}.png").read_bytes() for name in ("first", "second", "third")}
+    assert len(images) == 1

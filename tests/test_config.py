@@ -25,7 +25,7 @@ from jaxstyle.config.models import all_keys
 from jaxstyle.config.schema import DOCUMENT_FILE, SCHEMA_FILE, documented, schema_text
 from jaxstyle.network.layers import LAYERS
 
-PICTURES = {"content": "a.png", "style": "b.png"}
+IMAGES = {"content": "a.png", "style": "b.png"}
 STYLE_LAYERS = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
 
 DESIGN = """
@@ -54,8 +54,8 @@ history_size = 20
 """
 
 
-def make(mapping=None, *overrides, folder=Path("/pictures"), **sections) -> Experiment:
-    mapping = {"image": PICTURES} | sections if mapping is None else mapping
+def make(mapping=None, *overrides, folder=Path("/images"), **sections) -> Experiment:
+    mapping = {"image": IMAGES} | sections if mapping is None else mapping
     return experiment_from_mapping(mapping, source="a.toml", folder=folder, overrides=overrides)
 
 
@@ -69,8 +69,8 @@ def write(path: Path, text: str) -> Path:
 
 def test_the_complete_file_says_nothing_but_the_defaults(tmp_path):
     complete = load_experiment(write(tmp_path / "a.toml", DESIGN))
-    pictures = {"content": "paper:neckarfront", "style": "paper:composition_vii"}
-    assert complete == make({"title": complete.title, "image": pictures})
+    images = {"content": "paper:neckarfront", "style": "paper:composition_vii"}
+    assert complete == make({"title": complete.title, "image": images})
     assert complete.network.pooling is Pooling.AVERAGE
     assert complete.optimizer.method == "lbfgs"
     assert complete.image.style_size is StyleSize.CONTENT
@@ -118,14 +118,14 @@ def test_tables_of_layers_keep_their_weights_and_zero_is_one():
 
 
 @pytest.mark.parametrize("style", ["b.png", ["b.png"], {"image": "b.png"}, [{"image": "b.png", "weight": 1}]])
-def test_one_style_picture_in_every_form(style):
+def test_one_style_image_in_every_form(style):
     (only,) = make(image={"style": style}).image.style
-    assert (only.image, only.weight) == ("/pictures/b.png", 1.0)
+    assert (only.image, only.weight) == ("/images/b.png", 1.0)
 
 
-def test_several_style_pictures():
+def test_several_style_images():
     styles = make(image={"style": ["a.png", {"image": "paper:the_scream", "weight": 2}]}).image.style
-    assert [(style.image, style.weight) for style in styles] == [("/pictures/a.png", 1), ("paper:the_scream", 2)]
+    assert [(style.image, style.weight) for style in styles] == [("/images/a.png", 1), ("paper:the_scream", 2)]
 
 
 def test_experiments_are_frozen():
@@ -162,7 +162,7 @@ def test_relative_paths_in_overrides_are_relative_to_the_current_folder(tmp_path
 def test_home_folders_absolute_paths_and_path_objects():
     image = make(image={"content": Path("/elsewhere/c.png"), "style": [Path("b.png"), "~/d.png"]}).image
     assert image.content == "/elsewhere/c.png"
-    assert [style.image for style in image.style] == ["/pictures/b.png", os.path.expanduser("~/d.png")]
+    assert [style.image for style in image.style] == ["/images/b.png", os.path.expanduser("~/d.png")]
 
 
 def test_names_of_weights_and_starts_are_not_paths():
@@ -296,7 +296,7 @@ def test_examples_in_the_documentation_are_experiments():
     assert len(files) >= 4
     for text in files:
         mapping = tomllib.loads(re.sub(r"^    ", "", text, flags=re.MULTILINE))
-        make({"image": PICTURES} | mapping)
+        make({"image": IMAGES} | mapping)
 
 
 def test_the_schema_describes_every_key_once_and_for_sweeps():

@@ -12,11 +12,11 @@ from jaxstyle.config import Experiment, experiment_from_mapping, load_experiment
 from jaxstyle.config.models import all_keys
 from jaxstyle.errors import JaxstyleError
 
-PICTURES = {"content": "a.png", "style": "b.png"}
+IMAGES = {"content": "a.png", "style": "b.png"}
 
 
-def make(mapping=None, *overrides, folder=Path("/pictures"), **sections) -> Experiment:
-    mapping = {"image": PICTURES} | sections if mapping is None else mapping
+def make(mapping=None, *overrides, folder=Path("/images"), **sections) -> Experiment:
+    mapping = {"image": IMAGES} | sections if mapping is None else mapping
     return experiment_from_mapping(mapping, source="a.toml", folder=folder, overrides=overrides)
 
 
@@ -70,8 +70,8 @@ def test_an_override_of_a_swept_key_would_have_no_effect():
     ("section", "table", "answer"),
     [
         ("image", {"content": 3}, "image.content: found 3; allowed: text in quotes"),
-        ("image", {"style": 3}, "image.style[0]: found 3; allowed: a picture, or a list of pictures or { image = …"),
-        ("image", {"style": [{"weight": 1}]}, "image.style[0].image: missing; allowed: a picture's path"),
+        ("image", {"style": 3}, "image.style[0]: found 3; allowed: an image, or a list of images or { image = …"),
+        ("image", {"style": [{"weight": 1}]}, "image.style[0].image: missing; allowed: an image's path"),
         (
             "image",
             {"style": {"image": "a", "wieght": 1}},
@@ -159,7 +159,7 @@ def test_an_override_of_a_swept_key_would_have_no_effect():
     ],
 )
 def test_mistakes_are_answered_with_file_key_and_what_is_allowed(section, table, answer):
-    mapping = {"image": PICTURES} | {section: PICTURES | table if section == "image" else table}
+    mapping = {"image": IMAGES} | {section: IMAGES | table if section == "image" else table}
     (line,) = complaints(mapping)
     assert line.startswith("a.toml: ")
     assert answer in line
@@ -183,7 +183,7 @@ def test_all_problems_are_reported_at_once():
 @pytest.mark.parametrize(
     ("mapping", "answer"),
     [
-        ({}, "image: no content and no style picture; allowed: image.content, image.style, or both"),
+        ({}, "image: no content and no style image; allowed: image.content, image.style, or both"),
         (
             {"image": {"style": "a"}, "start": {"method": "content"}},
             'start.method: found "content", but there is no im',
@@ -207,13 +207,13 @@ def test_all_problems_are_reported_at_once():
         ({"image": {"content": "a"}, "loss": {"content_weight": 0}}, "loss: nothing to minimize"),
         ({"image": {"content": "a"}, "loss": {"content_layers": []}}, "loss: nothing to minimize"),
         ({"image": {"style": "a"}, "loss": {"style_layers": {"conv1_1": 0}}}, "loss: nothing to minimize"),
-        ({"image": {"content": "a", "style": {"image": "b", "weight": 0}}}, "image.style: every picture has weight 0"),
+        ({"image": {"content": "a", "style": {"image": "b", "weight": 0}}}, "image.style: every image has weight 0"),
         (
-            {"image": PICTURES, "optimizer": {"learning_rate": 1}},
+            {"image": IMAGES, "optimizer": {"learning_rate": 1}},
             "optimizer.learning_rate: found 1.0 with optimizer.met",
         ),
         (
-            {"image": PICTURES, "optimizer": {"method": "adam", "history_size": 3}},
+            {"image": IMAGES, "optimizer": {"method": "adam", "history_size": 3}},
             "optimizer.history_size: found 3 with optimizer.method = adam, which has none; allowed with: lbfgs, scipy",
         ),
     ],
@@ -229,12 +229,12 @@ def test_impossible_combinations_are_refused(mapping, answer):
         {"image": {"content": "a"}},  # content reconstruction
         {"image": {"style": "a"}},  # texture synthesis: `size` is then the style's long side
         {"image": {"style": "a"}, "start": {"method": "style"}},
-        {"image": PICTURES, "loss": {"content_weight": 0}},  # the content picture then gives the shape
-        {"image": PICTURES, "loss": {"content_layers": []}},
+        {"image": IMAGES, "loss": {"content_weight": 0}},  # the content image then gives the shape
+        {"image": IMAGES, "loss": {"content_layers": []}},
         {"image": {"content": "a"}, "loss": {"content_weight": 0, "tv_weight": 1}, "start": {"method": "content"}},
-        {"image": PICTURES, "optimizer": {"method": "scipy-lbfgsb", "bounds": "paper", "history_size": 5}},
-        {"image": PICTURES, "optimizer": {"method": "lbfgs", "bounds": "per-channel"}},
-        {"image": PICTURES, "optimizer": {"method": "adam", "bounds": "paper"}},
+        {"image": IMAGES, "optimizer": {"method": "scipy-lbfgsb", "bounds": "paper", "history_size": 5}},
+        {"image": IMAGES, "optimizer": {"method": "lbfgs", "bounds": "per-channel"}},
+        {"image": IMAGES, "optimizer": {"method": "adam", "bounds": "paper"}},
         {"image": {}, "start": {"method": "content"}, "sweep": {"image.content": ["a.png"]}},  # given by the sweep
     ],
 )
@@ -264,7 +264,7 @@ def test_syntax_errors_have_a_line_and_a_column(tmp_path, text, answer):
     [
         r'content = "C:\Users\me\cat.jpg"',  # \U is a character's number
         r'content = "C:\x.jpg"',
-        r'content = "pictures\cat.jpg"',
+        r'content = "images\cat.jpg"',
         r'style = ["a.jpg", "C:\Users\b.jpg"]',
         r'content = "C:\"',  # the quote that ends the text is escaped
         r'content = "\ud800.jpg"',
@@ -375,5 +375,5 @@ def test_any_override_is_understood_or_answered(key, text):
 def test_any_file_is_read_or_answered(tmp_path_factory, text):
     file = tmp_path_factory.getbasetemp() / "any.toml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
-    with pytest.raises(JaxstyleError, match=r"any\.toml: "):  # at best it has no picture
+    with pytest.raises(JaxstyleError, match=r"any\.toml: "):  # at best it has no image
         load_experiment(file)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from jaxstyle.cli.main import app
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import read_picture
+from jaxstyle.images import read_image
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Status
 from jaxstyle.runs import runner
@@ -30,7 +30,7 @@ from jaxstyle.sweeps.engines.resources import Share, capacity, choose_next, choo
 from jaxstyle.sweeps.engines.worker import FAILED, FINISHED, Message, Order, Worker
 from jaxstyle.sweeps.expansion import Member, expand
 from jaxstyle.sweeps.members import run_members
-from jaxstyle.synthesis.preparation import read_pictures
+from jaxstyle.synthesis.preparation import read_images
 from jaxstyle.synthesis.scales import Scale
 
 CORES = len(os.sched_getaffinity(0))
@@ -91,7 +91,7 @@ def without_clocks(record: Path) -> dict[str, Any]:
     return {
         "manifest": {key: value for key, value in read_manifest(record).items() if key not in clocks},
         "metrics": [{key: value for key, value in line.items() if key != "seconds"} for line in read_metrics(record)],
-        "pictures": {str(path.relative_to(record)): path.read_bytes() for path in record.rglob("*.png")},
+        "images": {str(path.relative_to(record)): path.read_bytes() for path in record.rglob("*.png")},
         "experiment": json.loads((record / "experiment.json").read_text()),
     }
 
@@ -146,7 +146,7 @@ def send(
     worker: Worker, job: Job, tiny: Weights, checkpoint: Checkpoint | None = None, **changes: Any
 ) -> Iterator[list[Message]]:
     experiment = job.member.experiment
-    by_role = read_pictures(experiment).by_role()
+    by_role = read_images(experiment).by_role()
     order = Order(experiment, job.folder, "small", "No remedy.")._replace(**changes)
     return worker.carry_out(order, checkpoint, tiny, list(by_role), *by_role.values())
 
@@ -180,7 +180,7 @@ def test_a_member_that_raises_is_failed_with_its_reason(tmp_path: Path, tiny: We
     assert (outcome.status, manifest["status"], manifest["error"]) == ("failed", "failed", outcome.error)
 
 
-def test_a_worker_that_is_stopped_sends_its_best_picture(tmp_path: Path, tiny: Weights):
+def test_a_worker_that_is_stopped_sends_its_best_image(tmp_path: Path, tiny: Weights):
     job, worker = job_of(tmp_path, "optimizer.iterations=100000"), Worker()
     attendance = RemoteRecord(job, silent)
     outcome = None
@@ -191,7 +191,7 @@ def test_a_worker_that_is_stopped_sends_its_best_picture(tmp_path: Path, tiny: W
             worker.stop()
     assert outcome is not None
     assert outcome.status == Status.INTERRUPTED == read_manifest(job.folder)["status"]
-    assert read_picture(job.folder / "result.png").pixels.shape == (24, 32, 3)
+    assert read_image(job.folder / "result.png").pixels.shape == (24, 32, 3)
 
 
 def test_an_attempt_that_is_lost_leaves_no_trace_but_its_reason(tmp_path: Path, tiny: Weights):

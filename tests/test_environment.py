@@ -67,7 +67,7 @@ def test_doctor_answers_whatever_is_broken(monkeypatch: pytest.MonkeyPatch):
     lines = [*doctor.diagnose()]
     assert "  no-such-package is not installed" in lines
     assert "weights: cannot be known: OSError: the disk is gone" in lines
-    assert any(line.startswith("pictures: ") for line in lines)
+    assert any(line.startswith("images: ") for line in lines)
 
 
 @pytest.mark.parametrize(

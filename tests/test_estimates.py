@@ -8,11 +8,11 @@ from typing import Any
 
 import jax
 import pytest
-from small_runs import make, smooth, write_pictures
+from small_runs import make, smooth, write_images
 
 from jaxstyle.devices import memory
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import write_picture
+from jaxstyle.images import write_image
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Result, Status, needed_bytes
 from jaxstyle.sweeps import programs as sweeps_programs
@@ -21,7 +21,7 @@ from jaxstyle.sweeps.programs import Program, outline_members
 from jaxstyle.synthesis import estimates, optimization
 from jaxstyle.synthesis.estimates import Outline, estimate_memory, is_light, outlines, refuse_too_large, time_evaluation
 from jaxstyle.synthesis.optimization import optimize
-from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
+from jaxstyle.synthesis.preparation import Prepared, prepare, read_images
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def planned(folder: Path, weights: Weights, *overrides: str) -> Outline:
     experiment = make(folder, *overrides)
-    return outlines(experiment, read_pictures(experiment), weights)[-1]
+    return outlines(experiment, read_images(experiment), weights)[-1]
 
 
 def programs_bytes(plan: Outline) -> int:
@@ -40,7 +40,7 @@ def programs_bytes(plan: Outline) -> int:
 
 
 def held(plan: Outline) -> int:
-    return needed_bytes(plan.objective, estimates._picture(plan.size), plan.problem, plan.settings)
+    return needed_bytes(plan.objective, estimates._image(plan.size), plan.problem, plan.settings)
 
 
 def test_an_outline_holds_no_numbers(tmp_path: Path, tiny: Weights):
@@ -55,7 +55,7 @@ def test_what_is_compiled_to_estimate_is_what_runs(
     tmp_path: Path, tiny: Weights, method: str, caplog: pytest.LogCaptureFixture
 ):
     experiment = make(tmp_path, f"optimizer.method={method}", "image.size=36")  # no other test has compiled this size
-    pictures = read_pictures(experiment)
+    images = read_images(experiment)
 
     def compiled() -> set[str]:
         finished = [record.getMessage() for record in caplog.records if "Finished XLA compilation" in record.msg]
@@ -64,27 +64,27 @@ def test_what_is_compiled_to_estimate_is_what_runs(
         return {name for name in large if any(name in message for message in finished)}
 
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        estimate_memory(outlines(experiment, pictures, tiny)[-1])
+        estimate_memory(outlines(experiment, images, tiny)[-1])
         assert len(compiled()) == 1
-        optimize(prepare(experiment, pictures, tiny))
+        optimize(prepare(experiment, images, tiny))
         assert compiled() == set()
 
 
 @pytest.mark.usefixtures("direct_convolutions")  # or a small image's kernels would have another form than a large one's
-def test_memory_grows_with_the_picture_and_its_history(tmp_path: Path, tiny: Weights):
+def test_memory_grows_with_the_image_and_its_history(tmp_path: Path, tiny: Weights):
     small, large = planned(tmp_path, tiny), planned(tmp_path, tiny, "image.size=64")
     parameters = sum(leaf.size * 4 for leaf in jax.tree.leaves(small.problem.parameters))
     # Four times the pixels: the pairs grow as much, what the layers' kernels and Gram matrices take does not grow.
     assert 3 < (held(large) - parameters) / (held(small) - parameters) < 4
     short = planned(tmp_path, tiny, "optimizer.history_size=5")
-    pictures = 2 * (small.settings.method.history_size - 5)
-    assert held(small) - held(short) == pytest.approx(pictures * 24 * 32 * 3 * 4, rel=0.05)
+    images = 2 * (small.settings.method.history_size - 5)
+    assert held(small) - held(short) == pytest.approx(images * 24 * 32 * 3 * 4, rel=0.05)
     assert programs_bytes(small) == held(small)
 
 
-def test_a_style_picture_measured_at_its_own_size_counts(tmp_path: Path, tiny: Weights):
-    write_pictures(tmp_path)
-    write_picture(tmp_path / "large.png", smooth(200, 300, seed=3))
+def test_a_style_image_measured_at_its_own_size_counts(tmp_path: Path, tiny: Weights):
+    write_images(tmp_path)
+    write_image(tmp_path / "large.png", smooth(200, 300, seed=3))
     large = f"image.style={tmp_path}/large.png"
     shrunk, own = planned(tmp_path, tiny, large), planned(tmp_path, tiny, large, "image.style_size=own")
     assert own.style_sizes == ((200, 300),)
@@ -125,7 +125,7 @@ def test_what_does_not_fit_is_refused_with_a_size_that_does(
         refuse_too_large(plan, need, source="a.toml", remedy="")
 
 
-def test_pictures_are_measured_ahead_where_there_is_plenty_of_room(
+def test_images_are_measured_ahead_where_there_is_plenty_of_room(
     tmp_path: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatch
 ):
     plan = planned(tmp_path, tiny, "image.size=128")
@@ -143,7 +143,7 @@ def test_pictures_are_measured_ahead_where_there_is_plenty_of_room(
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, which a sweep's pictures are relative to here."""
+    """The current folder, which a sweep's images are relative to here."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -202,9 +202,9 @@ def test_the_evaluations_of_all_members_are_counted(folder: Path, tiny: Weights)
     assert program.evaluations == 51
 
 
-def test_the_largest_style_picture_of_a_program_counts(folder: Path, tiny: Weights):
-    write_pictures(folder)
-    write_picture(folder / "large.png", smooth(200, 300, seed=3))
+def test_the_largest_style_image_of_a_program_counts(folder: Path, tiny: Weights):
+    write_images(folder)
+    write_image(folder / "large.png", smooth(200, 300, seed=3))
     axis = 'image.style=["style.png", "large.png", "content.png"]'
     (program,) = programs(sweep(folder, axis, "image.style_size=own"), lambda name: tiny)
     assert program.outline.style_sizes == ((200, 300),)
@@ -224,7 +224,7 @@ def test_every_scale_is_a_program_of_its_own(folder: Path, tiny: Weights):
 @pytest.fixture
 def prepared(tmp_path: Path, tiny: Weights) -> Prepared:
     experiment = make(tmp_path, "optimizer.iterations=100000")
-    return prepare(experiment, read_pictures(experiment), tiny)[-1]
+    return prepare(experiment, read_images(experiment), tiny)[-1]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The experiment files: each loads and expands, names pictures that exist, and those of the paper run."""
+"""The experiment files: each loads and expands, names images that exist, and those of the paper run."""
 
 import contextlib
 import re
@@ -11,7 +11,7 @@ import pytest
 from small_runs import read_manifest, read_metrics, smooth
 
 from jaxstyle.config import Experiment, load_experiment
-from jaxstyle.images import gallery, read_picture, write_picture
+from jaxstyle.images import gallery, read_image, write_image
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Status
 from jaxstyle.runs import runner
@@ -34,7 +34,7 @@ FIGURES = {"fig1-content": 5, "fig1-style": 5, "fig3": 5, "fig4": 4, "fig5": 2, 
 
 TINY = ("image.size=48", "optimizer.iterations=2")
 SUBSTITUTE = (32, 48)
-"""The generated pictures' size: the shape of the quick start's photo, so that one compilation serves most members."""
+"""The generated images' size: the shape of the quick start's photo, so that one compilation serves most members."""
 
 
 def of(path: Path) -> str:
@@ -48,7 +48,7 @@ def tracked() -> set[Path]:
     return {ROOT / name for name in listed.stdout.split("\0") if name}
 
 
-def pictures_of(experiment: Experiment) -> set[str]:
+def images_of(experiment: Experiment) -> set[str]:
     return {name for role, name in experiment.file_names().items() if role != "weights"}
 
 
@@ -88,20 +88,20 @@ def test_a_file_loads_and_says_what_it_is(path: Path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=of)
-def test_a_file_names_pictures_that_exist(path: Path):
+def test_a_file_names_images_that_exist(path: Path):
     known = {f"paper:{entry.name}" for entry in gallery.entries()}
     known |= {f"skimage:{name}" for name in gallery.bundled_names()}
     for member in expand(load_experiment(path)):
-        for name in pictures_of(member.experiment):
+        for name in images_of(member.experiment):
             assert name in known or Path(name) in tracked(), f"{of(path)}: {name}"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def substitutes(tmp_path_factory: pytest.TempPathFactory):
-    """Generated pictures in the place of the paper's, whose rights are others'."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """Generated images in the place of the paper's, whose rights are others'."""
+    folder = tmp_path_factory.mktemp("images")
     for seed, entry in enumerate(gallery.entries()):
-        write_picture(folder / f"{entry.name}.png", smooth(*SUBSTITUTE, seed=seed))
+        write_image(folder / f"{entry.name}.png", smooth(*SUBSTITUTE, seed=seed))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(gallery.ENVIRONMENT, str(folder))
         yield
@@ -145,7 +145,7 @@ def test_a_file_runs_at_a_tiny_size(tmp_path: Path, path: Path):
 
 
 def check(folder: Path) -> None:
-    """Two steps improve, all that is measured is a number, and the picture is one."""
+    """Two steps improve, all that is measured is a number, and the image is one."""
     manifest, lines = read_manifest(folder), read_metrics(folder)
     assert manifest["status"] == Status.BUDGET_SPENT
     assert len(lines) == 3
@@ -155,6 +155,6 @@ def check(folder: Path) -> None:
     assert numbers
     assert np.isfinite(numbers).all()
     assert {*manifest["metrics"]["paper_terms"]} == {*lines[0]["terms"]}
-    pixels = read_picture(folder / "result.png").pixels
+    pixels = read_image(folder / "result.png").pixels
     assert max(pixels.shape) == 48
     assert pixels.std() > 0

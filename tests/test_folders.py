@@ -11,7 +11,7 @@ from small_runs import make
 
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import write_picture
+from jaxstyle.images import write_image
 from jaxstyle.runs.folders import checksum, differences, ensure_usable, latest_folder, new_names
 from jaxstyle.runs.record import write_json
 from jaxstyle.sweeps.expansion import expand
@@ -88,7 +88,7 @@ def checksums(experiment: Experiment) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("place", ["run", "run/members/3"])
-def test_a_picture_that_has_changed_makes_another_experiment(tmp_path: Path, place: str):
+def test_a_image_that_has_changed_makes_another_experiment(tmp_path: Path, place: str):
     experiment = make(tmp_path)
     images = checksums(experiment)
     leave_run(tmp_path / "run", experiment)
@@ -96,7 +96,7 @@ def test_a_picture_that_has_changed_makes_another_experiment(tmp_path: Path, pla
     assert differences(tmp_path / "run", experiment) == []
     (tmp_path / "style.png").unlink()
     assert differences(tmp_path / "run", experiment) == []  # nobody can say
-    write_picture(tmp_path / "content.png", np.zeros((24, 32, 3)))
+    write_image(tmp_path / "content.png", np.zeros((24, 32, 3)))
     assert differences(tmp_path / "run", experiment) == [f"{tmp_path / 'content.png'} has changed since"]
 
 
@@ -109,12 +109,12 @@ def test_a_project_that_was_moved_goes_on(tmp_path: Path):
     assert moved != experiment
     assert latest_folder(tmp_path / "after/runs", "a", moved) == tmp_path / "after/runs/a/1"
     ensure_usable(tmp_path / "after/runs/a/1", moved)
-    write_picture(tmp_path / "after/content.png", np.zeros((24, 32, 3)))
+    write_image(tmp_path / "after/content.png", np.zeros((24, 32, 3)))
     (found,) = differences(tmp_path / "after/runs/a/1", moved)
     assert found.startswith(f'image.content: "{tmp_path}/before/content.png" there, "{tmp_path}/after/')
 
 
-def test_a_picture_is_the_same_by_any_name_and_another_by_the_same_place(tmp_path: Path):
+def test_a_image_is_the_same_by_any_name_and_another_by_the_same_place(tmp_path: Path):
     experiment = make(tmp_path)
     leave_run(tmp_path / "run", experiment, images=checksums(experiment))
     shutil.copy(tmp_path / "content.png", tmp_path / "copy.png")
@@ -180,7 +180,7 @@ def test_a_finished_run_is_left_alone(tmp_path: Path):
     with pytest.raises(JaxstyleError, match="already holds a run, and it is finished"):
         ensure_usable(folder, make(tmp_path))
     (folder / "result.png").unlink()
-    ensure_usable(folder, make(tmp_path))  # without its picture it is not
+    ensure_usable(folder, make(tmp_path))  # without its image it is not
 
 
 @pytest.mark.parametrize("status", ["running", "interrupted", "failed"])

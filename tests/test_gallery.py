@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import gallery, read_picture
+from jaxstyle.images import gallery, read_image
 
 DRAWN = Path(__file__).parent.parent / "experiments" / "images"
-CONTENT = b"the bytes of a picture " * 10_000
+CONTENT = b"the bytes of an image " * 10_000
 OTHER = b"the bytes of another scan"
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test sees the user's own pictures, or leaves this machine."""
+    """No test sees the user's own images, or leaves this machine."""
     monkeypatch.delenv(gallery.ENVIRONMENT, raising=False)
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(gallery, "cache_folder", lambda: tmp_path / "cache")
@@ -66,7 +66,7 @@ def address() -> Iterator[str]:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, address: str | None, content: bytes = CONTENT) -> None:
-    """Puts one entry of our own in place of the paper's pictures."""
+    """Puts one entry of our own in place of the paper's images."""
     scan = gallery.Scan(
         about="ours", file="Ours, 1913.JPG", length=len(content), md5=hashlib.md5(content).hexdigest(), address=address
     )
@@ -74,7 +74,7 @@ def use(monkeypatch: pytest.MonkeyPatch, address: str | None, content: bytes = C
     monkeypatch.setattr(gallery, "entries", lambda: (ours,))
 
 
-def test_the_papers_pictures_are_all_there():
+def test_the_papers_images_are_all_there():
     assert [entry.name for entry in gallery.entries()] == [
         "neckarfront",
         "shipwreck",
@@ -108,7 +108,7 @@ def test_an_unknown_name_names_the_nearest():
         gallery.resolve("paper:stary_night", relative_to=Path())
 
 
-# The pictures that this project draws
+# The images that this project draws
 
 
 def load_draw() -> ModuleType:
@@ -134,12 +134,12 @@ def test_a_drawing_depends_on_its_seed_alone(name: str):
 
 
 @pytest.mark.parametrize("name", ["brushwork", "stained_glass"])
-def test_the_drawn_pictures_are_tracked_and_small(name: str):
+def test_the_drawn_images_are_tracked_and_small(name: str):
     path = DRAWN / f"{name}.jpg"
     assert path.stat().st_size < 400_000
-    picture = read_picture(path)
-    assert picture.pixels.shape == (576, 768, 3)
-    assert picture.notes == ()
+    image = read_image(path)
+    assert image.pixels.shape == (576, 768, 3)
+    assert image.notes == ()
 
 
 # Paths
@@ -162,7 +162,7 @@ def test_a_file_may_have_a_colon_in_its_name(tmp_path: Path):
     ("name", "message"),
     [
         ("papr:house", r"unknown gallery 'papr'; did you mean 'paper'\? Known: paper, skimage"),
-        ("https://example.org/a.png", "addresses are not fetched; save the picture"),
+        ("https://example.org/a.png", "addresses are not fetched; save the image"),
         ("~no-such-user-here/a.png", "~no-such-user-here/a.png"),
     ],
 )
@@ -174,14 +174,14 @@ def test_what_is_neither_a_name_nor_a_path(tmp_path: Path, name: str, message: s
 # scikit-image
 
 
-def test_bundled_pictures_can_be_read():
+def test_bundled_images_can_be_read():
     path = gallery.resolve("skimage:coffee", relative_to=Path())
-    assert read_picture(path).pixels.shape == (400, 600, 3)
+    assert read_image(path).pixels.shape == (400, 600, 3)
     assert {"astronaut", "coffee", "chelsea"} <= set(gallery.bundled_names())
-    assert "lfw_subset" not in gallery.bundled_names()  # not a picture
+    assert "lfw_subset" not in gallery.bundled_names()  # not an image
 
 
-def test_an_unknown_bundled_picture_names_the_nearest():
+def test_an_unknown_bundled_image_names_the_nearest():
     with pytest.raises(JaxstyleError, match=r"'skimage:cofee'; did you mean 'coffee'\? .* astronaut, "):
         gallery.resolve("skimage:cofee", relative_to=Path())
 
@@ -250,7 +250,7 @@ def test_the_variable_must_name_a_folder(tmp_path: Path, monkeypatch: pytest.Mon
         gallery.find("house")
 
 
-def test_a_missing_picture_says_how_to_get_it(cache: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_image_says_how_to_get_it(cache: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(
         JaxstyleError, match=r"run `jaxstyle images fetch neckarfront`, or save .*neckarfront\.jpg in a"
     ):

@@ -1,4 +1,4 @@
-"""Pictures that others wrote: every kind is read for what it shows, and what is none is refused."""
+"""Images that others wrote: every kind is read for what it shows, and what is none is refused."""
 
 import io
 import os
@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from drawn_images import noise
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from image_files import png_chunk, raw_png
-from pictures import noise
 from PIL import ExifTags, Image, ImageOps
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import (
+    read_image,
     read_metadata,
-    read_picture,
     reading,
 )
 
@@ -44,14 +44,14 @@ def deep(channels: int) -> np.ndarray:
 # Reading what others write
 
 
-def test_a_plain_picture(tmp_path: Path):
+def test_a_plain_image(tmp_path: Path):
     levels = (noise() * 255).astype(np.uint8)
     Image.fromarray(levels).save(tmp_path / "a.png")
-    picture = read_picture(str(tmp_path / "a.png"))
-    np.testing.assert_array_equal(picture.pixels, levels / np.float32(255))
-    assert picture.path == str(tmp_path / "a.png")
-    assert len(picture.sha256) == 64
-    assert picture.notes == ()
+    image = read_image(str(tmp_path / "a.png"))
+    np.testing.assert_array_equal(image.pixels, levels / np.float32(255))
+    assert image.path == str(tmp_path / "a.png")
+    assert len(image.sha256) == 64
+    assert image.notes == ()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -63,9 +63,9 @@ def test_exif_rotation(tmp_path: Path, orientation: int, kind: str):
     path.write_bytes(bytes_of(kind, exif=exif))
     with Image.open(path) as image:
         upright = np.asarray(ImageOps.exif_transpose(image))
-    picture = read_picture(path)
-    np.testing.assert_array_equal(picture.pixels, upright / np.float32(255))
-    assert picture.notes == (() if orientation == 1 else (f"rotated by EXIF orientation {orientation}",))
+    loaded = read_image(path)
+    np.testing.assert_array_equal(loaded.pixels, upright / np.float32(255))
+    assert loaded.notes == (() if orientation == 1 else (f"rotated by EXIF orientation {orientation}",))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
@@ -80,15 +80,15 @@ def test_alpha_on_white(tmp_path: Path, mode: str):
     image.putalpha(Image.fromarray(alpha))
     path = tmp_path / ("a.tif" if mode == "PA" else "a.png")
     image.save(path)
-    picture = read_picture(path)
+    loaded = read_image(path)
     expected = colour * alpha[..., None] / 255 + 1 - alpha[..., None] / 255
-    np.testing.assert_allclose(picture.pixels, expected, rtol=0, atol=1e-6)  # a few float32 roundings
-    assert picture.notes == ("alpha composited on white",)
+    np.testing.assert_allclose(loaded.pixels, expected, rtol=0, atol=1e-6)  # a few float32 roundings
+    assert loaded.notes == ("alpha composited on white",)
 
 
 def test_opaque_alpha_changes_nothing(tmp_path: Path):
     (tmp_path / "a.png").write_bytes(bytes_of("PNG", "RGBA"))
-    assert read_picture(tmp_path / "a.png").notes == ()
+    assert read_image(tmp_path / "a.png").notes == ()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF"])
@@ -97,9 +97,9 @@ def test_a_palettes_transparent_entry_is_white(tmp_path: Path, kind: str):
     image.putpalette([0, 0, 255, 255, 0, 0])
     image.putpixel((1, 0), 1)
     image.save(tmp_path / "a", kind, transparency=0)
-    picture = read_picture(tmp_path / "a")
-    np.testing.assert_array_equal(picture.pixels[0, :2], [[1, 1, 1], [1, 0, 0]])
-    assert "alpha composited on white" in picture.notes
+    loaded = read_image(tmp_path / "a")
+    np.testing.assert_array_equal(loaded.pixels[0, :2], [[1, 1, 1], [1, 0, 0]])
+    assert "alpha composited on white" in loaded.notes
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P"])
@@ -107,48 +107,48 @@ def test_grey_palette_and_two_levels(tmp_path: Path, mode: str):
     (tmp_path / "a.png").write_bytes(bytes_of("PNG", mode))
     with Image.open(tmp_path / "a.png") as image:
         expected = np.asarray(image.convert("RGB")) / np.float32(255)
-    picture = read_picture(tmp_path / "a.png")
-    np.testing.assert_array_equal(picture.pixels, expected)
-    assert picture.notes == ()
+    loaded = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(loaded.pixels, expected)
+    assert loaded.notes == ()
 
 
 def test_cmyk_jpeg_is_not_negative(tmp_path: Path):
     Image.new("RGB", (16, 16), (255, 128, 0)).convert("CMYK").save(tmp_path / "a.jpg", quality=95)
     assert b"Adobe" in (tmp_path / "a.jpg").read_bytes()  # the kind that stores ink inverted
-    picture = read_picture(tmp_path / "a.jpg")
-    np.testing.assert_allclose(picture.pixels.mean((0, 1)), [1, 0.5, 0], atol=0.02)  # JPEG's own loss
-    assert picture.notes == ("converted from CMYK without a profile",)
+    image = read_image(tmp_path / "a.jpg")
+    np.testing.assert_allclose(image.pixels.mean((0, 1)), [1, 0.5, 0], atol=0.02)  # JPEG's own loss
+    assert image.notes == ("converted from CMYK without a profile",)
 
 
 @pytest.mark.parametrize(("colour_type", "channels"), [(0, 1), (2, 3), (6, 4)])
 def test_all_16_bits_of_a_png(tmp_path: Path, colour_type: int, channels: int):
     samples = deep(channels)
     (tmp_path / "a.png").write_bytes(raw_png(samples, colour_type))
-    picture = read_picture(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
     values = samples / 65535
     if channels == 4:
         values = values[..., :3] * values[..., 3:] + 1 - values[..., 3:]
     np.testing.assert_allclose(
-        picture.pixels, np.broadcast_to(values, (5, 7, 3)), rtol=0, atol=3e-7
+        image.pixels, np.broadcast_to(values, (5, 7, 3)), rtol=0, atol=3e-7
     )  # float32; a 16-bit level is 1.5e-5
 
 
 def test_all_16_bits_of_grey_with_alpha(tmp_path: Path):
     samples = deep(2)
     (tmp_path / "a.png").write_bytes(raw_png(samples, 4))
-    picture = read_picture(tmp_path / "a.png")
-    assert picture.notes == ("alpha composited on white",)
+    image = read_image(tmp_path / "a.png")
+    assert image.notes == ("alpha composited on white",)
     grey, alpha = samples[..., :1] / 65535, samples[..., 1:] / 65535
-    np.testing.assert_allclose(picture.pixels, np.broadcast_to(grey * alpha + 1 - alpha, (5, 7, 3)), rtol=0, atol=3e-7)
+    np.testing.assert_allclose(image.pixels, np.broadcast_to(grey * alpha + 1 - alpha, (5, 7, 3)), rtol=0, atol=3e-7)
 
 
 def test_16_bit_png_with_one_transparent_colour(tmp_path: Path):
     samples = deep(3)
     key = png_chunk(b"tRNS", samples[1, 2].astype(">u2").tobytes())
     (tmp_path / "a.png").write_bytes(raw_png(samples, 2, key))
-    picture = read_picture(tmp_path / "a.png")
-    np.testing.assert_array_equal(picture.pixels[1, 2], [1, 1, 1])
-    np.testing.assert_allclose(picture.pixels[0, 0], samples[0, 0] / 65535, atol=3e-7)
+    image = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(image.pixels[1, 2], [1, 1, 1])
+    np.testing.assert_allclose(image.pixels[0, 0], samples[0, 0] / 65535, atol=3e-7)
 
 
 @pytest.mark.parametrize("byteorder", ["<", ">"])
@@ -160,17 +160,17 @@ def test_all_16_bits_of_a_tiff(tmp_path: Path, byteorder: str, compression: str 
     tifffile.imwrite(
         tmp_path / "a.tif", laid, photometric="rgb", byteorder=byteorder, compression=compression, planarconfig=planar
     )
-    picture = read_picture(tmp_path / "a.tif")
-    np.testing.assert_allclose(picture.pixels, samples / 65535, rtol=0, atol=1e-7)
+    image = read_image(tmp_path / "a.tif")
+    np.testing.assert_allclose(image.pixels, samples / 65535, rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_floating_point_tiff(tmp_path: Path, channels: int):
     pixels = noise()[..., :channels].squeeze()
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb" if channels == 3 else "minisblack")
-    picture = read_picture(tmp_path / "a.tif")
-    np.testing.assert_array_equal(picture.pixels[..., 0], pixels.reshape(12, 16, -1)[..., 0])
-    assert picture.notes == ("floating point taken as sRGB in [0, 1]",)
+    image = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image.pixels[..., 0], pixels.reshape(12, 16, -1)[..., 0])
+    assert image.notes == ("floating point taken as sRGB in [0, 1]",)
 
 
 @pytest.mark.parametrize(("dtype", "level"), [(np.float32, 0.5), (np.uint16, 32767.5)])
@@ -180,10 +180,10 @@ def test_a_tiff_that_pillow_cannot_read_is_rotated_too(tmp_path: Path, dtype: ty
     tags = [(274, "H", 1, 6, True), (34675, "B", 3, b"odd", True)]
     config = "contig" if dtype is np.float32 else "separate"
     tifffile.imwrite(tmp_path / "a.tif", planar, photometric="rgb", planarconfig=config, extratags=tags)
-    picture = read_picture(tmp_path / "a.tif")
-    np.testing.assert_allclose(picture.pixels, np.rot90(samples / (2 * level), -1), rtol=0, atol=1e-7)
-    assert picture.notes[0] == "rotated by EXIF orientation 6"
-    assert "broken ICC profile ignored" in picture.notes
+    image = read_image(tmp_path / "a.tif")
+    np.testing.assert_allclose(image.pixels, np.rot90(samples / (2 * level), -1), rtol=0, atol=1e-7)
+    assert image.notes[0] == "rotated by EXIF orientation 6"
+    assert "broken ICC profile ignored" in image.notes
 
 
 def test_white_of_a_12_bit_tiff_is_white(tmp_path: Path):
@@ -193,7 +193,7 @@ def test_white_of_a_12_bit_tiff_is_white(tmp_path: Path):
     directory = struct.pack("<H", len(tags)) + entries + bytes(4)
     (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + directory)
     expected = np.array([[0xFFF, 0], [0x7FF, 0x800]]) / 0xFFF
-    np.testing.assert_allclose(read_picture(tmp_path / "a.tif").pixels[..., 0], expected, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(read_image(tmp_path / "a.tif").pixels[..., 0], expected, rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("value", [255.0, -1.0, np.nan])
@@ -202,25 +202,25 @@ def test_floating_point_outside_is_refused(tmp_path: Path, value: float):
     pixels[3, 4, 1] = value
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
     with pytest.raises(JaxstyleError, match=r"a\.tif: its values run from .*scale it"):
-        read_picture(tmp_path / "a.tif")
+        read_image(tmp_path / "a.tif")
 
 
 def test_a_whole_number_grey_tiff(tmp_path: Path):
     Image.fromarray(np.full((3, 4), 65535, np.int32)).save(tmp_path / "a.tif")
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.tif").pixels, np.ones((3, 4, 3), np.float32))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels, np.ones((3, 4, 3), np.float32))
 
 
 def test_a_pgm_of_16_bits(tmp_path: Path):
     samples = deep(1)
     (tmp_path / "a.pgm").write_bytes(b"P5 7 5 65535\n" + samples.astype(">u2").tobytes())
-    np.testing.assert_allclose(read_picture(tmp_path / "a.pgm").pixels[..., :1], samples / 65535, atol=1e-7)
+    np.testing.assert_allclose(read_image(tmp_path / "a.pgm").pixels[..., :1], samples / 65535, atol=1e-7)
 
 
 def test_lab_tiff(tmp_path: Path):
     Image.new("LAB", (4, 4), (255, 128, 128)).save(tmp_path / "a.tif")
-    picture = read_picture(tmp_path / "a.tif")
-    np.testing.assert_allclose(picture.pixels, 1, atol=0.02)  # L* = 100, no colour: white
-    assert picture.notes == ("converted from L*a*b* to sRGB",)
+    image = read_image(tmp_path / "a.tif")
+    np.testing.assert_allclose(image.pixels, 1, atol=0.02)  # L* = 100, no colour: white
+    assert image.notes == ("converted from L*a*b* to sRGB",)
 
 
 @pytest.mark.parametrize(
@@ -231,9 +231,9 @@ def test_one_transparent_level_of_few_bits(tmp_path: Path, bits: int, key: int):
     (tmp_path / "a.png").write_bytes(raw_png(levels, 0, png_chunk(b"tRNS", struct.pack(">H", key)), bits=bits))
     key %= 2**bits  # PNG takes the lowest bits of the sixteen
     wanted = np.where(levels == key, 1, levels / (2**bits - 1))
-    picture = read_picture(tmp_path / "a.png")
-    np.testing.assert_allclose(picture.pixels, np.broadcast_to(wanted, (3, 16, 3)), rtol=0, atol=1e-6)
-    assert picture.notes == ("alpha composited on white",)
+    image = read_image(tmp_path / "a.png")
+    np.testing.assert_allclose(image.pixels, np.broadcast_to(wanted, (3, 16, 3)), rtol=0, atol=1e-6)
+    assert image.notes == ("alpha composited on white",)
 
 
 def test_one_transparent_colour_of_8_bits(tmp_path: Path):
@@ -242,7 +242,7 @@ def test_one_transparent_colour_of_8_bits(tmp_path: Path):
     (tmp_path / "a.png").write_bytes(raw_png(levels, 2, key, bits=8))
     wanted = levels / 255
     wanted[2, 3] = 1
-    np.testing.assert_allclose(read_picture(tmp_path / "a.png").pixels, wanted, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(read_image(tmp_path / "a.png").pixels, wanted, rtol=0, atol=1e-6)
 
 
 def gif(frame: tuple[int, int, int, int], transparent: int | None = None) -> bytes:
@@ -267,18 +267,18 @@ def test_nothing_is_drawn_around_a_first_frame(tmp_path: Path, transparent: int 
         wanted[4:12, 5:15] = [1, 0, 0]
     if transparent == 1:
         with pytest.raises(JaxstyleError, match="transparent everywhere"):
-            read_picture(tmp_path / "a.gif")
+            read_image(tmp_path / "a.gif")
         return
-    picture = read_picture(tmp_path / "a.gif")
-    np.testing.assert_array_equal(picture.pixels, wanted)
-    assert picture.notes == ("alpha composited on white",)
+    image = read_image(tmp_path / "a.gif")
+    np.testing.assert_array_equal(image.pixels, wanted)
+    assert image.notes == ("alpha composited on white",)
 
 
 def test_a_whole_first_frame_is_all_there_is(tmp_path: Path):
     (tmp_path / "a.gif").write_bytes(gif((0, 0, 20, 16)))
-    picture = read_picture(tmp_path / "a.gif")
-    np.testing.assert_array_equal(picture.pixels, np.broadcast_to(np.float32([1, 0, 0]), (16, 20, 3)))
-    assert picture.notes == ()
+    image = read_image(tmp_path / "a.gif")
+    np.testing.assert_array_equal(image.pixels, np.broadcast_to(np.float32([1, 0, 0]), (16, 20, 3)))
+    assert image.notes == ()
 
 
 def test_nothing_is_drawn_around_a_webps_first_frame(tmp_path: Path):
@@ -292,7 +292,7 @@ def test_nothing_is_drawn_around_a_webps_first_frame(tmp_path: Path):
     (tmp_path / "a.webp").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
     wanted = np.ones((16, 20, 3))
     wanted[6:14, 4:14] = [1, 0, 0]
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.webp").pixels, wanted)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.webp").pixels, wanted)
 
 
 @pytest.mark.parametrize("masks", [(0xF800, 0x7E0, 0x1F), (0x7C00, 0x3E0, 0x1F)])
@@ -302,9 +302,9 @@ def test_bitmaps_of_16_bits_a_pixel_lose_none(tmp_path: Path, masks: tuple[int, 
     body = header + pixels.astype("<u2").tobytes()
     (tmp_path / "a.bmp").write_bytes(b"BM" + struct.pack("<3I", 14 + len(body), 0, 14 + len(header)) + body)
     wanted = np.stack([(pixels & mask) / mask for mask in masks], axis=-1)
-    picture = read_picture(tmp_path / "a.bmp")
-    np.testing.assert_allclose(picture.pixels, wanted, rtol=0, atol=1 / 255)  # Pillow gives whole levels
-    assert picture.notes == ()
+    image = read_image(tmp_path / "a.bmp")
+    np.testing.assert_allclose(image.pixels, wanted, rtol=0, atol=1 / 255)  # Pillow gives whole levels
+    assert image.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -320,13 +320,13 @@ def test_bitmaps_of_16_bits_a_pixel_lose_none(tmp_path: Path, masks: tuple[int, 
     ],
 )
 @pytest.mark.parametrize("behind", [False, True])
-def test_a_png_is_no_less_a_picture_for_its_remarks(tmp_path: Path, name: str, chunk: bytes, behind: bool):
+def test_a_png_is_no_less_a_image_for_its_remarks(tmp_path: Path, name: str, chunk: bytes, behind: bool):
     samples = deep(3)
     (tmp_path / "a.png").write_bytes(raw_png(samples, 2, b"" if behind else chunk, behind=chunk if behind else b""))
-    picture = read_picture(tmp_path / "a.png")
-    np.testing.assert_allclose(picture.pixels, samples / 65535, rtol=0, atol=1e-7)
+    image = read_image(tmp_path / "a.png")
+    np.testing.assert_allclose(image.pixels, samples / 65535, rtol=0, atol=1e-7)
     broken = (f"broken {name} chunk ignored",) if chunk.endswith(b"x") else ()
-    assert picture.notes == broken
+    assert image.notes == broken
 
 
 def test_exif_in_imagemagicks_remarks_still_turns(tmp_path: Path):
@@ -337,8 +337,8 @@ def test_exif_in_imagemagicks_remarks_still_turns(tmp_path: Path):
     samples = deep(3)
     chunk = png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text))
     (tmp_path / "a.png").write_bytes(raw_png(samples, 2, chunk))
-    picture = read_picture(tmp_path / "a.png")
-    np.testing.assert_allclose(picture.pixels, np.rot90(samples / 65535, -1), rtol=0, atol=1e-7)
+    image = read_image(tmp_path / "a.png")
+    np.testing.assert_allclose(image.pixels, np.rot90(samples / 65535, -1), rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("last", [1, 2, 0xFFFF])
@@ -352,17 +352,17 @@ def test_what_jpeg_2000_says_of_its_last_band(tmp_path: Path, last: int):
     at = next(at for at, (channel, _, _) in enumerate(entries) if channel == 3)
     data = data[: place + 2 + 6 * at + 2] + struct.pack(">H", last) + data[place + 2 + 6 * at + 4 :]
     (tmp_path / "a.jp2").write_bytes(data)
-    picture = read_picture(tmp_path / "a.jp2")
+    image = read_image(tmp_path / "a.jp2")
     colour, alpha = np.array([100, 50, 0]) / 255, 128 / 255
     wanted = {1: colour * alpha + 1 - alpha, 2: colour + 1 - alpha, 0xFFFF: colour}[last]
-    np.testing.assert_allclose(picture.pixels, np.broadcast_to(wanted, (16, 16, 3)), rtol=0, atol=1.5 / 255)
+    np.testing.assert_allclose(image.pixels, np.broadcast_to(wanted, (16, 16, 3)), rtol=0, atol=1.5 / 255)
 
 
 def test_bits_that_are_not_read_are_noted(tmp_path: Path):
     (tmp_path / "a.ppm").write_bytes(b"P6 7 5 65535\n" + deep(3).astype(">u2").tobytes())
-    picture = read_picture(tmp_path / "a.ppm")
-    np.testing.assert_allclose(picture.pixels, deep(3) / 65535, rtol=0, atol=0.5 / 255 + 1e-6)
-    assert picture.notes == ("read with 8 of its 16 bits a channel",)
+    image = read_image(tmp_path / "a.ppm")
+    np.testing.assert_allclose(image.pixels, deep(3) / 65535, rtol=0, atol=0.5 / 255 + 1e-6)
+    assert image.notes == ("read with 8 of its 16 bits a channel",)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
@@ -370,9 +370,9 @@ def test_the_first_frame_of_several(tmp_path: Path, kind: str):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
     lossless = {"lossless": True} if kind == "WEBP" else {}
     frames[0].save(tmp_path / "a", kind, save_all=True, append_images=frames[1:], **lossless)
-    picture = read_picture(tmp_path / "a")
-    np.testing.assert_array_equal(picture.pixels[0, 0], [1, 0, 0])
-    assert picture.notes == ("first of 3 frames",)
+    image = read_image(tmp_path / "a")
+    np.testing.assert_array_equal(image.pixels[0, 0], [1, 0, 0])
+    assert image.notes == ("first of 3 frames",)
 
 
 # Refusals
@@ -381,17 +381,17 @@ def test_the_first_frame_of_several(tmp_path: Path, kind: str):
 def test_a_missing_file_names_the_nearest(tmp_path: Path):
     (tmp_path / "neckarfront.jpg").touch()
     with pytest.raises(JaxstyleError, match=r"no such file; did you mean 'neckarfront.jpg'\?"):
-        read_picture(tmp_path / "nekarfront.jpg")
+        read_image(tmp_path / "nekarfront.jpg")
     with pytest.raises(JaxstyleError, match=r"no such file, and no folder"):
-        read_picture(tmp_path / "nowhere" / "a.jpg")
+        read_image(tmp_path / "nowhere" / "a.jpg")
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("empty.png", b"", "the file is empty"),
-        ("text.png", b"Dear all, here is the picture", r"not a picture .*it holds text.*accepted: PNG, JPEG"),
-        ("zeros.jpg", bytes(1000), "not a picture"),
+        ("text.png", b"Dear all, here is the image", r"not an image .*it holds text.*accepted: PNG, JPEG"),
+        ("zeros.jpg", bytes(1000), "not an image"),
         ("page.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is PostScript, which is not read; export"),
         ("line.png", raw_png(deep(3)[:, :1], 2), r"is 1×5 pixels; each side needs at least 2"),
         ("cut.png", bytes_of("PNG")[:200], "truncated or damaged"),
@@ -401,10 +401,10 @@ def test_a_missing_file_names_the_nearest(tmp_path: Path):
         ("bomb.png", raw_png(deep(3), 2).replace(struct.pack(">2I", 7, 5), struct.pack(">2I", 20000, 20000)), ""),
     ],
 )
-def test_files_that_are_no_pictures(tmp_path: Path, name: str, content: bytes, message: str):
+def test_files_that_are_no_images(tmp_path: Path, name: str, content: bytes, message: str):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(JaxstyleError, match=rf"{name}: .*{message}"):
-        read_picture(tmp_path / name)
+        read_image(tmp_path / name)
 
 
 def iso_media(*brands: bytes) -> bytes:
@@ -437,7 +437,7 @@ def iso_media(*brands: bytes) -> bytes:
 def test_other_kinds_are_refused_by_their_names(tmp_path: Path, content: bytes, found: str):
     (tmp_path / "photo.jpg").write_bytes(content)
     with pytest.raises(JaxstyleError, match=rf"photo\.jpg: is {found}"):
-        read_picture(tmp_path / "photo.jpg")
+        read_image(tmp_path / "photo.jpg")
 
 
 def test_a_png_with_a_broken_header_is_a_broken_png(tmp_path: Path):
@@ -445,7 +445,7 @@ def test_a_png_with_a_broken_header_is_a_broken_png(tmp_path: Path):
     data[20] ^= 1
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(JaxstyleError, match=r"cannot be decoded .*damaged"):
-        read_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("side", [10_001, 20_000])
@@ -454,15 +454,15 @@ def test_a_decompression_bomb_is_refused_undecoded(tmp_path: Path, side: int):
     rows = zlib.compress(bytes(side * (side // 8 + 2)))
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", rows) + png_chunk(b"IEND", b""))
     with pytest.raises(JaxstyleError, match=r"100,000,000.* make it smaller first"):
-        read_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
 
 
 def test_a_folder_and_a_pipe(tmp_path: Path):
     with pytest.raises(JaxstyleError, match="is a folder"):
-        read_picture(tmp_path)
+        read_image(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(JaxstyleError, match="not a regular file"):
-        read_picture(tmp_path / "pipe")
+        read_image(tmp_path / "pipe")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
@@ -470,7 +470,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path):
     (tmp_path / "a.png").write_bytes(bytes_of("PNG"))
     (tmp_path / "a.png").chmod(0)
     with pytest.raises(JaxstyleError, match=r"cannot be read: Permission denied"):
-        read_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
 
 
 def test_the_systems_refusal_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -481,7 +481,7 @@ def test_the_systems_refusal_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(JaxstyleError, match=r"a\.png: cannot be read: Permission denied; check"):
-        read_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
 
 
 SAMPLES = [
@@ -513,7 +513,7 @@ def test_damaged_files_are_refused_or_read(tmp_path: Path, data: st.DataObject):
         warnings.simplefilter("error")
         patch.setattr(reading, "MAX_PIXELS", 1_000_000)  # keeps a damaged header from costing seconds
         try:
-            pixels = read_picture(path).pixels
+            pixels = read_image(path).pixels
             read_metadata(path)
         except JaxstyleError:
             return

@@ -25,7 +25,7 @@ from image_files import (
 from PIL import Image
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import Picture, read_picture
+from jaxstyle.images import LoadedImage, read_image
 
 try:
     import imagecodecs  # noqa: F401  # pyright: ignore[reportMissingImports]
@@ -38,7 +38,7 @@ LEVEL = 1 / 255
 LEFT_OUT = "1 extra band left out, not alpha by TIFF's tags"
 
 
-def read(tmp_path: Path, levels: np.ndarray, **options: Any) -> Picture:
+def read(tmp_path: Path, levels: np.ndarray, **options: Any) -> LoadedImage:
     """What is read of `[height, width, bands]` written by tifffile."""
     options = {"photometric": "rgb", "metadata": None, **options}
     if levels.shape[2] == 1:
@@ -47,7 +47,7 @@ def read(tmp_path: Path, levels: np.ndarray, **options: Any) -> Picture:
     elif options.get("planarconfig") == "separate":
         levels = np.moveaxis(levels, -1, 0)
     tifffile.imwrite(tmp_path / "a.tif", levels, **options)
-    return read_picture(tmp_path / "a.tif")
+    return read_image(tmp_path / "a.tif")
 
 
 def values(bands: int, seed: int = 0) -> np.ndarray:
@@ -66,8 +66,8 @@ def as_type(parts: np.ndarray, dtype: str) -> np.ndarray:
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
 def test_white_is_zero(tmp_path: Path, dtype: str):
     grey = values(1)
-    picture = read(tmp_path, as_type(1 - grey, dtype), photometric="miniswhite")
-    np.testing.assert_allclose(picture.pixels, np.broadcast_to(grey, (6, 9, 3)), rtol=0, atol=LEVEL / 2)
+    image = read(tmp_path, as_type(1 - grey, dtype), photometric="miniswhite")
+    np.testing.assert_allclose(image.pixels, np.broadcast_to(grey, (6, 9, 3)), rtol=0, atol=LEVEL / 2)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
@@ -79,7 +79,7 @@ def test_grey_of_a_few_bits(tmp_path: Path, bits: int, photometric: int):
     (tmp_path / "a.tif").write_bytes(tiff(tags, np.packbits(digits, axis=1).tobytes()))
     parts = levels / (2**bits - 1)
     wanted = 1 - parts if photometric == 0 else parts
-    np.testing.assert_allclose(read_picture(tmp_path / "a.tif").pixels[..., 0], wanted, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(read_image(tmp_path / "a.tif").pixels[..., 0], wanted, rtol=0, atol=1e-6)
 
 
 WHITE_TO_RED = np.array([[100, 0, 0], [0, 0, 0], [53.39, 0, 0], [54.29, 80.81, 69.89], [87.82, -79.27, 80.99]])
@@ -97,10 +97,10 @@ def test_lab(tmp_path: Path, photometric: str, dtype: str, planarconfig: str):
     chroma = np.rint((WHITE_TO_RED[:, 1:] + (128 if photometric == "icclab" else 0)) * step).astype(int) % (256 * step)
     levels = np.concatenate([np.rint(WHITE_TO_RED[:, :1] * white / 100).astype(int), chroma], axis=1)
     levels = np.stack([levels] * 2).astype(dtype)
-    picture = read(tmp_path, levels, photometric=photometric, planarconfig=planarconfig)
+    image = read(tmp_path, levels, photometric=photometric, planarconfig=planarconfig)
     # Half a step of 8-bit a* and b* moves the least channel of a saturated colour by up to ten levels.
-    np.testing.assert_allclose(picture.pixels, [RED_IN_SRGB] * 2, rtol=0, atol=10 * LEVEL if step == 1 else 0.004)
-    assert picture.notes == ("converted from L*a*b* to sRGB",)
+    np.testing.assert_allclose(image.pixels, [RED_IN_SRGB] * 2, rtol=0, atol=10 * LEVEL if step == 1 else 0.004)
+    assert image.notes == ("converted from L*a*b* to sRGB",)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
@@ -114,16 +114,16 @@ def test_premultiplied_alpha_is_not_straight(tmp_path: Path, dtype: str, planarc
     for meaning, stored in (("unassalpha", colour), ("assocalpha", colour * alpha)):
         levels = as_type(np.concatenate([stored, alpha], axis=2), dtype)
         options = {"photometric": photometric, "planarconfig": planarconfig, "extrasamples": [meaning]}
-        picture = read(tmp_path, levels, **options)
-        np.testing.assert_allclose(picture.pixels, wanted, rtol=0, atol=1.5 * LEVEL if dtype == "u1" else 2e-4)
-        assert picture.notes[-1] == "alpha composited on white"
+        image = read(tmp_path, levels, **options)
+        np.testing.assert_allclose(image.pixels, wanted, rtol=0, atol=1.5 * LEVEL if dtype == "u1" else 2e-4)
+        assert image.notes[-1] == "alpha composited on white"
 
 
 def test_colour_brighter_than_its_alpha_is_noted(tmp_path: Path):
     levels = as_type(np.concatenate([np.full((2, 2, 3), 0.8), np.full((2, 2, 1), 0.5)], axis=2), "u2")
-    picture = read(tmp_path, levels, extrasamples=["assocalpha"])
-    np.testing.assert_array_equal(picture.pixels, 1)
-    assert picture.notes[0] == "colour brighter than its alpha, though marked as premultiplied: cut"
+    image = read(tmp_path, levels, extrasamples=["assocalpha"])
+    np.testing.assert_array_equal(image.pixels, 1)
+    assert image.notes[0] == "colour brighter than its alpha, though marked as premultiplied: cut"
 
 
 def test_an_image_of_nothing_but_transparency_is_refused(tmp_path: Path):
@@ -140,17 +140,17 @@ def test_an_image_of_nothing_but_transparency_is_refused(tmp_path: Path):
 def test_an_unspecified_band_is_left_out(tmp_path: Path, dtype: str, planarconfig: str, bands: int, photometric: str):
     options = {"photometric": photometric, "planarconfig": planarconfig}
     levels = as_type(values(bands + 1), dtype)
-    picture = read(tmp_path, levels, extrasamples=["unspecified"], **options)
-    np.testing.assert_array_equal(picture.pixels, read(tmp_path, levels[..., :bands], **options).pixels)
-    assert LEFT_OUT in picture.notes
-    assert "alpha composited on white" not in picture.notes
+    image = read(tmp_path, levels, extrasamples=["unspecified"], **options)
+    np.testing.assert_array_equal(image.pixels, read(tmp_path, levels[..., :bands], **options).pixels)
+    assert LEFT_OUT in image.notes
+    assert "alpha composited on white" not in image.notes
 
 
 def test_alpha_is_found_behind_another_band(tmp_path: Path):
     levels = as_type(np.dstack([values(3), values(1, 2), np.full((6, 9), 0.25)]), "u2")
-    picture = read(tmp_path, levels, extrasamples=["unspecified", "unassalpha"])
-    np.testing.assert_allclose(picture.pixels, 0.25 * values(3) + 0.75, rtol=0, atol=1e-4)
-    assert picture.notes == (LEFT_OUT, "alpha composited on white")
+    image = read(tmp_path, levels, extrasamples=["unspecified", "unassalpha"])
+    np.testing.assert_allclose(image.pixels, 0.25 * values(3) + 0.75, rtol=0, atol=1e-4)
+    assert image.notes == (LEFT_OUT, "alpha composited on white")
 
 
 @pytest.mark.parametrize("compression", [1, 5])
@@ -164,9 +164,9 @@ def test_a_band_without_a_meaning_is_left_out(tmp_path: Path, compression: int):
     place = data.index(struct.pack("<HHI", 258, 3, 8))
     data[place + 4 : place + 8] = struct.pack("<I", 4)
     (tmp_path / "a.tif").write_bytes(data)
-    picture = read_picture(tmp_path / "a.tif")
-    np.testing.assert_array_equal(picture.pixels, levels[..., :3] / np.float32(255))
-    assert picture.notes == (LEFT_OUT,)
+    image = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image.pixels, levels[..., :3] / np.float32(255))
+    assert image.notes == (LEFT_OUT,)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
@@ -179,25 +179,25 @@ def test_cmyk_is_ink(tmp_path: Path, dtype: str, planarconfig: str, with_alpha: 
     if with_alpha:
         inks, wanted = np.dstack([inks, np.full((6, 9), 0.5)]), 0.5 * wanted + 0.5
         options["extrasamples"] = ["unassalpha"]
-    picture = read(tmp_path, as_type(inks, dtype), **options)
-    np.testing.assert_allclose(picture.pixels, wanted, rtol=0, atol=1.5 * LEVEL if dtype == "u1" else 1e-4)
-    assert "converted from CMYK without a profile" in picture.notes
+    image = read(tmp_path, as_type(inks, dtype), **options)
+    np.testing.assert_allclose(image.pixels, wanted, rtol=0, atol=1.5 * LEVEL if dtype == "u1" else 1e-4)
+    assert "converted from CMYK without a profile" in image.notes
 
 
 def test_the_range_of_the_dots(tmp_path: Path):
     """DotRange: which levels are no ink and all ink."""
     levels = np.full((2, 2, 4), 0, np.uint8) + np.array([16, 128, 235, 0], np.uint8)
-    picture = read(tmp_path, levels, photometric="separated", extratags=[(336, "B", 2, (16, 235), True)])
-    np.testing.assert_allclose(picture.pixels[0, 0], [1, 1 - 112 / 219, 0], atol=1e-6)
+    image = read(tmp_path, levels, photometric="separated", extratags=[(336, "B", 2, (16, 235), True)])
+    np.testing.assert_allclose(image.pixels[0, 0], [1, 1 - 112 / 219, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2"])
 def test_the_profile_of_one_band_after_the_other(tmp_path: Path, dtype: str):
     profile = rgb_profile("Adobe-like", ADOBE_COLORANTS, gamma_curve(2.2))
-    picture = read(tmp_path, as_type(values(3), dtype), planarconfig="separate", iccprofile=profile)
+    image = read(tmp_path, as_type(values(3), dtype), planarconfig="separate", iccprofile=profile)
     levels = as_type(values(3), dtype) / np.iinfo(dtype).max
-    np.testing.assert_allclose(picture.pixels, in_srgb(levels**2.19921875, ADOBE_COLORANTS), rtol=0, atol=2e-3)
-    assert picture.notes == ("converted from RGB with ICC profile 'Adobe-like' to sRGB",)
+    np.testing.assert_allclose(image.pixels, in_srgb(levels**2.19921875, ADOBE_COLORANTS), rtol=0, atol=2e-3)
+    assert image.notes == ("converted from RGB with ICC profile 'Adobe-like' to sRGB",)
 
 
 def chromaticities(*numbers: float) -> list[tuple]:
@@ -209,29 +209,29 @@ def chromaticities(*numbers: float) -> list[tuple]:
 def test_tiffs_own_chromaticities(tmp_path: Path):
     """ImageMagick writes sRGB's into every file; others are converted."""
     srgb = chromaticities(0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
-    picture = read(tmp_path, as_type(values(3), "u2"), extratags=srgb)
-    np.testing.assert_allclose(picture.pixels, values(3), rtol=0, atol=1e-4)
-    assert picture.notes == ()
+    image = read(tmp_path, as_type(values(3), "u2"), extratags=srgb)
+    np.testing.assert_allclose(image.pixels, values(3), rtol=0, atol=1e-4)
+    assert image.notes == ()
     wide = chromaticities(0.3127, 0.3290, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06)
-    picture = read(tmp_path, as_type(values(3), "u2"), extratags=wide)
-    np.testing.assert_allclose(picture.pixels, encode(decode(values(3)) @ P3_TO_SRGB.T), rtol=0, atol=1e-3)
-    assert picture.notes == ("converted from TIFF's PrimaryChromaticities to sRGB",)
+    image = read(tmp_path, as_type(values(3), "u2"), extratags=wide)
+    np.testing.assert_allclose(image.pixels, encode(decode(values(3)) @ P3_TO_SRGB.T), rtol=0, atol=1e-3)
+    assert image.notes == ("converted from TIFF's PrimaryChromaticities to sRGB",)
     no_white = [(318, "2I", 2, (0, 0, 0, 0), True), *wide[1:]]
-    picture = read(tmp_path, as_type(values(3), "u2"), extratags=no_white)
-    assert picture.notes == ("converted from TIFF's PrimaryChromaticities to sRGB",)
+    image = read(tmp_path, as_type(values(3), "u2"), extratags=no_white)
+    assert image.notes == ("converted from TIFF's PrimaryChromaticities to sRGB",)
 
 
 def test_floating_point_with_a_profile(tmp_path: Path):
-    picture = read(tmp_path, values(3).astype("f4"), iccprofile=rgb_profile("x", SRGB_COLORANTS, gamma_curve(1)))
-    np.testing.assert_allclose(picture.pixels, encode(values(3)), rtol=0, atol=2e-3)
+    image = read(tmp_path, values(3).astype("f4"), iccprofile=rgb_profile("x", SRGB_COLORANTS, gamma_curve(1)))
+    np.testing.assert_allclose(image.pixels, encode(values(3)), rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize(("dtype", "white"), [("i1", 127), ("i2", 32767), ("i4", 65535)])
 def test_signed_numbers(tmp_path: Path, dtype: str, white: int):
     levels = np.rint(values(3) * white).astype(dtype)
-    picture = read(tmp_path, levels)
-    np.testing.assert_allclose(picture.pixels, levels / white, rtol=0, atol=1e-6)
-    assert picture.notes == (f"signed whole numbers taken as 0 to {white}",)
+    image = read(tmp_path, levels)
+    np.testing.assert_allclose(image.pixels, levels / white, rtol=0, atol=1e-6)
+    assert image.notes == (f"signed whole numbers taken as 0 to {white}",)
     levels[2, 3] = -5
     with pytest.raises(JaxstyleError, match=r"a\.tif: this TIFF holds signed whole numbers from -5"):
         read(tmp_path, levels)
@@ -240,8 +240,8 @@ def test_signed_numbers(tmp_path: Path, dtype: str, white: int):
 @pytest.mark.parametrize("dtype", ["u4", "u8"])
 def test_white_of_long_whole_numbers(tmp_path: Path, dtype: str):
     levels = (values(1) * np.iinfo(dtype).max).astype(dtype)
-    picture = read(tmp_path, levels, photometric="minisblack")
-    np.testing.assert_allclose(picture.pixels[..., :1], values(1), rtol=0, atol=1e-6)
+    image = read(tmp_path, levels, photometric="minisblack")
+    np.testing.assert_allclose(image.pixels[..., :1], values(1), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f8"])
@@ -255,9 +255,9 @@ def test_palettes(tmp_path: Path, shift: int, dtype: str):
     """Colours of 16 bits, or of 8 in the upper half of them, as Pillow writes."""
     colours = np.random.default_rng(0).integers(0, 65536 >> shift, (3, 2 ** (8 * np.dtype(dtype).itemsize)))
     index = np.random.default_rng(1).integers(0, colours.shape[1], (6, 9, 1)).astype(dtype)
-    picture = read(tmp_path, index, photometric="palette", colormap=(colours << shift).astype(np.uint16))
+    image = read(tmp_path, index, photometric="palette", colormap=(colours << shift).astype(np.uint16))
     wanted = np.moveaxis(colours[:, index[..., 0]], 0, -1) / (65535 >> shift)
-    np.testing.assert_allclose(picture.pixels, wanted, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(image.pixels, wanted, rtol=0, atol=1e-6)
 
 
 def ycbcr_of(rgb: np.ndarray) -> np.ndarray:
@@ -270,8 +270,8 @@ def ycbcr_of(rgb: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("planarconfig", ["contig", "separate"])
 def test_ycbcr(tmp_path: Path, planarconfig: str):
     rgb = 0.1 + 0.8 * values(3)
-    picture = read(tmp_path, ycbcr_of(rgb), photometric="ycbcr", planarconfig=planarconfig)
-    np.testing.assert_allclose(picture.pixels, rgb, rtol=0, atol=2.5 * LEVEL)  # three roundings, times up to 1.8
+    image = read(tmp_path, ycbcr_of(rgb), photometric="ycbcr", planarconfig=planarconfig)
+    np.testing.assert_allclose(image.pixels, rgb, rtol=0, atol=2.5 * LEVEL)  # three roundings, times up to 1.8
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
@@ -279,7 +279,7 @@ def test_jpeg_in_tiff(tmp_path: Path, mode: str):
     flat = Image.new("RGB", (32, 16), (200, 120, 40)).convert(mode)
     flat.save(tmp_path / "a.tif", compression="jpeg", quality=100)
     wanted = np.asarray(flat.convert("RGB"), np.float32) / 255
-    np.testing.assert_allclose(read_picture(tmp_path / "a.tif").pixels, wanted, rtol=0, atol=3 * LEVEL)
+    np.testing.assert_allclose(read_image(tmp_path / "a.tif").pixels, wanted, rtol=0, atol=3 * LEVEL)
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "packbits", "tiff_adobe_deflate"])
@@ -293,7 +293,7 @@ def test_what_pillow_compresses(tmp_path: Path, compression: str, mode: str):
         image = rgb.convert(mode)
         wanted = np.asarray(image.convert("RGB")) / 255
     image.save(tmp_path / "a.tif", compression=compression)
-    np.testing.assert_allclose(read_picture(tmp_path / "a.tif").pixels, wanted, rtol=0, atol=1.01 * LEVEL)
+    np.testing.assert_allclose(read_image(tmp_path / "a.tif").pixels, wanted, rtol=0, atol=1.01 * LEVEL)
 
 
 # Refusals
@@ -329,7 +329,7 @@ def test_too_few_bands(tmp_path: Path):
     with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
         file.pages.first.tags["PhotometricInterpretation"].overwrite(5)
     with pytest.raises(JaxstyleError, match=r"this TIFF has 3 bands where CMYK has 4"):
-        read_picture(tmp_path / "a.tif")
+        read_image(tmp_path / "a.tif")
 
 
 def test_a_thumbnail_is_not_the_image(tmp_path: Path):
@@ -337,7 +337,7 @@ def test_a_thumbnail_is_not_the_image(tmp_path: Path):
         file.write(as_type(values(3), "u1"), photometric="rgb", subfiletype=1)
         file.write(np.zeros((60, 90, 3), np.uint8), photometric="rgb")
     with pytest.raises(JaxstyleError, match="begins with a thumbnail of the image; save the image as PNG"):
-        read_picture(tmp_path / "a.tif")
+        read_image(tmp_path / "a.tif")
 
 
 @pytest.mark.skipif(HAS_IMAGECODECS, reason="imagecodecs decodes it")
@@ -351,7 +351,7 @@ def test_what_needs_imagecodecs_says_so(tmp_path: Path, bits: int, planar: int, 
     tags |= {339: 1 if bits == 16 else 3}
     (tmp_path / "a.tif").write_bytes(tiff(tags, lzw(levels.tobytes())))
     with pytest.raises(JaxstyleError) as refusal:
-        read_picture(tmp_path / "a.tif")
+        read_image(tmp_path / "a.tif")
     assert f"this TIFF ({said}) needs the package imagecodecs: pip install 'jaxstyle[tiff]'" in str(refusal.value)
     assert "damaged" not in str(refusal.value)
 
@@ -364,7 +364,7 @@ def test_a_strip_that_is_missing_is_damage(tmp_path: Path):
         tag = file.pages.first.tags["StripByteCounts"]
         tag.overwrite([0, *tag.value[1:]])
     with pytest.raises(JaxstyleError, match="truncated or damaged"):
-        read_picture(tmp_path / "a.tif")
+        read_image(tmp_path / "a.tif")
 
 
 # Whatever is written
@@ -507,7 +507,7 @@ def check(path: Path, case: Case) -> bool:
     levels, palette = drawn(case)
     write(path, case, levels, palette)
     try:
-        picture = read_picture(path)
+        image = read_image(path)
     except JaxstyleError as error:
         refusal = str(error)
     else:
@@ -527,7 +527,7 @@ def check(path: Path, case: Case) -> bool:
         atol = 3e-3
     if case.compression == "lzw" and not HAS_IMAGECODECS and case.dtype == "u1":
         atol = 1.5 * LEVEL  # Pillow divides by alpha, and holds palettes, with 8 bits
-    np.testing.assert_allclose(picture.pixels, meant(case, levels, palette), rtol=0, atol=atol)
+    np.testing.assert_allclose(image.pixels, meant(case, levels, palette), rtol=0, atol=atol)
     return True
 
 

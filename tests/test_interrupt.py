@@ -88,14 +88,14 @@ import numpy as np
 import jaxstyle.synthesis.transfer as module
 from tiny_network import tiny_network
 module.load_weights = lambda name: tiny_network()
-picture = np.random.default_rng(0).uniform(size=(16, 16, 3))
+image = np.random.default_rng(0).uniform(size=(16, 16, 3))
 layers = {"content_layers": ["conv1_1"], "style_layers": ["conv1_1"]}
 def end_job(iterations, best):
     print("transfer", flush=True)
     os.kill(os.getpid(), signal.SIGTERM)
 for _ in range(2):
     module.transfer(
-        picture, picture, image={"size": 16}, loss=layers, optimizer={"iterations": 2}, observe=end_job
+        image, image, image={"size": 16}, loss=layers, optimizer={"iterations": 2}, observe=end_job
     )
 """
     done = python(program, cwd=tmp_path)

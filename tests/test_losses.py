@@ -132,20 +132,20 @@ def test_gradients_agree_with_finite_differences(convention):
 @pytest.mark.parametrize(("source", "target"), list(itertools.permutations(FORMULAS, 2)))
 def test_converted_weights_give_the_same_gradient(source, target):
     shapes = {"conv1_1": (HEIGHT, WIDTH, FILTERS), "conv2_1": (3, 2, 4)}
-    pictures = {"conv1_1": jnp.asarray(F), "conv2_1": jnp.asarray(F[:3, :2, :4])}
+    images = {"conv1_1": jnp.asarray(F), "conv2_1": jnp.asarray(F[:3, :2, :4])}
     content_targets = {"conv1_1": jnp.asarray(P), "conv2_1": jnp.asarray(P[:3, :2, :4])}
     style_targets = {"conv1_1": TARGET, "conv2_1": TARGET[:4, :4]}
 
     def gradient(convention, content, style):
-        def loss(pictures):
+        def loss(images):
             parts = ((content_of, content, content_targets), (style_of, style, style_targets))
             return sum(
-                weight * term(convention, pictures[layer], targets[layer])
+                weight * term(convention, images[layer], targets[layer])
                 for term, weights, targets in parts
                 for layer, weight in weights.items()
             )
 
-        return jax.grad(loss)(pictures)
+        return jax.grad(loss)(images)
 
     weights = {"content": {"conv1_1": 0.7, "conv2_1": 0.2}, "style": {"conv1_1": 30.0, "conv2_1": 0.5}}
     content, style = convert_weights(**weights, source=source, target=target, shapes=shapes)

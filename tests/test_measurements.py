@@ -7,19 +7,19 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from small_runs import make
 
-from jaxstyle.images import fit_style, read_picture
+from jaxstyle.images import fit_style, read_image
 from jaxstyle.network.weights import Weights
 from jaxstyle.synthesis.measurements import measure_result
-from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
+from jaxstyle.synthesis.preparation import Prepared, prepare, read_images
 
 
 def ready(weights: Weights, folder: Path, *overrides: str, **sections) -> Prepared:
     experiment = make(folder, *overrides, **sections)
-    return prepare(experiment, read_pictures(experiment), weights)[-1]
+    return prepare(experiment, read_images(experiment), weights)[-1]
 
 
 def convolved(hidden: np.ndarray, layer: dict[str, np.ndarray]) -> np.ndarray:
-    """A 3×3 convolution with zeros around the picture, and the ReLU."""
+    """A 3×3 convolution with zeros around the image, and the ReLU."""
     windows = sliding_window_view(np.pad(hidden, ((1, 1), (1, 1), (0, 0))), (3, 3), axis=(0, 1))
     return np.maximum(np.einsum("hwcij,ijcf->hwf", windows, layer["kernel"].astype(np.float64)) + layer["bias"], 0)
 
@@ -50,7 +50,7 @@ def test_the_terms_are_the_papers_whatever_was_optimized(
     tmp_path: Path, tiny: Weights, image: np.ndarray, convention: str
 ):
     found = measure_result(ready(tiny, tmp_path, f"loss.convention={convention}"), image)
-    content, style = (read_picture(tmp_path / name).pixels for name in ("content.png", "style.png"))
+    content, style = (read_image(tmp_path / name).pixels for name in ("content.png", "style.png"))
     style = fit_style(style, height=24, width=32, rule="content")
     of_image, of_content, of_style = (features_of(pixels, tiny) for pixels in (image, content, style))
     expected = {"content/conv2_1": 0.5 * np.sum((of_image["conv2_1"] - of_content["conv2_1"]) ** 2)}  # Eq. 1
@@ -68,7 +68,7 @@ def test_the_terms_are_the_papers_whatever_was_optimized(
 def test_comparisons_with_the_content(tmp_path: Path, tiny: Weights, image: np.ndarray):
     prepared = ready(tiny, tmp_path)
     found = measure_result(prepared, image)
-    content = read_picture(tmp_path / "content.png").pixels.astype(np.float64)
+    content = read_image(tmp_path / "content.png").pixels.astype(np.float64)
     luma = np.array([0.299, 0.587, 0.114])
     correlation = np.corrcoef((content @ luma).ravel(), (image.astype(np.float64) @ luma).ravel())[0, 1]
     psnr = 10 * np.log10(1 / np.mean((content - image) ** 2))

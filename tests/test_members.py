@@ -12,7 +12,7 @@ from small_runs import make, read_manifest, read_metrics
 import jaxstyle
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import read_picture
+from jaxstyle.images import read_image
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Status
 from jaxstyle.runs import runner
@@ -82,7 +82,7 @@ def test_every_member_has_its_own_record(tmp_path: Path):
         facts = {"index": member.index, "label": member.label, "values": member.values, "place": member.place}
         assert read_manifest(folder)["member"] == facts
         assert len(read_metrics(folder)) == 4
-        assert read_picture(folder / "result.png").pixels.shape == (24, 32, 3)
+        assert read_image(folder / "result.png").pixels.shape == (24, 32, 3)
     assert watcher.seen == [(index, iteration) for index in (0, 1) for iteration in range(4)]
     assert watcher.planned == [(index, [Scale(32, 3)]) for index in (0, 1)]
     assert watcher.left == [0, 1]
@@ -178,7 +178,7 @@ def numbers(folder: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a sweep that nothing stopped, in the folder of its pictures."""
+    """The folder of a sweep that nothing stopped, in the folder of its images."""
     folder = tmp_path_factory.mktemp("whole")
     run_all(make(folder, *THREE), folder / "sweep")
     return folder / "sweep"
@@ -199,8 +199,8 @@ def test_what_is_finished_is_not_run_again_and_the_rest_goes_on(whole: Path, tmp
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.rglob("*")} == before
     assert numbers(tmp_path / "sweep") == numbers(whole)
     for index in range(3):
-        pictures = [(folder / f"members/{index}/result.png").read_bytes() for folder in (tmp_path / "sweep", whole)]
-        assert pictures[0] == pictures[1]
+        images = [(folder / f"members/{index}/result.png").read_bytes() for folder in (tmp_path / "sweep", whole)]
+        assert images[0] == images[1]
     assert not [*(tmp_path / "sweep").rglob(".lock"), *(tmp_path / "sweep").rglob("checkpoint")]
 
 

@@ -21,7 +21,7 @@ from jaxstyle.optimizers.reductions import norm
 from jaxstyle.runs import runner
 from jaxstyle.synthesis.estimates import estimate_memory, outlines
 from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
-from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
+from jaxstyle.synthesis.preparation import Prepared, prepare, read_images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ OURS = "optimizer.method=momentum"
 
 def ready(folder: Path, weights: Weights, *overrides: str) -> tuple[Prepared, ...]:
     experiment = make(folder, OURS, *overrides)
-    return prepare(experiment, read_pictures(experiment), weights)
+    return prepare(experiment, read_images(experiment), weights)
 
 
 def test_its_keys_are_in_the_file_the_record_and_the_documentation(tmp_path: Path):
@@ -128,7 +128,7 @@ def test_traced_keys_share_a_program_and_lanes(tmp_path: Path, tiny: Weights):
 def test_its_state_counts_in_the_estimate(tmp_path: Path, tiny: Weights):
     def bytes_of(memory: int) -> int:
         experiment = make(tmp_path, OURS, f"optimizer.memory={memory}", "image.size=36")
-        (outline,) = outlines(experiment, read_pictures(experiment), tiny)
+        (outline,) = outlines(experiment, read_images(experiment), tiny)
         return estimate_memory(outline._replace(in_use=0))
 
     images = bytes_of(5) - bytes_of(1)

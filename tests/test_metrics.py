@@ -11,24 +11,24 @@ from jaxstyle.images.luminance import luminance
 from jaxstyle.metrics.grey_correlation import grey_correlation
 from jaxstyle.metrics.psnr import psnr
 
-PICTURE = np.random.default_rng(0).uniform(size=(6, 7, 3)).astype(np.float32)
+IMAGE = np.random.default_rng(0).uniform(size=(6, 7, 3)).astype(np.float32)
 
 
-def test_a_picture_correlates_with_itself_and_its_negative():
-    assert grey_correlation(PICTURE, PICTURE) == pytest.approx(1)
-    assert grey_correlation(1 - PICTURE, PICTURE) == pytest.approx(-1)
-    assert grey_correlation(0.5 * PICTURE + 0.1, PICTURE) == pytest.approx(1)
+def test_a_image_correlates_with_itself_and_its_negative():
+    assert grey_correlation(IMAGE, IMAGE) == pytest.approx(1)
+    assert grey_correlation(1 - IMAGE, IMAGE) == pytest.approx(-1)
+    assert grey_correlation(0.5 * IMAGE + 0.1, IMAGE) == pytest.approx(1)
 
 
 def test_the_correlation_is_numpys():
-    other = np.random.default_rng(1).uniform(size=PICTURE.shape).astype(np.float32)
-    expected = np.corrcoef(luminance(PICTURE).ravel(), luminance(other).ravel())[0, 1]
-    assert grey_correlation(PICTURE, other) == pytest.approx(expected)
+    other = np.random.default_rng(1).uniform(size=IMAGE.shape).astype(np.float32)
+    expected = np.corrcoef(luminance(IMAGE).ravel(), luminance(other).ravel())[0, 1]
+    assert grey_correlation(IMAGE, other) == pytest.approx(expected)
 
 
-def test_a_flat_picture_correlates_with_nothing():
-    flat = np.full_like(PICTURE, 0.4)
-    assert abs(grey_correlation(flat, PICTURE)) < 1e-12  # its mean is rounded, in float64
+def test_a_flat_image_correlates_with_nothing():
+    flat = np.full_like(IMAGE, 0.4)
+    assert abs(grey_correlation(flat, IMAGE)) < 1e-12  # its mean is rounded, in float64
 
 
 def test_grey_levels_weigh_green_most():
@@ -37,8 +37,8 @@ def test_grey_levels_weigh_green_most():
 
 
 def test_psnr():
-    assert psnr(PICTURE, PICTURE) == float("inf")
-    darker = np.clip(PICTURE, 0.2, 1).astype(np.float64)
+    assert psnr(IMAGE, IMAGE) == float("inf")
+    darker = np.clip(IMAGE, 0.2, 1).astype(np.float64)
     assert psnr(darker - 0.1, darker) == pytest.approx(20)  # an error of 0.1 everywhere
 
 
@@ -78,12 +78,12 @@ def test_a_metric_of_ones_own_is_recorded_reported_and_ranked_by(jaxstyle_comman
 
 @pytest.mark.usefixtures("own")
 def test_it_is_left_out_where_there_is_no_such_number():
-    assert "closeness" not in metrics.measure_all(PICTURE, None, ())
-    assert metrics.measure_all(PICTURE, PICTURE, [PICTURE])["closeness"] == 1.0
+    assert "closeness" not in metrics.measure_all(IMAGE, None, ())
+    assert metrics.measure_all(IMAGE, IMAGE, [IMAGE])["closeness"] == 1.0
 
 
 def test_one_that_fails_costs_no_result(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(metrics.OWN, "broken", f"{__name__}:BROKEN")
     with pytest.warns(UserWarning, match="metric broken: ZeroDivisionError: of its own"):
-        found = metrics.measure_all(PICTURE, PICTURE)
+        found = metrics.measure_all(IMAGE, IMAGE)
     assert found.keys() == {"grey_correlation", "psnr"}

@@ -9,7 +9,7 @@ from small_commands import SMALL, Run
 from small_runs import make, read_manifest
 
 from jaxstyle.config import load_experiment
-from jaxstyle.images import read_metadata, read_picture
+from jaxstyle.images import read_image, read_metadata
 
 LATIN = os.fsdecode(b"caf\xe9")
 """In Latin-1: no UTF-8, and so no Unicode."""
@@ -39,7 +39,7 @@ def test_a_transfer_from_and_to_any_name(jaxstyle_command: Run, folder: Path, na
     words = ("-o", f"./{name}.tif", *SMALL, "--start", f"./{name}.png", "--", f"./{name}.png", "style.png")
     done = jaxstyle_command("transfer", *words)
     assert (done.exit_code, done.stderr) == (0, "")
-    assert read_picture(folder / f"{name}.tif").pixels.shape == (24, 32, 3)
+    assert read_image(folder / f"{name}.tif").pixels.shape == (24, 32, 3)
     (record,) = (folder / "runs").glob("*/*")
     assert read_manifest(record)["images"]["content"]["path"] == str(folder / f"{name}.png")
     assert load_experiment(record / "experiment.json").image.content == str(folder / f"{name}.png")

@@ -1,4 +1,4 @@
-"""A result that is not finite is no result: no picture, a record that says so, and the same command tries again."""
+"""A result that is not finite is no result: no image, a record that says so, and the same command tries again."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from test_members import Watcher
 
 import jaxstyle
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import write_picture
+from jaxstyle.images import write_image
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Status, minimize
 from jaxstyle.runs import runner
@@ -22,7 +22,7 @@ from jaxstyle.sweeps.engines.remote_record import RemoteRecord
 from jaxstyle.sweeps.engines.worker import Order, Worker
 from jaxstyle.sweeps.expansion import expand
 from jaxstyle.sweeps.members import run_members
-from jaxstyle.synthesis.preparation import read_pictures
+from jaxstyle.synthesis.preparation import read_images
 
 TOO_LARGE = "loss.style_weight=3e38"
 """A number, but the loss is none."""
@@ -57,7 +57,7 @@ def test_the_library_raises():
 
 def leave_remains(folder: Path) -> None:
     """As if an earlier process had been interrupted in the folder."""
-    write_picture(folder / "result.png", np.zeros((24, 32, 3)))
+    write_image(folder / "result.png", np.zeros((24, 32, 3)))
     (folder / "checkpoint").mkdir()
 
 
@@ -72,7 +72,7 @@ def check_record(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])
-def test_a_run_leaves_a_record_and_no_picture(tmp_path: Path, method: str):
+def test_a_run_leaves_a_record_and_no_image(tmp_path: Path, method: str):
     experiment = make(tmp_path, TOO_LARGE, f"optimizer.method={method}")
     for _ in range(2):  # the second time it is tried again
         with pytest.raises(JaxstyleError, match="not finite"):
@@ -106,9 +106,9 @@ def test_on_a_cluster_the_record_says_the_same(tmp_path: Path, tiny: Weights):
     job = Job(expand(make(tmp_path, TOO_LARGE))[0], tmp_path / "run", {})
     attendance = RemoteRecord(job, Watcher())
     leave_remains(tmp_path / "run")
-    pictures = read_pictures(job.member.experiment).by_role()
+    images = read_images(job.member.experiment).by_role()
     order = Order(job.member.experiment, job.folder, "small", None)
-    batches = Worker().carry_out(order, None, tiny, list(pictures), *pictures.values())
+    batches = Worker().carry_out(order, None, tiny, list(images), *images.values())
     outcomes = [attendance.hear(message) for batch in batches for message in batch]
     assert outcomes[-1] is not None
     assert outcomes[-1].status == "failed"

@@ -16,7 +16,7 @@ from jaxstyle.paper.terms import Content, Style, TotalVariation
 CONTENT, STYLE = ("conv2_1",), ("conv1_1", "conv2_1")
 
 
-def picture(seed, height=14, width=11):
+def random_image(seed, height=14, width=11):
     return jnp.asarray(np.random.default_rng(seed).uniform(size=(height, width, 3)), jnp.float32)
 
 
@@ -28,7 +28,7 @@ def objective_of(weights, convention="paper", *, with_tv=True, content=CONTENT, 
 
 
 def problem_of(objective, parameters, *, alpha=2.0, beta=3.0, tv=1e-3, seed=10, size=(14, 11)):
-    content, style = (measure(objective, picture(seed + which, *size), parameters) for which in (0, 1))
+    content, style = (measure(objective, random_image(seed + which, *size), parameters) for which in (0, 1))
     of_kind = {"content": alpha, "style": beta / 2, "tv": tv}
     targets = {name: (content if name.startswith("content") else style)[name] for name in content}
     return Problem(parameters, targets, {term.name: jnp.float32(of_kind[term.kind]) for term in objective.terms})
@@ -38,7 +38,7 @@ def problem_of(objective, parameters, *, alpha=2.0, beta=3.0, tv=1e-3, seed=10, 
 def test_the_loss_is_the_weighted_sum_of_its_terms(tiny, convention):
     objective, parameters = objective_of(tiny, convention)
     problem = problem_of(objective, parameters)
-    image = picture(0)
+    image = random_image(0)
     (loss, terms), _ = evaluate(objective, image, problem)
     assert set(terms) == set(objective.names) == {"content/conv2_1", "style/conv1_1", "style/conv2_1", "tv"}
     assert loss == pytest.approx(sum(float(term) for term in terms.values()), rel=1e-6)  # four float32 numbers
@@ -56,9 +56,9 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(tiny, convention):
 def test_the_gradient_is_that_of_the_loss(tiny):
     objective, parameters = objective_of(tiny)
     problem = problem_of(objective, parameters)
-    _, in_float32 = evaluate(objective, picture(0), problem)
+    _, in_float32 = evaluate(objective, random_image(0), problem)
     with jax.enable_x64(True):
-        image, direction = (jnp.asarray(picture(seed), jnp.float64) for seed in (0, 5))
+        image, direction = (jnp.asarray(random_image(seed), jnp.float64) for seed in (0, 5))
         (loss, _), gradient = evaluate(objective, image, problem)
         assert loss.dtype == gradient.dtype == jnp.float64
         step = 1e-7
@@ -69,12 +69,12 @@ def test_the_gradient_is_that_of_the_loss(tiny):
     np.testing.assert_allclose(in_float32, gradient, atol=1e-4 * np.abs(gradient).max())
 
 
-def test_a_picture_is_at_no_distance_from_itself(tiny):
+def test_a_image_is_at_no_distance_from_itself(tiny):
     objective, parameters = objective_of(tiny, with_tv=False)
-    own = measure(objective, picture(0), parameters)
+    own = measure(objective, random_image(0), parameters)
     problem = problem_of(objective, parameters)._replace(targets=own)
-    (loss, _), gradient = evaluate(objective, picture(0), problem)
-    (far, _), _ = evaluate(objective, picture(1), problem)
+    (loss, _), gradient = evaluate(objective, random_image(0), problem)
+    (far, _), _ = evaluate(objective, random_image(1), problem)
     assert loss < 1e-8 * far  # two programs' rounding, squared
     assert jnp.isfinite(gradient).all()
 
@@ -85,8 +85,8 @@ def test_a_weight_of_zero_leaves_a_layer_out(tiny):
     problem = problem_of(objective, parameters)
     zero = problem._replace(weights=problem.weights | {"style/conv1_1": jnp.float32(0)})
     shorter = Problem(parameters, *({name: of[name] for name in without.names} for of in problem[1:3]))
-    (loss, terms), gradient = evaluate(objective, picture(0), zero)
-    (expected, _), expected_gradient = evaluate(without, picture(0), shorter)
+    (loss, terms), gradient = evaluate(objective, random_image(0), zero)
+    (expected, _), expected_gradient = evaluate(without, random_image(0), shorter)
     assert terms["style/conv1_1"] == 0
     assert loss == pytest.approx(float(expected), rel=1e-5)
     np.testing.assert_allclose(gradient, expected_gradient, atol=1e-5 * float(jnp.abs(expected_gradient).max()))
@@ -94,7 +94,7 @@ def test_a_weight_of_zero_leaves_a_layer_out(tiny):
 
 def test_values_are_arguments_and_structures_are_static(tiny):
     objective, parameters = objective_of(tiny)
-    image = picture(0, 15, 12)  # a size of its own: no other test has compiled for it
+    image = random_image(0, 15, 12)  # a size of its own: no other test has compiled for it
     problem = problem_of(objective, parameters, size=(15, 12))
     evaluate(objective, image, problem)
     before = evaluate._cache_size()
@@ -102,7 +102,7 @@ def test_values_are_arguments_and_structures_are_static(tiny):
     assert again == objective
     assert hash(again) == hash(objective)
     other = problem_of(again, other_parameters, alpha=0.0, beta=7.0, tv=0.0, seed=20, size=(15, 12))
-    evaluate(again, picture(1, 15, 12), other)
+    evaluate(again, random_image(1, 15, 12), other)
     assert evaluate._cache_size() == before
     other_terms = tuple(dataclasses.replace(term, convention="pystiche") for term in objective.terms if term.layers)
     evaluate(dataclasses.replace(objective, terms=other_terms), image, problem)
@@ -113,7 +113,7 @@ def test_values_are_arguments_and_structures_are_static(tiny):
 def test_nothing_is_captured(tiny):
     """Every array of the program comes in as an argument."""
     objective, parameters = objective_of(tiny)
-    program = jax.make_jaxpr(objective.value_and_grad)(picture(0), problem_of(objective, parameters))
+    program = jax.make_jaxpr(objective.value_and_grad)(random_image(0), problem_of(objective, parameters))
     assert sum(np.size(constant) for constant in program.consts) <= 6  # mean and spread of the colours
 
 
@@ -131,8 +131,8 @@ def test_every_product_is_full_float32(tiny):
     objective, parameters = objective_of(tiny)
     problem = problem_of(objective, parameters)
     for program in (
-        jax.make_jaxpr(objective.value_and_grad)(picture(0), problem),
-        jax.make_jaxpr(lambda image: measure(objective, image, parameters))(picture(0)),
+        jax.make_jaxpr(objective.value_and_grad)(random_image(0), problem),
+        jax.make_jaxpr(lambda image: measure(objective, image, parameters))(random_image(0)),
     ):
         products = [
             equation
@@ -147,7 +147,7 @@ def test_every_product_is_full_float32(tiny):
 @pytest.mark.usefixtures("direct_convolutions")
 def test_the_network_runs_once_forward_and_once_backward(tiny):
     objective, parameters = objective_of(tiny)
-    program = str(jax.make_jaxpr(objective.value_and_grad)(picture(0), problem_of(objective, parameters)))
+    program = str(jax.make_jaxpr(objective.value_and_grad)(random_image(0), problem_of(objective, parameters)))
     assert program.count("conv_general_dilated[") == 2 * 3  # conv1_1, conv1_2, conv2_1
 
 
@@ -156,12 +156,12 @@ def test_members_that_differ_in_values_share_the_optimizers_program(tiny, monkey
 
     monkeypatch.setattr("jaxstyle.synthesis.transfer.load_weights", lambda name: tiny)
     layers = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
-    pictures = [np.asarray(picture(seed, 20, 24)) for seed in range(3)]
+    images = [np.asarray(random_image(seed, 20, 24)) for seed in range(3)]
 
     def run(first, second, seed, **loss):
         jaxstyle.transfer(
-            pictures[first],
-            pictures[second],
+            images[first],
+            images[second],
             image={"size": 24},
             loss=layers | loss,
             start={"seed": seed},

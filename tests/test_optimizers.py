@@ -129,7 +129,7 @@ def test_a_step_beyond_the_wall_is_taken_back():
 
 
 @pytest.mark.parametrize("method", ["adam", "scipy-lbfgsb"])
-def test_methods_that_cannot_go_back_stop_at_the_wall_with_the_best_picture(method):
+def test_methods_that_cannot_go_back_stop_at_the_wall_with_the_best_image(method):
     result = run("wall", method=method, start=ABOVE_THE_WALL, iterations=400, learning_rate=0.1)
     assert result.status is Status.NOT_FINITE
     assert result.evaluations == len(result.history) + 1
@@ -169,7 +169,7 @@ def test_a_tolerance_ends_it(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_an_interruption_keeps_the_best_picture(method):
+def test_an_interruption_keeps_the_best_image(method):
     calls = 0
 
     def interrupted():
@@ -191,7 +191,7 @@ def test_an_interruption_before_the_first_evaluation_gives_the_start(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_best_picture_is_at_hand_while_it_runs_and_stays(method):
+def test_the_best_image_is_at_hand_while_it_runs_and_stays(method):
     seen, lowest = [], np.inf
 
     def observe(iterations, best):
@@ -200,8 +200,8 @@ def test_the_best_picture_is_at_hand_while_it_runs_and_stays(method):
         seen.append((lowest, best()))
 
     run(method=method, iterations=10, observe=observe)
-    for loss, picture in seen:  # after the run: its buffers were given away evaluation by evaluation
-        assert Synthetic().loss(picture, PROBLEM)[0] <= loss * (1 + 1e-5)  # the same sum, not compiled
+    for loss, image in seen:  # after the run: its buffers were given away evaluation by evaluation
+        assert Synthetic().loss(image, PROBLEM)[0] <= loss * (1 + 1e-5)  # the same sum, not compiled
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam"])

@@ -100,13 +100,13 @@ def test_each_lane_is_told_its_own_story(chunked):
     found = minimize_lanes(Own(), lanes, chunked=chunked)
     for calls, result, given in zip(told, found, lanes, strict=True):
         assert tuple(iteration for iterations, _ in calls for iteration in iterations) == result.history
-        for iterations, picture in calls:
+        for iterations, image in calls:
             if iterations:
-                loss, _ = Own().loss(jnp.asarray(picture), given.problem)
+                loss, _ = Own().loss(jnp.asarray(image), given.problem)
                 assert loss <= iterations[-1].loss * (1 + 1e-5)  # the same sum, not compiled
 
 
-def test_an_interruption_keeps_every_lanes_best_picture():
+def test_an_interruption_keeps_every_lanes_best_image():
     calls = 0
 
     def interrupted():

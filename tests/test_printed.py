@@ -6,7 +6,7 @@ import pytest
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject, NumberObject, StreamObject
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import gallery, printed, read_picture, write_picture
+from jaxstyle.images import gallery, printed, read_image, write_image
 from jaxstyle.images.pdf import embedded_images
 from jaxstyle.images.printed import Group
 
@@ -19,7 +19,7 @@ LEVELS = {"fig4-1e-4": 0.2, "fig4-1e-3": 0.4, "fig4-1e-2": 0.6, "fig4-1e-1": 0.8
 
 def jpeg(tmp_path, level, width, height):
     path = tmp_path / "made.jpg"
-    write_picture(path, np.full((height, width, 3), level))
+    write_image(path, np.full((height, width, 3), level))
     return path.read_bytes()
 
 
@@ -85,7 +85,7 @@ def test_panels_come_out_under_their_names(tmp_path):
     assert {*fates.values()} == {"written"}
     for name in fates:
         level = LEVELS[name.rpartition(".")[0]]
-        assert read_picture(folder / name).pixels.mean() == pytest.approx(level, abs=0.01)  # JPEG, 8 bits
+        assert read_image(folder / name).pixels.mean() == pytest.approx(level, abs=0.01)  # JPEG, 8 bits
     assert {*printed.from_pdf(tmp_path / "paper.pdf", folder).values()} == {"here already"}
 
 
@@ -166,5 +166,5 @@ def test_an_unknown_or_absent_panel_is_answered(tmp_path, monkeypatch):
         printed.named("paper:fig4-1e-33")
     with pytest.raises(JaxstyleError, match="jaxstyle images from-paper"):
         printed.find("fig4-1e-3")
-    write_picture(tmp_path / "FIG4-1e-3.png", np.zeros((4, 4, 3)))
+    write_image(tmp_path / "FIG4-1e-3.png", np.zeros((4, 4, 3)))
     assert printed.find("paper:fig4-1e-3") == tmp_path / "FIG4-1e-3.png"

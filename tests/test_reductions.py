@@ -24,13 +24,13 @@ from jaxstyle.paper.losses import content_loss, style_layer_loss, total_variatio
 from jaxstyle.paper.statistics import blend, gram_matrix, mean_gram_matrix
 
 FEATURES = [(512, 384, 64), (256, 192, 128), (64, 48, 512), (331, 99, 64), (2, 256, 192, 64), (3, 127, 65, 128)]
-"""Those of a picture of 512×384; 32,769 positions, the first number that was summed wrongly; members side by side."""
+"""Those of an image of 512×384; 32,769 positions, the first number that was summed wrongly; members side by side."""
 POWERS = [(512, 256, 64), (64, 64, 512), (2, 256, 128, 64)]
 """Numbers of positions by which dividing rounds nothing."""
-PICTURES = [(512, 384, 3), (331, 99, 3), (2, 256, 192, 3)]
+IMAGES = [(512, 384, 3), (331, 99, 3), (2, 256, 192, 3)]
 
 of_features = pytest.mark.parametrize("shape", FEATURES, ids=str)
-of_pictures = pytest.mark.parametrize("shape", PICTURES, ids=str)
+of_images = pytest.mark.parametrize("shape", IMAGES, ids=str)
 
 
 def whole(low: int, high: int, *shape: int, seed: int = 0) -> np.ndarray:
@@ -84,7 +84,7 @@ def test_style_layer_loss(shape: tuple[int, ...]):
     np.testing.assert_array_equal(jitted(style_layer_loss, features, target), expected)
 
 
-@of_pictures
+@of_images
 def test_total_variation(shape: tuple[int, ...]):
     """Squares of 255 are rounded, by 4e-8 of the sum as was seen; one row of 512 is 2e-3."""
     levels = whole(0, 5, *shape) * 51
@@ -93,7 +93,7 @@ def test_total_variation(shape: tuple[int, ...]):
 
 
 @pytest.mark.parametrize("filters", [64, 512])
-def test_the_blend_of_several_pictures_statistics(filters: int):
+def test_the_blend_of_several_images_statistics(filters: int):
     statistics, weights = whole(0, 100, 4, filters, filters), np.asarray([1, 2, 4, 1], np.float32)
     found = jax.jit(blend)(statistics, weights)
     np.testing.assert_array_equal(found, np.tensordot(weights / 8, statistics.astype(np.float64), axes=1))
@@ -103,14 +103,14 @@ def test_mean_activations(tiny: Weights, monkeypatch: pytest.MonkeyPatch):
     """Features and their sum are rounded, by 1e-7 as was seen; one row of 256 is 4e-3."""
     monkeypatch.setattr(calibration, "LAYERS", ("conv1_1",))
     network = VGG19(tiny.parameters, tiny.preprocessing, layers=("conv1_1",))
-    picture = jnp.asarray(whole(0, 5, 256, 256, 3) / 5)
-    found = calibration._mean_responses(*nnx.split(network), picture)["conv1_1"]
-    features = np.asarray(network(picture, ("conv1_1",))["conv1_1"], np.float64)
+    image = jnp.asarray(whole(0, 5, 256, 256, 3) / 5)
+    found = calibration._mean_responses(*nnx.split(network), image)["conv1_1"]
+    features = np.asarray(network(image, ("conv1_1",))["conv1_1"], np.float64)
     np.testing.assert_allclose(found, features.mean((0, 1)), rtol=1e-6)
 
 
-@of_pictures
-def test_dot_products_and_norms_of_pictures(shape: tuple[int, ...]):
+@of_images
+def test_dot_products_and_norms_of_images(shape: tuple[int, ...]):
     one, other = whole(-3, 3, *shape), whole(-3, 3, *shape, seed=1)
     np.testing.assert_array_equal(jitted(jnp.vdot, one, other), total(one * other))
     np.testing.assert_allclose(jitted(norm, one), np.sqrt(total(one**2)), rtol=2**-23)  # a root is rounded
@@ -131,7 +131,7 @@ def inverse_hessian_times(grad: np.ndarray, pairs: list[tuple[np.ndarray, np.nda
     return product
 
 
-@of_pictures
+@of_images
 def test_the_direction_of_l_bfgs(shape: tuple[int, ...]):
     """Its numbers are no whole ones: rounded through all dot products, by 6e-8 as was seen."""
     solver = LBFGS(lambda image: image, history_size=2)

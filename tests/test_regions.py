@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from small_commands import Run
-from small_runs import CONTENT_SIZE, make, read_manifest, read_metrics, smooth, write_pictures
+from small_runs import CONTENT_SIZE, make, read_manifest, read_metrics, smooth, write_images
 
 import jaxstyle
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import fit_mask, fit_style, read_picture, resize_to, write_picture
+from jaxstyle.images import fit_mask, fit_style, read_image, resize_to, write_image
 from jaxstyle.network.layers import LAYERS, downsampling
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers.device import advance_once
@@ -20,7 +20,7 @@ from jaxstyle.paper.objective import evaluate, measure
 from jaxstyle.sweeps.sharing import share
 from jaxstyle.synthesis.guides import guides, layer_shape, normalized
 from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
-from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
+from jaxstyle.synthesis.preparation import Prepared, prepare, read_images
 from jaxstyle.synthesis.regions import grey
 
 LEFT = np.zeros((24, 32), np.float32)
@@ -28,7 +28,7 @@ LEFT[:, :16] = 1
 
 
 def write_mask(folder: Path, name: str, mask: np.ndarray) -> str:
-    write_picture(folder / name, np.repeat(mask[..., None], 3, axis=-1).astype(np.float32), bits=16)
+    write_image(folder / name, np.repeat(mask[..., None], 3, axis=-1).astype(np.float32), bits=16)
     return str(folder / name)
 
 
@@ -39,7 +39,7 @@ def halves(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def ready(experiment: Experiment, weights: Weights, **options) -> Prepared:
-    return prepare(experiment, read_pictures(experiment), weights, **options)[-1]
+    return prepare(experiment, read_images(experiment), weights, **options)[-1]
 
 
 # Guides
@@ -147,7 +147,7 @@ def of_numpy(prepared: Prepared, pixels: np.ndarray, mask: np.ndarray, layer: st
 
 
 def test_two_halves_with_two_styles_have_their_own_gram_matrices(tmp_path: Path, tiny: Weights):
-    write_picture(tmp_path / "other.png", smooth(30, 30, seed=9))
+    write_image(tmp_path / "other.png", smooth(30, 30, seed=9))
     left, right = write_mask(tmp_path, "left.png", LEFT), write_mask(tmp_path, "right.png", 1 - LEFT)
     image = {
         "content": "content.png",
@@ -181,10 +181,10 @@ def test_one_style_with_masks_and_soft_edges(tmp_path: Path, tiny: Weights):
     masks = [write_mask(tmp_path, f"{name}.png", mask) for name, mask in (("rise", soft), ("fall", 1 - soft))]
     regions = {name: {"content": masks[0], "style": mask} for name, mask in zip("ab", masks, strict=True)}
     found = ready(make(tmp_path, image={**IMAGES, "regions": regions}), tiny)
-    style = read_picture(tmp_path / "style.png").pixels
+    style = read_image(tmp_path / "style.png").pixels
     pixels = fit_style(style, height=24, width=32, rule="content")
     for name, mask in zip("ab", masks, strict=True):
-        own = fit_mask(grey(read_picture(mask)), style.shape, height=24, width=32, rule="content")
+        own = fit_mask(grey(read_image(mask)), style.shape, height=24, width=32, rule="content")
         gram = of_numpy(found, pixels, own, "conv1_1")
         target = found.problem.targets[f"style/conv1_1/{name}"]
         np.testing.assert_allclose(target, gram, rtol=1e-4, atol=1e-4 * np.abs(gram).max())
@@ -246,7 +246,7 @@ def test_another_mask_of_the_same_size_is_no_new_program(tmp_path: Path, tiny: W
 def test_what_is_kept_is_the_content_and_the_rest_is_not(tmp_path: Path, tiny: Weights, method: str):
     path = write_mask(tmp_path, "keep.png", LEFT)
     experiment = make(tmp_path, f"image.keep={path}", f"optimizer.method={method}", "image.scales=[24, 32]")
-    scales = prepare(experiment, read_pictures(experiment), tiny)
+    scales = prepare(experiment, read_images(experiment), tiny)
     seen: list[np.ndarray] = []
     result = optimize(scales, observe=lambda iterations, best: seen.append(best()))
     content = scales[-1].content
@@ -327,7 +327,7 @@ def test_what_cannot_be_is_answered(tmp_path: Path, image: dict, message: str):
     ],
 )
 def test_a_mask_that_is_none_is_answered(tmp_path: Path, tiny: Weights, mask: np.ndarray, options, message: str):
-    write_picture(tmp_path / "a.png", np.broadcast_to(np.atleast_3d(mask), (24, 32, 3)).astype(np.float32))
+    write_image(tmp_path / "a.png", np.broadcast_to(np.atleast_3d(mask), (24, 32, 3)).astype(np.float32))
     experiment = make(tmp_path, *options, image={**IMAGES, "regions": {"a": {"content": "a.png"}}})
     with pytest.raises(JaxstyleError, match=message):
         ready(experiment, tiny)
@@ -335,8 +335,8 @@ def test_a_mask_that_is_none_is_answered(tmp_path: Path, tiny: Weights, mask: np
 
 def test_what_the_regions_leave_is_noted(tmp_path: Path):
     path = write_mask(tmp_path, "left.png", LEFT)
-    pictures = read_pictures(make(tmp_path, image={**IMAGES, "regions": {"a": {"content": path}}}))
-    assert pictures.masks["mask a"].notes[-1] == "the regions cover 50 % of the image; the rest has no style of its own"
+    images = read_images(make(tmp_path, image={**IMAGES, "regions": {"a": {"content": path}}}))
+    assert images.masks["mask a"].notes[-1] == "the regions cover 50 % of the image; the rest has no style of its own"
 
 
 def test_keys_of_a_region_are_set_and_swept(tmp_path: Path):
@@ -356,7 +356,7 @@ def test_keys_of_a_region_are_set_and_swept(tmp_path: Path):
 
 @pytest.fixture
 def with_regions(folder: Path) -> Path:
-    write_pictures(folder)
+    write_images(folder)
     regions = halves(folder)
     text = (folder / "small.toml").read_text()
     for name, masks in regions.items():

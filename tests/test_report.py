@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from jaxstyle.cli.main import app
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import read_picture, write_picture
+from jaxstyle.images import read_image, write_image
 from jaxstyle.report import Report, build
-from jaxstyle.report.pictures import show
+from jaxstyle.report.images import show
 from jaxstyle.report.records import flatten
 from jaxstyle.report.table import common_settings, varied_keys
 from jaxstyle.report.words import clean, readable
@@ -62,7 +62,7 @@ def test_a_sweep_gives_all_files(tmp_path):
 
 def test_figures_have_print_resolution(finished):
     for name in ("panels.png", "curves.png"):
-        assert read_picture(finished.folder / name).pixels.shape[1] == round(7.2 * 300)
+        assert read_image(finished.folder / name).pixels.shape[1] == round(7.2 * 300)
 
 
 def test_the_tables_numbers_are_the_records(tmp_path):
@@ -136,37 +136,38 @@ def test_the_policy_allows_the_pages_own_script_and_no_other(tmp_path):
     assert re.findall("script-src ([^;]*);", content) == [f"'sha256-{digest}'"]
 
 
-def test_pictures_are_in_the_page_as_they_are(finished, content):
+def test_images_are_in_the_page_as_they_are(finished, content):
     assert base64.b64encode((finished.runs[0].folder / "result.png").read_bytes()).decode() in content
 
 
 def test_a_failed_member_is_shown_with_its_error(tmp_path):
     folder = sweep(tmp_path / "sweep", begun=1, planned=2)
-    record(folder / "members/1", status="failed", picture=False, error="RuntimeError: out of memory")
+    record(folder / "members/1", status="failed", image=False, error="RuntimeError: out of memory")
     report = build([folder])
     assert report.runs[1].error == rows(report)[1]["error"] == "RuntimeError: out of memory"
     words = Strict(text_of(report)).words
     assert "What failed" in words
-    assert words.count("RuntimeError: out of memory") == 2  # in the picture's place, and in the list
+    assert words.count("RuntimeError: out of memory") == 2  # in the image's place, and in the list
 
 
-def test_a_run_that_was_cut_off_is_shown_as_far_as_it_went(tmp_path):
-    folder = record(tmp_path / "run", status="running", picture=False)
+@pytest.mark.parametrize("images", ["images", "pictures"])  # the second: as older versions named it
+def test_a_run_that_was_cut_off_is_shown_as_far_as_it_went(tmp_path, images):
+    folder = record(tmp_path / "run", status="running", image=False)
     metrics = folder / "metrics.jsonl"
     metrics.write_text(metrics.read_text(encoding="utf-8")[:-20], encoding="utf-8")
     for iteration in (2, 10):
-        write_picture(folder / f"pictures/{iteration:06d}.png", np.full((6, 8, 3), 0.1))
+        write_image(folder / f"{images}/{iteration:06d}.png", np.full((6, 8, 3), 0.1))
     report = build([folder])
     run = report.runs[0]
     assert run.numbers == {"status": "running", "loss": 1 / 2, "evaluations": 2, "run_seconds": 0.5}
-    assert run.picture == folder / "pictures/000010.png"
+    assert run.image == folder / images / "000010.png"
     assert show(run).note == "at iteration 10"
     assert "unfinished, 2 iterations" in Strict(text_of(report)).words
 
 
-def test_a_damaged_picture_is_said_to_be(tmp_path):
+def test_a_damaged_image_is_said_to_be(tmp_path):
     (record(tmp_path / "run") / "result.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    assert "the picture is damaged" in Strict(text_of(build([tmp_path / "run"]))).words
+    assert "the image is damaged" in Strict(text_of(build([tmp_path / "run"]))).words
 
 
 def test_only_a_report_is_replaced(tmp_path):

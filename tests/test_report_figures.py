@@ -1,4 +1,4 @@
-"""The panel picture and the loss curves."""
+"""The panel image and the loss curves."""
 
 import json
 import re
@@ -10,8 +10,8 @@ from recorded import Strict, line, record, rows, source, sweep, text_of
 from jaxstyle.report import build
 from jaxstyle.report.curves import curves
 from jaxstyle.report.drawing import encode, wrapped
+from jaxstyle.report.images import find_sources, show
 from jaxstyle.report.panels import panels
-from jaxstyle.report.pictures import find_sources, show
 from jaxstyle.report.records import read_runs
 
 
@@ -71,7 +71,7 @@ def test_what_all_share_comes_first_and_the_rest_are_insets(tmp_path):
     content, first, second = (source(tmp_path / f"{level}.png", level) for level in (0.2, 0.5, 0.8))
     record(tmp_path / "a", images={"content": content, "style": first})
     record(tmp_path / "b", images={"content": content, "style": second})
-    record(tmp_path / "c", status="failed", picture=False, error="before any picture was read")
+    record(tmp_path / "c", status="failed", image=False, error="before any image was read")
     runs = read_runs([tmp_path / name for name in "abc"])
     sources = find_sources(runs)
     assert [found.role_of_runs for found in sources] == ["content", "style of (a)", "style of (b)"]

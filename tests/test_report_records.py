@@ -9,9 +9,9 @@ from recorded import ENDED, Strict, record, source, sweep
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.report.curves import curves
+from jaxstyle.report.images import find_sources, show
 from jaxstyle.report.page import Curves, page
 from jaxstyle.report.panels import panels
-from jaxstyle.report.pictures import find_sources, show
 from jaxstyle.report.records import flatten, read_runs
 from jaxstyle.report.table import table_text
 from jaxstyle.report.words import letters, readable

@@ -9,9 +9,9 @@ from recorded import Strict, record, rows, text_of
 from jaxstyle.cli.report import Look as Choice
 from jaxstyle.config import Display
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import gallery, read_picture, write_picture
+from jaxstyle.images import gallery, read_image, write_image
 from jaxstyle.report import build
-from jaxstyle.report.pictures import show
+from jaxstyle.report.images import show
 from jaxstyle.report.records import read_runs
 from jaxstyle.report.references import find_references
 from jaxstyle.runs.display import PAPER_INTERVAL, Look, printed, undone
@@ -26,17 +26,17 @@ def pixels(seed):
 
 def run_of(tmp_path, name="run", *, look=None, seed=1):
     content = tmp_path / "content.png"
-    write_picture(content, pixels(0))
+    write_image(content, pixels(0))
     facts = {"path": str(content), "sha256": hashlib.sha256(content.read_bytes()).hexdigest()}
     folder = record(tmp_path / name, images={"content": facts})
     own = look or Look(Display.IMAGE, PAPER_INTERVAL)
     shown = printed(pixels(seed), own.interval) if own.display is Display.PAPER else pixels(seed)
-    write_picture(folder / "result.png", shown, metadata=own.to_metadata())
+    write_image(folder / "result.png", shown, metadata=own.to_metadata())
     return folder
 
 
 def panel_of(tmp_path, name="panel.png", seed=1):
-    write_picture(tmp_path / name, printed(pixels(seed), PAPER_INTERVAL), bits=16)
+    write_image(tmp_path / name, printed(pixels(seed), PAPER_INTERVAL), bits=16)
     return tmp_path / name
 
 
@@ -59,7 +59,7 @@ def test_a_panel_is_compared_with_its_look_undone(tmp_path, display):
 
 def test_a_reference_that_shows_the_image_itself_is_taken_as_it_is(tmp_path):
     folder = run_of(tmp_path)
-    write_picture(tmp_path / "other.png", pixels(1))
+    write_image(tmp_path / "other.png", pixels(1))
     found = find_references(read_runs([folder]), [str(tmp_path / "other.png")], Display.IMAGE)
     assert found[0].numbers["psnr_with_result"] > 60
     misread = find_references(read_runs([folder]), [str(tmp_path / "other.png")])
@@ -103,13 +103,13 @@ def test_a_printed_result_is_shown_as_the_image_it_is_of(tmp_path):
     folder = run_of(tmp_path, look=Look(Display.PAPER, interval))
     found = show(read_runs([folder])[0], Display.IMAGE)
     np.testing.assert_allclose(found.pixels, pixels(1), atol=2 / 255)
-    written = read_picture(folder / "result.png").pixels
+    written = read_image(folder / "result.png").pixels
     np.testing.assert_allclose(undone(written, interval), pixels(1), atol=2 / 255)
 
 
 def test_a_content_that_has_changed_is_not_compared_with(tmp_path):
     folder = run_of(tmp_path)
-    write_picture(tmp_path / "content.png", pixels(7))
+    write_image(tmp_path / "content.png", pixels(7))
     (found,) = find_references(read_runs([folder]), [str(panel_of(tmp_path))]).values()
     assert "grey_correlation" not in found.numbers
     assert "psnr_with_result" in found.numbers

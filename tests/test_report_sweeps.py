@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from jaxstyle.cli.main import app
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.report.images import show
 from jaxstyle.report.layout import Row, lay_out, sheets
 from jaxstyle.report.page import Curves, page
-from jaxstyle.report.pictures import show
 from jaxstyle.report.ranking import Ranking, rank
 from jaxstyle.report.records import Recorded, read_runs
 from jaxstyle.report.sheet import contact_sheet
@@ -123,7 +123,7 @@ def test_places_come_from_the_record_or_from_the_plan(grid):
     assert [run.place for run in read_runs([grid])] == GRID
 
 
-def test_the_page_has_a_table_of_pictures_and_a_slider_for_each_axis(grid):
+def test_the_page_has_a_table_of_images_and_a_slider_for_each_axis(grid):
     content = page_of(read_runs([grid]))
     (script,) = Strict(content).scripts
     assert re.findall(r'<table class="([^"]*)"', content)[0] == "sheet grid across3"

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pictures import noise, ramps
+from drawn_images import noise, ramps
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import fit_style, resize_long_side, resize_to

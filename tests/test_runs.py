@@ -14,7 +14,7 @@ from small_runs import make, read_manifest, read_metrics, strict_json
 import jaxstyle
 from jaxstyle.config import Display, experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import read_metadata, read_picture, write_picture
+from jaxstyle.images import read_image, read_metadata, write_image
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Status
 from jaxstyle.runs import checkpoints, runner
@@ -23,7 +23,7 @@ from jaxstyle.runs.display import recorded_look, undone
 from jaxstyle.runs.record import Record
 from jaxstyle.runs.runner import Run, run
 from jaxstyle.synthesis.measurements import measure_result
-from jaxstyle.synthesis.preparation import prepare, read_pictures
+from jaxstyle.synthesis.preparation import prepare, read_images
 
 KEYS = ["iteration", "evaluations", "loss", "terms", "gradient_norm", "step_size", "seconds", "size"]
 EPSILON = float(np.finfo(np.float32).eps)
@@ -80,10 +80,10 @@ def test_the_manifest_holds_what_others_rely_on(finished: Run, tiny: Weights):
     assert manifest["title"] == "a blend"
     assert manifest["batch"] == 7
     assert manifest["weights"] == {"name": tiny.name, "network": tiny.network, "sha256": tiny.sha256}
-    pictures = finished.folder.parent
+    images = finished.folder.parent
     assert {role: facts["path"] for role, facts in manifest["images"].items()} == {
-        "content": str(pictures / "content.png"),
-        "style": str(pictures / "style.png"),
+        "content": str(images / "content.png"),
+        "style": str(images / "style.png"),
     }
     for facts in manifest["images"].values():
         assert facts["sha256"] == hashlib.sha256(Path(facts["path"]).read_bytes()).hexdigest()
@@ -96,16 +96,16 @@ def test_the_manifest_holds_what_others_rely_on(finished: Run, tiny: Weights):
     assert manifest["metrics"] == finished.metrics
 
 
-def test_the_picture_is_the_result(finished: Run):
-    assert finished.picture == finished.folder / "result.png"
-    found = read_picture(finished.picture).pixels
+def test_the_image_is_the_result(finished: Run):
+    assert finished.image == finished.folder / "result.png"
+    found = read_image(finished.image).pixels
     assert found.shape == (24, 32, 3)
     # 8 bits: the nearest of 255 steps.
     np.testing.assert_allclose(found, finished.result.image, atol=0.5 / 255 + 1e-6)
 
 
-def test_the_picture_can_be_made_again_from_what_travels_in_it(finished: Run, tmp_path: Path):
-    metadata = read_metadata(finished.picture)
+def test_the_image_can_be_made_again_from_what_travels_in_it(finished: Run, tmp_path: Path):
+    metadata = read_metadata(finished.image)
     assert metadata == finished.metadata
     manifest = read_manifest(finished.folder)
     assert json.loads(metadata["jaxstyle:weights"]) == manifest["weights"]
@@ -125,23 +125,23 @@ def test_the_recorded_experiment_is_the_same(finished: Run):
 
 
 @pytest.mark.parametrize(
-    ("picture", "terms", "measured"),
+    ("image", "terms", "measured"),
     [
         ("content", {"content/conv2_1"}, {"grey_correlation", "psnr", "paper_terms", "gram_distance"}),
         ("style", {"style/conv1_1", "style/conv2_1"}, {"paper_terms", "gram_distance"}),
     ],
 )
 def test_a_reconstruction_leaves_out_the_part_that_is_absent(
-    tmp_path: Path, picture: str, terms: set[str], measured: set[str]
+    tmp_path: Path, image: str, terms: set[str], measured: set[str]
 ):
-    outcome = run(make(tmp_path, image={picture: f"{picture}.png"}), tmp_path / "run")
+    outcome = run(make(tmp_path, image={image: f"{image}.png"}), tmp_path / "run")
     assert {*read_metrics(tmp_path / "run")[-1]["terms"]} == terms
     manifest = read_manifest(tmp_path / "run")
     assert {*manifest["metrics"]} == measured
     assert {*manifest["metrics"]["paper_terms"]} == terms
-    assert {*manifest["images"]} == {picture}
+    assert {*manifest["images"]} == {image}
     # The content's shape, or without one the style's; both have 32 pixels as their long side.
-    assert outcome.result.image.shape == {"content": (24, 32, 3), "style": (32, 32, 3)}[picture]
+    assert outcome.result.image.shape == {"content": (24, 32, 3), "style": (32, 32, 3)}[image]
 
 
 def test_several_styles_and_a_start_are_recorded_by_their_roles(tmp_path: Path):
@@ -151,17 +151,17 @@ def test_several_styles_and_a_start_are_recorded_by_their_roles(tmp_path: Path):
     assert names == {"style": "style.png", "style 2": "content.png", "start": "style.png"}
 
 
-def test_what_was_done_to_a_picture_is_said(tmp_path: Path):
+def test_what_was_done_to_a_image_is_said(tmp_path: Path):
     PIL.Image.new("RGBA", (32, 24), (200, 100, 50, 128)).save(tmp_path / "glass.png")
     outcome = run(make(tmp_path, image={"content": "glass.png"}), tmp_path / "run")
     (note,) = read_manifest(tmp_path / "run")["images"]["content"]["notes"]
     assert outcome.notes == (f"{tmp_path / 'glass.png'}: {note}",)
 
 
-def test_pictures_on_the_way(tmp_path: Path):
+def test_images_on_the_way(tmp_path: Path):
     run(make(tmp_path, "output.save_every=2", "output.bits=16", "optimizer.iterations=5"), tmp_path / "run")
-    assert sorted(path.name for path in (tmp_path / "run/pictures").iterdir()) == ["000002.png", "000004.png"]
-    assert "jaxstyle:experiment" in read_metadata(tmp_path / "run/pictures/000002.png")
+    assert sorted(path.name for path in (tmp_path / "run/images").iterdir()) == ["000002.png", "000004.png"]
+    assert "jaxstyle:experiment" in read_metadata(tmp_path / "run/images/000002.png")
     assert (tmp_path / "run/result.png").read_bytes()[24] == 16  # PNG's IHDR: the bits of a sample
 
 
@@ -170,8 +170,8 @@ def test_a_result_is_written_in_the_look_that_is_wanted(tmp_path: Path):
     common = ("output.save_every=2", "output.bits=16")
     for display in Display:
         run(make(tmp_path, *common, f"output.display={display}"), tmp_path / display)
-    for name in ("result.png", "pictures/000002.png"):
-        image, paper = (read_picture(tmp_path / display / name).pixels for display in Display)
+    for name in ("result.png", "images/000002.png"):
+        image, paper = (read_image(tmp_path / display / name).pixels for display in Display)
         looks = [recorded_look(read_metadata(tmp_path / display / name)) for display in Display]
         assert [look.display for look in looks] == list(Display)
         assert looks[0].interval == looks[1].interval
@@ -204,8 +204,8 @@ def test_a_run_with_scales_is_one_record(tmp_path: Path):
     assert manifest["iterations"] == 6
     assert manifest["evaluations"] == outcome.result.evaluations == lines[-1]["evaluations"]
     assert manifest["loss"] == min(line["loss"] for line in lines if line["size"] == 32)
-    assert read_picture(outcome.picture).pixels.shape == (24, 32, 3)
-    assert read_picture(tmp_path / "run/pictures/000003.png").pixels.shape == (12, 16, 3)
+    assert read_image(outcome.image).pixels.shape == (24, 32, 3)
+    assert read_image(tmp_path / "run/images/000003.png").pixels.shape == (12, 16, 3)
 
 
 def test_a_run_that_is_interrupted_at_a_small_scale_is_measured_at_the_size_asked_for(tmp_path: Path):
@@ -213,13 +213,13 @@ def test_a_run_that_is_interrupted_at_a_small_scale_is_measured_at_the_size_aske
     experiment = make(tmp_path, *COARSE_TO_FINE)
     outcome = run(experiment, tmp_path / "run", watch=seen.extend, interrupted=lambda: len(seen) >= 2)
     assert {iteration.size for iteration in outcome.result.history} == {16}
-    assert read_picture(outcome.picture).pixels.shape == (24, 32, 3)
-    prepared = prepare(experiment, read_pictures(experiment), runner.load_weights("tiny", progress=str))[-1]
+    assert read_image(outcome.image).pixels.shape == (24, 32, 3)
+    prepared = prepare(experiment, read_images(experiment), runner.load_weights("tiny", progress=str))[-1]
     assert outcome.metrics == measure_result(prepared, outcome.result.image)
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])
-def test_an_interrupted_run_keeps_its_best_picture(tmp_path: Path, method: str):
+def test_an_interrupted_run_keeps_its_best_image(tmp_path: Path, method: str):
     seen = []
     experiment = make(tmp_path, "optimizer.iterations=1000", f"optimizer.method={method}")
     outcome = run(experiment, tmp_path / "run", watch=seen.extend, interrupted=lambda: len(seen) >= 3)
@@ -227,8 +227,8 @@ def test_an_interrupted_run_keeps_its_best_picture(tmp_path: Path, method: str):
     manifest = read_manifest(tmp_path / "run")
     assert (manifest["status"], manifest["iterations"]) == ("interrupted", 2)
     assert len(read_metrics(tmp_path / "run")) == 3
-    np.testing.assert_allclose(read_picture(outcome.picture).pixels, outcome.result.image, atol=0.5 / 255 + 1e-6)
-    assert read_metadata(outcome.picture)["jaxstyle:status"] == "interrupted"
+    np.testing.assert_allclose(read_image(outcome.image).pixels, outcome.result.image, atol=0.5 / 255 + 1e-6)
+    assert read_metadata(outcome.image)["jaxstyle:status"] == "interrupted"
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "scipy-lbfgsb"])
@@ -238,8 +238,8 @@ def test_a_run_that_is_interrupted_before_it_begins_saves_its_start(tmp_path: Pa
     manifest = read_manifest(tmp_path / "run")
     assert (manifest["status"], manifest["loss"], manifest["evaluations"]) == ("interrupted", "inf", 0)
     assert read_metrics(tmp_path / "run") == []
-    content = read_picture(tmp_path / "content.png").pixels
-    np.testing.assert_allclose(read_picture(outcome.picture).pixels, content, atol=1e-6)
+    content = read_image(tmp_path / "content.png").pixels
+    np.testing.assert_allclose(read_image(outcome.image).pixels, content, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -250,9 +250,9 @@ def test_a_run_that_is_interrupted_before_it_begins_saves_its_start(tmp_path: Pa
         ({"image": {"content": "line.png"}, "loss": {"content_layers": ["conv3_1"]}}, "nothing left at conv3_1"),
     ],
 )
-def test_a_picture_that_cannot_be_used_fails_the_run_and_is_recorded(tmp_path: Path, sections: dict, message: str):
-    (tmp_path / "text.png").write_text("not a picture")
-    write_picture(tmp_path / "line.png", np.full((2, 40, 3), 0.5))
+def test_a_image_that_cannot_be_used_fails_the_run_and_is_recorded(tmp_path: Path, sections: dict, message: str):
+    (tmp_path / "text.png").write_text("not an image")
+    write_image(tmp_path / "line.png", np.full((2, 40, 3), 0.5))
     with pytest.raises(JaxstyleError) as caught:
         run(make(tmp_path, **sections), tmp_path / "run")
     assert message in str(caught.value)
@@ -321,8 +321,8 @@ def test_an_interrupted_run_goes_on_to_the_bit(tmp_path: Path, method: str, scal
     ended = [read_manifest(tmp_path / name) for name in ("run", "whole")]
     for key in ("status", "loss", "iterations", "evaluations", "metrics"):
         assert ended[0][key] == ended[1][key]
-    pictures = [sorted(path.name for path in (tmp_path / name / "pictures").iterdir()) for name in ("run", "whole")]
-    assert pictures[0] == pictures[1]
+    images = [sorted(path.name for path in (tmp_path / name / "images").iterdir()) for name in ("run", "whole")]
+    assert images[0] == images[1]
     assert not (tmp_path / "run/checkpoint").exists()
 
 
@@ -414,12 +414,12 @@ def test_the_package_offers_it():
 
 
 @pytest.mark.parametrize("scales", ['"single"', "[24, 32]"])
-def test_pictures_on_the_way_come_in_time_where_a_call_makes_many_evaluations(
+def test_images_on_the_way_come_in_time_where_a_call_makes_many_evaluations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scales: str
 ):
     monkeypatch.setattr("jaxstyle.optimizers.device.is_chunked", lambda wanted: True)
     ways = ("output.save_every=5", "optimizer.iterations=23", "optimizer.method=adam", f"image.scales={scales}")
     run(make(tmp_path, *ways), tmp_path / "run")
     assert {f"{number:06d}.png" for number in (5, 10, 15, 20)} <= {
-        path.name for path in (tmp_path / "run/pictures").iterdir()
+        path.name for path in (tmp_path / "run/images").iterdir()
     }

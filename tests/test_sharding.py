@@ -50,9 +50,9 @@ def test_numpys_integers_are_numbers():
 
 
 def test_on_one_device_nothing_is_done():
-    picture = np.ones((3, 4, 3), np.float32)
-    placed = place(None, picture)
-    np.testing.assert_array_equal(fetch(None, placed), picture)
+    image = np.ones((3, 4, 3), np.float32)
+    placed = place(None, image)
+    np.testing.assert_array_equal(fetch(None, placed), image)
     for same in (store(None, placed), unstore(None, placed, 3), spread(None, placed), replicate(None, placed)):
         assert same is placed
 

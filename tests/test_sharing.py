@@ -18,7 +18,7 @@ from jaxstyle.synthesis import preparation
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.loss_terms import Terms, layers_of, terms_of
 from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
-from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
+from jaxstyle.synthesis.preparation import Prepared, prepare, read_images
 
 
 def paper(content: Sequence[str], style: Sequence[str], tv: bool) -> Terms:
@@ -72,7 +72,7 @@ def test_what_takes_less_time_than_compiling_is_shared_however_deep(tmp_path: Pa
 
 
 def ready(experiment: Experiment, weights: Weights, reads: Terms | None = None) -> tuple[Prepared, ...]:
-    return prepare(experiment, read_pictures(experiment), weights, reads=reads)
+    return prepare(experiment, read_images(experiment), weights, reads=reads)
 
 
 FIFTY = (
@@ -119,7 +119,7 @@ def test_layers_of_weight_zero_may_hold_anything(tmp_path: Path, tiny: Weights, 
     np.testing.assert_allclose(gradient, expected_gradient, atol=1e-5 * scale)  # rounding, as above
 
 
-def test_pictures_too_small_for_the_others_layers_are_read_as_alone(tmp_path: Path, tiny: Weights):
+def test_images_too_small_for_the_others_layers_are_read_as_alone(tmp_path: Path, tiny: Weights):
     deep = paper(("conv2_1",), ("conv1_1", "conv5_1"), False)
     (prepared,) = ready(make(tmp_path, "image.size=16"), tiny, deep)  # 12 pixels high: nothing is left at conv5_1
     assert layers_of(prepared.objective.terms, "style") == ("conv1_1", "conv2_1")
@@ -134,15 +134,15 @@ def test_what_members_have_in_common_is_made_once(tmp_path: Path, tiny: Weights,
             preparation, name, lambda *given, **options: made.append(name) or original(*given, **options)
         )
 
-    for name in ("build_objective", "measure", "read_picture"):
+    for name in ("build_objective", "measure", "read_image"):
         counted(name)
     kept = Cache()
     for change in ("start.seed=1", "loss.content_weight=2.0", "start.method=content"):
         experiment = make(tmp_path, change)
-        prepare(experiment, read_pictures(experiment, cache=kept), tiny, cache=kept)
-    assert sorted(made) == ["build_objective", "measure", "measure", "read_picture", "read_picture"]
+        prepare(experiment, read_images(experiment, cache=kept), tiny, cache=kept)
+    assert sorted(made) == ["build_objective", "measure", "measure", "read_image", "read_image"]
     experiment = make(tmp_path, f"image.style={tmp_path}/content.png")
-    prepare(experiment, read_pictures(experiment, cache=kept), tiny, cache=kept)
+    prepare(experiment, read_images(experiment, cache=kept), tiny, cache=kept)
     assert made[5:] == ["measure"]
 
 

@@ -15,8 +15,8 @@ from jaxstyle.network.layers import PADDINGS
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.network.weights import Weights
 from jaxstyle.paper.objective import evaluate
-from jaxstyle.synthesis.pictures import result_shape, style_shapes
-from jaxstyle.synthesis.preparation import prepare, read_pictures
+from jaxstyle.synthesis.preparation import prepare, read_images
+from jaxstyle.synthesis.sources import result_shape, style_shapes
 
 MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
@@ -87,7 +87,7 @@ def test_a_texture_tiles_with_circular_padding_alone(tiny: Weights, monkeypatch:
 def test_with_circular_padding_an_image_has_no_border(tmp_path: Path, tiny: Weights):
     """Rolled by whole positions of the deepest layer, it has the same loss and a rolled gradient."""
     texture = make(tmp_path, *TEXTURE, "network.padding=circular", image={"style": "style.png", "size": 32})
-    (prepared,) = prepare(texture, read_pictures(texture), tiny)
+    (prepared,) = prepare(texture, read_images(texture), tiny)
     image = jnp.asarray(smooth(32, 32, seed=6), jnp.float32)
     (loss, _), gradient = evaluate(prepared.objective, image, prepared.problem)
     (rolled, _), also = evaluate(prepared.objective, jnp.roll(image, (4, 12), axis=(0, 1)), prepared.problem)
@@ -100,7 +100,7 @@ def test_sides_that_do_not_tile_are_refused(tmp_path: Path, tiny: Weights):
     image = {"style": "style.png", "size": 30}
     experiment = make(tmp_path, *TEXTURE, "network.padding=circular", image=image)
     with pytest.raises(JaxstyleError, match=r"30×30 pixels cannot be tiled: .* must be multiples of 4"):
-        prepare(experiment, read_pictures(experiment), tiny)
+        prepare(experiment, read_images(experiment), tiny)
 
 
 # Sizes
@@ -115,8 +115,8 @@ def test_an_area_is_that_of_a_square(shape: tuple[int, int], expected: tuple[int
 
 def shapes(tmp_path: Path, *overrides: str, **image) -> tuple[tuple[int, int], tuple[tuple[int, int], ...]]:
     experiment = make(tmp_path, *overrides, image={"content": "content.png", "style": "style.png", **image})
-    pictures = read_pictures(experiment)
-    return result_shape(experiment, pictures, 32), style_shapes(experiment, pictures, 32)
+    images = read_images(experiment)
+    return result_shape(experiment, images, 32), style_shapes(experiment, images, 32)
 
 
 def test_sizes_of_results_and_styles(tmp_path: Path):
@@ -144,7 +144,7 @@ def test_a_scaled_style_is_measured_at_that_size(tmp_path: Path, tiny: Weights):
     scaled = make(tmp_path, image={"content": "content.png", "style": [{"image": "style.png", "scale": 0.5}]})
     half = make(tmp_path, image={"content": "content.png", "style": "style.png", "size": 16})
     targets = [
-        prepare(experiment, read_pictures(experiment), tiny)[0].problem.targets["style/conv2_1"]
+        prepare(experiment, read_images(experiment), tiny)[0].problem.targets["style/conv2_1"]
         for experiment in (scaled, half)
     ]
     np.testing.assert_allclose(*targets, rtol=1e-5)

@@ -9,13 +9,13 @@ from jaxstyle.config import Experiment, experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.sweeps.expansion import Member, expand
 
-PICTURES = {"content": "a.png", "style": "b.png"}
+IMAGES = {"content": "a.png", "style": "b.png"}
 LAYERS = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
 
 
-def make(sweep=None, *overrides, image=PICTURES, **sections) -> Experiment:
+def make(sweep=None, *overrides, image=IMAGES, **sections) -> Experiment:
     mapping = {"image": image, **sections} | ({"sweep": sweep} if sweep else {})
-    return experiment_from_mapping(mapping, source="a.toml", folder=Path("/pictures"), overrides=overrides)
+    return experiment_from_mapping(mapping, source="a.toml", folder=Path("/images"), overrides=overrides)
 
 
 def test_without_a_sweep_an_experiment_is_its_own_only_member():
@@ -51,10 +51,10 @@ def test_keys_may_be_tables_within_the_table():
     assert expand(make(nested)) == expand(make({"loss.content_weight": [1, 2], "start.seed": [0]}))
 
 
-def test_swept_pictures_are_relative_to_the_file_and_label_their_members():
+def test_swept_images_are_relative_to_the_file_and_label_their_members():
     members = expand(make({"image.style": ["c.png", ["paper:x", {"image": "d.png", "weight": 2}]]}))
-    assert members[0].experiment.image.style[0].image == "/pictures/c.png"
-    assert [style.image for style in members[1].experiment.image.style] == ["paper:x", "/pictures/d.png"]
+    assert members[0].experiment.image.style[0].image == "/images/c.png"
+    assert [style.image for style in members[1].experiment.image.style] == ["paper:x", "/images/d.png"]
     assert [member.label for member in members] == ["style c", "style x + 2 d"]
 
 
@@ -87,7 +87,7 @@ def test_a_swept_optimizer_leaves_behind_what_it_does_not_know():
     assert (dict(lbfgs.own), dict(adam.own)) == ({"history_size": 20}, {"learning_rate": 0.1})
 
 
-def test_a_sweep_may_give_the_only_picture():
+def test_a_sweep_may_give_the_only_image():
     members = expand(make({"image.style": ["a.png", "b.png"]}, image={}))
     assert len(members) == 2
 

@@ -12,13 +12,13 @@ from PIL import Image
 import jaxstyle
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import carry_to, read_picture, write_picture
+from jaxstyle.images import carry_to, read_image, write_image
 from jaxstyle.optimizers.device import advance_once
 from jaxstyle.paper import conventions
 from jaxstyle.paper.objective import measure
 from jaxstyle.synthesis import transfer as transfer_module
 from jaxstyle.synthesis.optimization import optimize
-from jaxstyle.synthesis.preparation import prepare, read_pictures
+from jaxstyle.synthesis.preparation import prepare, read_images
 
 LAYERS = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
 
@@ -66,8 +66,8 @@ def test_a_real_transfer_comes_nearer_to_both(vgg19_normalized):
 
 def test_arrays_and_files_give_the_same(transfer, tmp_path):
     content, style = (np.round(255 * smooth(seed)).astype(np.uint8) for seed in (0, 1))
-    write_picture(tmp_path / "content.png", content / 255)
-    write_picture(tmp_path / "style.png", style / 255)
+    write_image(tmp_path / "content.png", content / 255)
+    write_image(tmp_path / "style.png", style / 255)
     of_arrays = transfer(content, style)
     of_files = transfer(tmp_path / "content.png", str(tmp_path / "style.png"))
     np.testing.assert_array_equal(of_arrays.image, of_files.image)
@@ -90,7 +90,7 @@ def test_starts_from_a_source(transfer, method):
 
 
 def test_a_start_from_a_file_is_brought_to_size(transfer, tmp_path):
-    write_picture(tmp_path / "start.png", smooth(5, 48, 64))
+    write_image(tmp_path / "start.png", smooth(5, 48, 64))
     seen = []
     transfer(
         smooth(0),
@@ -110,7 +110,7 @@ def test_every_rule_for_the_styles_size(transfer, rule):
 
 
 def test_a_blend_of_one_style_twice_is_that_style(transfer, tmp_path):
-    write_picture(tmp_path / "style.png", smooth(1))
+    write_image(tmp_path / "style.png", smooth(1))
     style = str(tmp_path / "style.png")
     one = transfer(smooth(0), style)
     two = transfer(smooth(0), image={"style": [{"image": style, "weight": 3.0}, style]})
@@ -123,12 +123,12 @@ def test_a_part_that_is_absent_is_absent(transfer):
     assert set(style_only.history[0].terms) == {"style/conv1_1", "style/conv2_1"}
 
 
-def test_a_style_picture_without_style_layers_is_not_read(transfer):
+def test_a_style_image_without_style_layers_is_not_read(transfer):
     result = transfer(smooth(0), smooth(1), loss={"style_layers": []})
     assert set(result.history[0].terms) == {"content/conv2_1"}
 
 
-def test_ctrl_c_ends_with_the_best_picture(transfer):
+def test_ctrl_c_ends_with_the_best_image(transfer):
     def observe(iterations, best):
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -140,7 +140,7 @@ def test_ctrl_c_ends_with_the_best_picture(transfer):
 
 def test_images_of_every_sort_give_the_same(transfer, tmp_path):
     content, style = (np.round(255 * smooth(seed)).astype(np.uint8) for seed in (0, 1))
-    write_picture(tmp_path / "content.png", content / 255)
+    write_image(tmp_path / "content.png", content / 255)
 
     class Place:
         def __fspath__(self):
@@ -162,11 +162,11 @@ def test_grey_and_transparent_images(transfer):
 
 
 def test_several_styles(transfer, tmp_path):
-    write_picture(tmp_path / "a.png", smooth(1))
-    write_picture(tmp_path / "b.png", smooth(2))
+    write_image(tmp_path / "a.png", smooth(1))
+    write_image(tmp_path / "b.png", smooth(2))
     paths = [str(tmp_path / "a.png"), {"image": tmp_path / "b.png", "weight": 2.0}]
     expected = transfer(smooth(0), image={"style": paths}).image
-    images = [read_picture(tmp_path / name).pixels for name in ("a.png", "b.png")]
+    images = [read_image(tmp_path / name).pixels for name in ("a.png", "b.png")]
     for given in (paths, [images[0], {"image": images[1], "weight": np.float32(2)}]):
         np.testing.assert_array_equal(transfer(smooth(0), given).image, expected)
     assert np.abs(expected - transfer(smooth(0), images[0]).image).max() > 1e-3
@@ -202,7 +202,7 @@ def test_a_table_of_none_is_no_table(transfer, tiny, monkeypatch):
         smooth(0), smooth(1), image={"size": 32}, loss=LAYERS, optimizer={"iterations": 2}, start=None, network=None
     )
     np.testing.assert_array_equal(found.image, transfer(smooth(0), smooth(1)).image)
-    with pytest.raises(JaxstyleError, match="no content and no style picture"):
+    with pytest.raises(JaxstyleError, match="no content and no style image"):
         jaxstyle.transfer(image=None)
 
 
@@ -234,7 +234,7 @@ def test_what_cannot_be_used_is_refused_in_a_line(transfer, monkeypatch, given, 
 
 
 def test_too_small_for_the_network(tmp_path):
-    write_picture(tmp_path / "thin.png", smooth(0, 4, 64))
+    write_image(tmp_path / "thin.png", smooth(0, 4, 64))
     with pytest.raises(JaxstyleError, match=r"64×4.*conv5_1.*at least 16"):
         jaxstyle.transfer(tmp_path / "thin.png", smooth(1), image={"size": 64})
     with pytest.raises(JaxstyleError, match=r"array:style.*conv5_1"):
@@ -245,10 +245,10 @@ def test_jax_arrays_are_arrays(transfer):
     assert transfer(jax.numpy.asarray(smooth(0)), smooth(1)).image.shape == (24, 32, 3)
 
 
-def test_the_picture_that_is_saved_is_the_picture(transfer, tmp_path):
+def test_the_image_that_is_saved_is_the_image(transfer, tmp_path):
     result = transfer(smooth(0), smooth(1))
-    write_picture(tmp_path / "out.png", result.image)
-    np.testing.assert_allclose(read_picture(tmp_path / "out.png").pixels, result.image, atol=0.5 / 255 + 1e-6)
+    write_image(tmp_path / "out.png", result.image)
+    np.testing.assert_allclose(read_image(tmp_path / "out.png").pixels, result.image, atol=0.5 / 255 + 1e-6)
 
 
 # Scales
@@ -274,7 +274,7 @@ def test_a_run_goes_from_scale_to_scale(transfer):
     assert result.loss == min(it.loss for it in history if it.size == 48)
 
 
-def test_each_scale_begins_with_the_picture_of_the_one_before(transfer):
+def test_each_scale_begins_with_the_image_of_the_one_before(transfer):
     bests = {}
 
     def observe(iterations, best):
@@ -307,7 +307,7 @@ def test_a_scale_is_a_program_and_the_same_sizes_are_compiled_once(transfer):
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])
-def test_an_interruption_at_a_small_scale_gives_a_picture_of_the_size_asked_for(transfer, monkeypatch, method):
+def test_an_interruption_at_a_small_scale_gives_a_image_of_the_size_asked_for(transfer, monkeypatch, method):
     seen = []
     monkeypatch.setattr(
         "jaxstyle.synthesis.transfer.interruptible",
@@ -327,7 +327,7 @@ def test_an_interruption_at_a_small_scale_gives_a_picture_of_the_size_asked_for(
     assert result.loss == min(it.loss for it in result.history if it.size == 34)
 
 
-def test_an_interruption_between_two_scales_keeps_the_loss_of_the_picture(transfer, monkeypatch):
+def test_an_interruption_between_two_scales_keeps_the_loss_of_the_image(transfer, monkeypatch):
     seen = []
     monkeypatch.setattr(
         "jaxstyle.synthesis.transfer.interruptible",
@@ -341,8 +341,8 @@ def test_an_interruption_between_two_scales_keeps_the_loss_of_the_picture(transf
     assert result.loss == min(it.loss for it in result.history)
 
 
-def test_odd_sizes_and_narrow_pictures_leave_no_seam(transfer):
-    """A smooth picture is found from noise at its edges as well as within."""
+def test_odd_sizes_and_narrow_images_leave_no_seam(transfer):
+    """A smooth image is found from noise at its edges as well as within."""
     shape = (9, 97)
     content, size = smooth(0, *shape), max(shape)
     result = transfer(
@@ -354,7 +354,7 @@ def test_odd_sizes_and_narrow_pictures_leave_no_seam(transfer):
     away = np.abs(result.image - content)
     edge = np.ones(shape, bool)
     edge[1:-1, 1:-1] = False
-    # conv1_2 sees all of the picture; at its edge through a part of its filters only.
+    # conv1_2 sees all of the image; at its edge through a part of its filters only.
     assert away[edge].mean() < 3 * away[~edge].mean() + 1 / 255
     assert away.mean() < 2 / 255
 
@@ -363,12 +363,12 @@ def test_odd_sizes_and_narrow_pictures_leave_no_seam(transfer):
 
 
 def prepared(tiny, tmp_path, **sections):
-    """The scales of an experiment on two pictures."""
-    write_picture(tmp_path / "content.png", smooth(0))
-    write_picture(tmp_path / "style.png", smooth(1))
+    """The scales of an experiment on two images."""
+    write_image(tmp_path / "content.png", smooth(0))
+    write_image(tmp_path / "style.png", smooth(1))
     image = {"content": "content.png", "style": "style.png", **sections.pop("image")}
     experiment = experiment_from_mapping({"image": image, "loss": LAYERS, **sections}, source="test", folder=tmp_path)
-    return prepare(experiment, read_pictures(experiment), tiny)
+    return prepare(experiment, read_images(experiment), tiny)
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam"])

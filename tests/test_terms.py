@@ -16,7 +16,7 @@ from small_runs import make, smooth
 from jaxstyle import terms
 from jaxstyle.config import Experiment
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import write_picture
+from jaxstyle.images import write_image
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers.device import advance_once
 from jaxstyle.paper.objective import evaluate
@@ -24,7 +24,7 @@ from jaxstyle.paper.terms import Term
 from jaxstyle.sweeps.sharing import share
 from jaxstyle.synthesis.loss_terms import weights_of
 from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
-from jaxstyle.synthesis.preparation import Prepared, prepare, read_pictures
+from jaxstyle.synthesis.preparation import Prepared, prepare, read_images
 from jaxstyle.terms.histogram import Histogram
 from jaxstyle.terms.laplacian import Laplacian
 from jaxstyle.terms.means import Means
@@ -224,7 +224,7 @@ ADDED = '[{kind = "laplacian", weight = 10.0, pool = 2}, {kind = "moments", laye
 
 
 def ready(experiment: Experiment, weights: Weights, together: tuple[Term, ...] | None = None) -> tuple[Prepared, ...]:
-    return prepare(experiment, read_pictures(experiment), weights, reads=together)
+    return prepare(experiment, read_images(experiment), weights, reads=together)
 
 
 def test_terms_of_a_file_are_part_of_the_loss(tmp_path: Path, tiny: Weights):
@@ -295,7 +295,7 @@ def test_patches_of_several_style_images_are_refused(tmp_path: Path):
 )
 def test_features_that_are_too_small_are_answered(tmp_path: Path, tiny: Weights, added: str, message: str):
     if "patches" in added:
-        write_picture(tmp_path / "flat.png", np.full((4, 32, 3), 0.5))
+        write_image(tmp_path / "flat.png", np.full((4, 32, 3), 0.5))
     image = {"content": "flat.png", "style": "style.png"} if "patches" in added else {}
     with pytest.raises(JaxstyleError, match=message):
         ready(make(tmp_path, f"loss.terms=[{added}]", **({"image": image} if image else {})), tiny)
@@ -313,7 +313,7 @@ ALL = """[
 
 
 def test_every_term_goes_down_in_a_run_of_odd_size_from_a_style_of_another(tmp_path: Path, tiny: Weights):
-    write_picture(tmp_path / "odd.png", smooth(27, 31, seed=1))
+    write_image(tmp_path / "odd.png", smooth(27, 31, seed=1))
     image = {"content": "odd.png", "style": "style.png", "size": 31, "style_size": "own"}
     experiment = make(
         tmp_path, f"loss.terms={' '.join(ALL.split())}", "loss.style_weight=0", "optimizer.iterations=8", image=image

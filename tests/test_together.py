@@ -11,7 +11,7 @@ from small_runs import make, read_manifest, read_metrics
 from test_members import Watcher, table
 
 from jaxstyle.config import Experiment
-from jaxstyle.images import read_picture
+from jaxstyle.images import read_image
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration
 from jaxstyle.runs import runner
@@ -70,7 +70,7 @@ def test_every_member_has_the_record_it_has_alone(tmp_path: Path):
         here, alone = (tmp_path / kind / "members" / str(index) for kind in ("lanes", "alone"))
         files = {path.relative_to(here).as_posix() for path in here.rglob("*.*")}
         assert files == {path.relative_to(alone).as_posix() for path in alone.rglob("*.*")}
-        assert "pictures/000002.png" in files
+        assert "images/000002.png" in files
         for one, other in zip(read_metrics(here), read_metrics(alone), strict=True):
             assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)  # rounding, through three steps
             assert {*one["terms"]} == {"content/conv2_1", *(f"style/{layer}" for layer in layers)}
@@ -78,8 +78,8 @@ def test_every_member_has_the_record_it_has_alone(tmp_path: Path):
         assert (manifest["lanes"], manifest["member"]) == (3, other["member"])
         assert manifest["metrics"].keys() == other["metrics"].keys()
         assert manifest["metrics"]["gram_distance"].keys() == {*layers}
-        picture, expected = (read_picture(folder / "result.png").pixels for folder in (here, alone))
-        assert np.abs(picture - expected).max() < 2.5 / 255  # a rounding error may move a pixel to the next grey level
+        image, expected = (read_image(folder / "result.png").pixels for folder in (here, alone))
+        assert np.abs(image - expected).max() < 2.5 / 255  # a rounding error may move a pixel to the next grey level
 
 
 def test_a_sweep_over_layers_compiles_one_program_and_loads_everything_once(
@@ -138,7 +138,7 @@ def test_a_record_that_cannot_be_written_is_one_members_alone(tmp_path: Path, mo
     assert read_manifest(tmp_path / "sweep/members/1")["status"] == "failed"
 
 
-def test_an_interruption_saves_every_members_best_picture_and_all_go_on(tmp_path: Path):
+def test_an_interruption_saves_every_members_best_image_and_all_go_on(tmp_path: Path):
     experiment = make(tmp_path, "optimizer.iterations=12", sweep={"start.seed": [1, 2, 3, 4]})
     watcher = Watcher()
     outcomes = run_all(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxstyle.images import read_picture
+from jaxstyle.images import read_image
 from jaxstyle.network import weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,5 +34,5 @@ def test_the_tutorial_runs(tiny, tmp_path, monkeypatch, capsys):
     assert names["result"].nit == 3
     assert names["result"].fun < first
     assert capsys.readouterr().out == f"loss: {names['result'].fun}\n"
-    written = read_picture(tmp_path / "tutorial.png").pixels
+    written = read_image(tmp_path / "tutorial.png").pixels
     np.testing.assert_allclose(written, names["result"].x.reshape(written.shape).clip(0, 1), atol=0.5 / 255 + 1e-6)

@@ -35,7 +35,7 @@ def golden():
 @pytest.mark.parametrize("convolution", CONVOLUTIONS)
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_every_layers_features_are_pytorchs(vgg19, golden, pooling, convolution):
-    found = features(vgg19, make_features.picture(), pooling, convolution=convolution)
+    found = features(vgg19, make_features.image(), pooling, convolution=convolution)
     for layer in LAYERS:
         key = f"{pooling}/{layer}"
         assert found[layer].shape == tuple(golden[f"{key}/shape"])
@@ -57,7 +57,7 @@ def test_every_layers_features_are_pytorchs_live(vgg19, pooling):
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_normalization_only_scales_each_filter(vgg19, vgg19_normalized, pooling):
-    image = make_features.picture()
+    image = make_features.image()
     original, normalized = features(vgg19, image, pooling), features(vgg19_normalized, image, pooling)
     for layer, means in default_mean_activations().items():
         scaled = original[layer] / filter_scales(means)
@@ -66,7 +66,7 @@ def test_normalization_only_scales_each_filter(vgg19, vgg19_normalized, pooling)
 
 
 def test_the_normalized_network_responds_less_under_average_pooling(vgg19_normalized):
-    image = make_features.picture()
+    image = make_features.image()
     deep = {pooling: features(vgg19_normalized, image, pooling)["conv5_1"].mean() for pooling in POOLINGS}
     assert deep["average"] < deep["max"]
 
@@ -119,7 +119,7 @@ def test_preprocessing_is_bgr_in_levels_minus_the_mean(vgg19):
 
 def test_preprocessing_in_rgb_with_a_spread(tiny):
     network = VGG19(tiny.parameters, NETWORKS["torchvision"].preprocessing, layers=["conv1_1"])
-    image = make_features.picture()
+    image = make_features.image()
     expected = (image.astype(np.float64) - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(network.preprocess(jnp.asarray(image)), expected, atol=1e-6)  # float32 numbers below 3
 
@@ -157,7 +157,7 @@ def test_layer_names():
 @pytest.mark.parametrize(("precision", "bound"), [("tf32", ROUNDING), ("bfloat16", 0.05)])
 def test_a_lower_precision_changes_features_by_its_rounding(vgg19_normalized, precision, bound):
     # The CPU has no TF32 and computes it as float32. bfloat16 rounds to 8 bits, 0.4 %, in each of thirteen layers.
-    image, layers = make_features.picture(), ("conv1_1", "conv3_1", "conv5_1")
+    image, layers = make_features.image(), ("conv1_1", "conv3_1", "conv5_1")
     exact = features(vgg19_normalized, image, "average", layers)
     found = features(vgg19_normalized, image, "average", layers, precision=precision)
     for layer in layers:

@@ -323,11 +323,11 @@ def test_an_unknown_network_name(unknown, tmp_path):
 
 def test_deriving_a_normalized_set_says_from_what_and_with_what(tmp_path):
     means = {layer: np.full_like(values, 2) for layer, values in default_mean_activations().items()}
-    output = normalize_to(vgg19(), means, tmp_path / "n.safetensors", measured_on="two test pictures, max pooling")
+    output = normalize_to(vgg19(), means, tmp_path / "n.safetensors", measured_on="two test images, max pooling")
     weights = load_converted(output)
     assert weights.network == "oxford-normalized"
     assert weights.metadata["source_sha256"] == vgg19().sha256
-    assert weights.metadata["mean_activations"] == "two test pictures, max pooling"
+    assert weights.metadata["mean_activations"] == "two test images, max pooling"
     assert "rescaled after Gatys" in weights.metadata["attribution"]
     np.testing.assert_array_equal(weights.parameters["conv3_1"]["bias"], vgg19().parameters["conv3_1"]["bias"] / 2)
     assert list(weights.parameters) == list(LAYERS)

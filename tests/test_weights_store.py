@@ -66,7 +66,7 @@ def test_the_normalized_set_is_derived_at_home(filled_store, pip):
     weights = load("vgg19-normalized")
     assert weights.network == "oxford-normalized"
     assert weights.metadata["source_sha256"] == vgg19().sha256
-    assert "1,000 ImageNet pictures, max pooling" in weights.metadata["mean_activations"]
+    assert "1,000 ImageNet images, max pooling" in weights.metadata["mean_activations"]
     assert [check.ok for check in verify()] == [True, True]
     assert all("the known set" in check.message for check in verify())
     assert not pip.calls

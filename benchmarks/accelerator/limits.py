@@ -80,14 +80,14 @@ def largest(plan: Plan, size: int) -> Row:
     image = {"content": "skimage:chelsea", "style": "experiments/images/brushwork.jpg", "size": size}
     mapping = {"image": image, "loss": plan.pick({}, TINY_LOSS), "optimizer": {"iterations": 3}}
     experiment = experiment_from_mapping(mapping, source="accelerator", folder=common.ROOT)
-    pictures = preparation.read_pictures(experiment)
+    images = preparation.read_images(experiment)
     parameters = weights.load(experiment.network.weights)
-    estimate = estimate_memory(outlines(experiment, pictures, parameters)[-1])
+    estimate = estimate_memory(outlines(experiment, images, parameters)[-1])
     available = memory.available()
     row = {"estimate GB": round(estimate / 1e9, 2), "available GB": available and round(available / 1e9, 2)}
     if available is not None and estimate > memory.in_use() + available:
         return row | {"result": "would be refused"}
-    scales = preparation.prepare(experiment, pictures, parameters)
+    scales = preparation.prepare(experiment, images, parameters)
     found = optimize([dataclasses.replace(scales[-1])])
     peak = memory.peak() or 0
     first, last = found.history[0], found.history[-1]

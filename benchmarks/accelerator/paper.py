@@ -119,8 +119,8 @@ def prepare(plan: Plan, run: Run, method: str) -> Prepared:
     if plan.tiny:
         mapping["loss"] |= {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
     experiment = experiment_from_mapping(mapping, source="accelerator", folder=common.ROOT)
-    pictures = preparation.read_pictures(experiment, cache=_KEPT)
-    return preparation.prepare(experiment, pictures, _load(experiment.network.weights), cache=_KEPT)[-1]
+    images = preparation.read_images(experiment, cache=_KEPT)
+    return preparation.prepare(experiment, images, _load(experiment.network.weights), cache=_KEPT)[-1]
 
 
 _KEPT = Cache()
@@ -202,12 +202,12 @@ def _thumbnail(shape: tuple[int, ...]) -> tuple[int, int]:
     return round(shape[0] * scale), round(shape[1] * scale)
 
 
-def write_sheet(path: Path, pictures: Sequence[np.ndarray], columns: int) -> None:
+def write_sheet(path: Path, panels: Sequence[np.ndarray], columns: int) -> None:
     """Images of one size in rows of so many, in the order of the table."""
-    height, width = pictures[0].shape[:2]
-    rows = -(-len(pictures) // columns)
+    height, width = panels[0].shape[:2]
+    rows = -(-len(panels) // columns)
     sheet = np.ones((rows * height, columns * width, 3), np.float32)
-    for index, picture in enumerate(pictures):
+    for index, panel in enumerate(panels):
         top, left = index // columns * height, index % columns * width
-        sheet[top : top + height, left : left + width] = picture
-    images.write_picture(path, sheet)
+        sheet[top : top + height, left : left + width] = panel
+    images.write_image(path, sheet)

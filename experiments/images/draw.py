@@ -1,9 +1,9 @@
-"""Draws this project's own style pictures: `brushwork` and `stained_glass`.
+"""Draws this project's own style images: `brushwork` and `stained_glass`.
 
     python experiments/images/draw.py [NAME ...] [--width 768] [--seed 0] [--out FOLDER]
 
-NumPy and Pillow only, and the same picture every time. Everything is drawn at twice the size and then reduced, so that
-edges are smooth. Pictures are float arrays `[height, width, 3]`; points are `x, y` in units of the picture's height.
+NumPy and Pillow only, and the same image every time. Everything is drawn at twice the size and then reduced, so that
+edges are smooth. Images are float arrays `[height, width, 3]`; points are `x, y` in units of the image's height.
 """
 
 import argparse
@@ -37,15 +37,15 @@ def smooth_noise(key: np.random.Generator, height: int, width: int, cells: float
     return total
 
 
-def blur(picture: np.ndarray, radius: float) -> np.ndarray:
+def blur(image: np.ndarray, radius: float) -> np.ndarray:
     """Blurs by reducing and enlarging again, which is close enough to a Gaussian of `radius` pixels."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     small = (max(1, round(width / radius)), max(1, round(height / radius)))
-    blurred = np.empty((height, width, picture.size // (height * width)))
-    for i, channel in enumerate(np.moveaxis(picture.reshape(blurred.shape).astype(np.float32), -1, 0)):
+    blurred = np.empty((height, width, image.size // (height * width)))
+    for i, channel in enumerate(np.moveaxis(image.reshape(blurred.shape).astype(np.float32), -1, 0)):
         reduced = Image.fromarray(np.ascontiguousarray(channel)).resize(small, Image.Resampling.BOX)
         blurred[..., i] = np.asarray(reduced.resize((width, height), Image.Resampling.BICUBIC))
-    return blurred.reshape(picture.shape)
+    return blurred.reshape(image.shape)
 
 
 def relief(height_map: np.ndarray, depth: float) -> np.ndarray:
@@ -277,7 +277,7 @@ DRAWINGS = {"brushwork": brushwork, "stained_glass": stained_glass}
 
 
 def draw(name: str, *, width: int, seed: int = 0) -> np.ndarray:
-    """Returns a picture `[height, width, 3]`, uint8, of the aspect ratio 4:3."""
+    """Returns an image `[height, width, 3]`, uint8, of the aspect ratio 4:3."""
     height = round(width / ASPECT)
     key = np.random.default_rng([seed, *name.encode()])
     large = DRAWINGS[name](key, height * OVERSAMPLING, width * OVERSAMPLING)
@@ -286,7 +286,7 @@ def draw(name: str, *, width: int, seed: int = 0) -> np.ndarray:
 
 
 def main() -> None:
-    """Draws the pictures that are named on the command line, all by default."""
+    """Draws the images that are named on the command line, all by default."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=sorted(DRAWINGS), metavar="NAME", help=", ".join(sorted(DRAWINGS)))
     parser.add_argument("--width", type=int, default=768)

@@ -1,4 +1,4 @@
-"""`--devices`: over how many devices of this machine a picture is spread."""
+"""`--devices`: over how many devices of this machine an image is spread."""
 
 from jaxstyle.cli.lanes import Lanes
 from jaxstyle.devices.sharding import count_devices

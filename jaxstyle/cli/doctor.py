@@ -18,7 +18,7 @@ def diagnose() -> Iterator[str]:
     """Yields the lines of the answer; what cannot be known has its reason in its place."""
     yield f"jaxstyle {__version__}, python {platform.python_version()}"
     yield from (f"  {package} {_version(package)}" for package in PACKAGES)
-    for name, lines in (("device", _device), ("weights", _weights), ("pictures", _pictures), ("programs", _programs)):
+    for name, lines in (("device", _device), ("weights", _weights), ("images", _images), ("programs", _programs)):
         yield from _answered(name, lines)
     for module, extra in EXTRAS.items():
         found = "installed" if importlib.util.find_spec(module) else f"absent; pip install 'jaxstyle[{extra}]'"
@@ -56,10 +56,10 @@ def _weights() -> Iterator[str]:
     yield from (f"  {entry.name}: {entry.path or 'not here yet'}" for entry in weights.available())
 
 
-def _pictures() -> Iterator[str]:
+def _images() -> Iterator[str]:
     from jaxstyle.images import gallery
 
-    yield f"pictures: {os.environ.get(gallery.ENVIRONMENT) or 'no ' + gallery.ENVIRONMENT}, {gallery.cache_folder()}"
+    yield f"images: {os.environ.get(gallery.ENVIRONMENT) or 'no ' + gallery.ENVIRONMENT}, {gallery.cache_folder()}"
 
 
 def _programs() -> Iterator[str]:

@@ -24,7 +24,7 @@ from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.devices.sharding import Devices
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.files import ensure_writable
-from jaxstyle.images import gallery, output_format, read_metadata, read_picture, write_picture
+from jaxstyle.images import gallery, output_format, read_image, read_metadata, write_image
 from jaxstyle.network import weights
 from jaxstyle.optimizers import Status
 from jaxstyle.runs import folders
@@ -38,8 +38,8 @@ from jaxstyle.sweeps.programs import outline_members, programs
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.estimates import is_light, outlines
 from jaxstyle.synthesis.interrupt import END_OF_JOB, interruptible
-from jaxstyle.synthesis.pictures import result_shape
-from jaxstyle.synthesis.preparation import plan, prepare, read_pictures
+from jaxstyle.synthesis.preparation import plan, prepare, read_images
+from jaxstyle.synthesis.sources import result_shape
 
 RUNS = Path("runs")
 HERE = "here"
@@ -62,7 +62,7 @@ def run_experiment(
     devices: str = ONE,
     engine: EngineOptions = EngineOptions(),  # noqa: B008  (immutable)
 ) -> int:
-    """Runs an experiment, or every member of its sweep, and says where the pictures are; returns the exit status.
+    """Runs an experiment, or every member of its sweep, and says where the images are; returns the exit status.
 
     Goes on in the folder where the same command was stopped, and does nothing again that is finished there.
     """
@@ -93,25 +93,23 @@ def run_experiment(
         tell(f"finished before: {_summary(folders.read_manifest(folder))}")
     else:
         folder = _run_single(members[0], place, chosen, source=source, ignore_memory=ignore_memory, devices=over)
-    tell(f"record:  {folder}")
-    picture = folder / RESULT
+    tell(f"record: {folder}")
+    image = folder / RESULT
     if copy_to is not None:
-        write_picture(
-            copy_to, read_picture(picture).pixels, bits=experiment.output.bits, metadata=read_metadata(picture)
-        )
-    tell(f"picture: {copy_to or picture}")
+        write_image(copy_to, read_image(image).pixels, bits=experiment.output.bits, metadata=read_metadata(image))
+    tell(f"image:  {copy_to or image}")
     return INTERRUPTED if folders.read_manifest(folder)["status"] == Status.INTERRUPTED else DONE
 
 
 def _ensure_output(path: Path, experiment: Experiment, *, force: bool) -> None:
-    """Proves that the picture can be written before it is made.
+    """Proves that the image can be written before it is made.
 
     Raises:
       JaxstyleError: it cannot.
     """
     output_format(path, bits=experiment.output.bits)
     if experiment.sweep is not None:
-        raise JaxstyleError(f"{path}: one picture, but a sweep gives several; for a sweep: jaxstyle run FILE")
+        raise JaxstyleError(f"{path}: one image, but a sweep gives several; for a sweep: jaxstyle run FILE")
     ensure_writable(path)
     if path.exists() and not force:
         raise JaxstyleError(f"{path}: exists already; choose another name, or --force to replace it")
@@ -138,9 +136,9 @@ def _run_single(
 ) -> Path:
     experiment = member.experiment
     keep_programs()
-    # Before the folder is made: a picture that is missing, or a size that does not fit, leaves nothing behind.
+    # Before the folder is made: an image that is missing, or a size that does not fit, leaves nothing behind.
     inputs = read_inputs(experiment, say=tell)
-    plan(experiment, inputs.pictures)
+    plan(experiment, inputs.images)
     with place as folder:
         if engine.here:
             _run_here(experiment, inputs, folder, source=source, ignore_memory=ignore_memory, devices=devices)
@@ -243,25 +241,25 @@ def _run_sweep(
 
 def _summary(manifest: Mapping[str, Any]) -> str:
     """Says how a run ended."""
-    best = "; the best picture so far is saved" if manifest["status"] == Status.INTERRUPTED else ""
+    best = "; the best image so far is saved" if manifest["status"] == Status.INTERRUPTED else ""
     work = f"{manifest['evaluations']} evaluations in {manifest['run_seconds']:.0f} s"
     return f"{manifest['status']}: {work}, loss {float(manifest['loss']):.5g}{best}"
 
 
 @pinned()
 def check_experiment(experiment: Experiment, *, source: str, estimate: bool = True, devices: str = ONE) -> None:
-    """Shows what an experiment file says, proves that its pictures can be read, and says what the run will take.
+    """Shows what an experiment file says, proves that its images can be read, and says what the run will take.
 
     Raises:
       JaxstyleError: something would stop the run.
     """
     members, over = expand(experiment, source=source), parse_devices(devices)
     tell(f"{source}: {experiment.title or 'no title'}")
-    pictures = sorted({name for member in members for name in _picture_names(member.experiment)})
-    for name in pictures:
-        picture = read_picture(gallery.resolve(name, relative_to=Path.cwd()))
-        height, width, _ = picture.pixels.shape
-        tell(f"  {name}: {width}×{height}" + "".join(f"; {note}" for note in picture.notes))
+    images = sorted({name for member in members for name in _image_names(member.experiment)})
+    for name in images:
+        image = read_image(gallery.resolve(name, relative_to=Path.cwd()))
+        height, width, _ = image.pixels.shape
+        tell(f"  {name}: {width}×{height}" + "".join(f"; {note}" for note in image.notes))
     for scales in dict.fromkeys(_scales_of(member.experiment) for member in members):
         tell(f"  scales: {scales}")
     sets = {member.experiment.network.weights for member in members}
@@ -290,8 +288,8 @@ def check_experiment(experiment: Experiment, *, source: str, estimate: bool = Tr
 
 def _scales_of(experiment: Experiment) -> str:
     """The sizes at which an experiment is optimized, with the steps at each: `128×96 (341), 256×192 (159)`."""
-    pictures = read_pictures(experiment)
-    shapes = [(scale, result_shape(experiment, pictures, scale.size)) for scale in plan(experiment, pictures)]
+    images = read_images(experiment)
+    shapes = [(scale, result_shape(experiment, images, scale.size)) for scale in plan(experiment, images)]
     return ", ".join(f"{width}×{height} ({scale.iterations})" for scale, (height, width) in shapes)
 
 
@@ -306,5 +304,5 @@ def _find_weights(wanted: str, source: str) -> str:
     raise JaxstyleError(f"{source}: network.weights: no set or file '{wanted}'{hint} Sets: {', '.join(sets)}")
 
 
-def _picture_names(experiment: Experiment) -> list[str]:
+def _image_names(experiment: Experiment) -> list[str]:
     return [name for role, name in experiment.file_names().items() if role != "weights"]

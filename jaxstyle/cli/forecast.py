@@ -22,7 +22,7 @@ from jaxstyle.synthesis.preparation import prepare
 
 REMEDY = "To run it all the same: --ignore-memory"
 LARGE = 0.5
-"""Of the memory that can be had, what a picture takes that is worth spreading over several devices."""
+"""Of the memory that can be had, what an image takes that is worth spreading over several devices."""
 
 
 def keep_programs() -> None:
@@ -50,7 +50,7 @@ def ensure_it_fits(planned: Outline, *, source: str, lanes: int = 1) -> int:
 
 
 def _advice(planned: Outline) -> str:
-    """What a picture would take of each device if it were spread over all; nothing where that is no help."""
+    """What an image would take of each device if it were spread over all; nothing where that is no help."""
     count = count_devices(ALL)
     if count == 1 or planned.objective.bands is not None or memory.is_shared():
         return ""

@@ -1,4 +1,4 @@
-"""`jaxstyle images`: the named pictures."""
+"""`jaxstyle images`: the named images."""
 
 import os
 from pathlib import Path
@@ -9,12 +9,12 @@ import typer
 from jaxstyle.cli.show import output, tell
 from jaxstyle.errors import JaxstyleError
 
-app = typer.Typer(help="Named pictures, such as paper:neckarfront: list, fetch, from-paper.", no_args_is_help=True)
+app = typer.Typer(help="Named images, such as paper:neckarfront: list, fetch, from-paper.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_pictures() -> None:
-    """List the named pictures, whose they are, and which of them are here.
+def list_images() -> None:
+    """List the named images, whose they are, and which of them are here.
 
     Example: jaxstyle images list
     """
@@ -48,7 +48,7 @@ def from_paper(
 def fetch(
     names: Annotated[list[str], typer.Argument(help="Names as `jaxstyle images list` shows them.")],
 ) -> None:
-    """Fetch named pictures into the cache and check them; says what to do where one must be supplied by hand.
+    """Fetch named images into the cache and check them; says what to do where one must be supplied by hand.
 
     Example: jaxstyle images fetch neckarfront composition_vii
     """

@@ -37,7 +37,7 @@ def lanes_of_members(planned: Sequence[Planned], wanted: Lanes | None) -> dict[i
     """How many lanes each member's group is given, by the members' indices.
 
     Where nothing is asked for, they are measured on an accelerator. On the CPU it is one: there the same experiment
-    gives the same picture to the bit, and would not if speed decided which members run in one program.
+    gives the same image to the bit, and would not if speed decided which members run in one program.
     """
     wanted = wanted or (1 if jax.default_backend() == "cpu" else AUTO)
     found: dict[int, int] = {}

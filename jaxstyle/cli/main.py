@@ -1,4 +1,4 @@
-"""The commands that make pictures. What is slow to import is imported where it is used, so that `--help` is quick."""
+"""The commands that make images. What is slow to import is imported where it is used, so that `--help` is quick."""
 
 import contextlib
 import gc
@@ -71,7 +71,7 @@ IgnoreMemory = Annotated[
 Devices = Annotated[
     str,
     typer.Option(
-        "--devices", metavar="N|all", help="Spread each picture over so many devices, if it is too large for one."
+        "--devices", metavar="N|all", help="Spread each image over so many devices, if it is too large for one."
     ),
 ]
 
@@ -185,8 +185,8 @@ def run(
 
 @app.command()
 def transfer(
-    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The picture whose content is kept.")],
-    style: Annotated[list[str], typer.Argument(metavar="STYLE", help="The picture, or pictures, of the style.")],
+    content: Annotated[str, typer.Argument(metavar="CONTENT", help="The image whose content is kept.")],
+    style: Annotated[list[str], typer.Argument(metavar="STYLE", help="The image, or images, of the style.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUT.png", help="Where the result goes: .png, .jpg, .tif, .webp.")
     ],
@@ -196,7 +196,7 @@ def transfer(
         float | None, typer.Option(help="α (loss.content_weight): more keeps more content.")
     ] = None,
     style_weight: Annotated[float | None, typer.Option(help="β (loss.style_weight).")] = None,
-    start: Annotated[str | None, typer.Option(help="content, style, noise or a picture (start.method).")] = None,
+    start: Annotated[str | None, typer.Option(help="content, style, noise or an image (start.method).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the noise (start.seed).")] = None,
     overrides: Overrides = None,
     out: Folder = None,
@@ -205,7 +205,7 @@ def transfer(
     ignore_memory: IgnoreMemory = False,
     devices: Devices = "1",
 ) -> None:
-    """Give one picture the style of another.
+    """Give one image the style of another.
 
     Every key of an experiment file can be set with --set.
 
@@ -256,7 +256,7 @@ def check(
     ] = True,
     devices: Devices = "1",
 ) -> None:
-    """Check an experiment file and its pictures without running it; show every setting, and what the run will take.
+    """Check an experiment file and its images without running it; show every setting, and what the run will take.
 
     Example: jaxstyle check experiments/quickstart.toml --set image.size=384
     """

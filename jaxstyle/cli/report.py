@@ -41,7 +41,7 @@ def report(
         typer.Option(help="Show everything as it is, or as the paper's panels were printed. Default: each as it is."),
     ] = None,
 ) -> None:
-    """Make a page, a panel picture or a contact sheet, loss curves and a table of runs.
+    """Make a page, a panel image or a contact sheet, loss curves and a table of runs.
 
     Example: jaxstyle report runs/fig4/20260131-120000 --rank grey_correlation
     """

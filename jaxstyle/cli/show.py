@@ -51,7 +51,7 @@ def _shown(text: str) -> str:
 class Watching:
     """Progress of one optimization: a bar on a terminal, a line now and then elsewhere.
 
-    Shows the iteration, the picture's size where there are several scales, the evaluations of loss and gradient, the
+    Shows the iteration, the image's size where there are several scales, the evaluations of loss and gradient, the
     loss, the seconds, and an estimate of the end.
     """
 

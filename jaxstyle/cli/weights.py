@@ -89,13 +89,13 @@ def convert(
 
 @app.command()
 def normalize(
-    images: Annotated[Path, typer.Option("--images", metavar="DIR", help="A folder of pictures to measure on.")],
+    images: Annotated[Path, typer.Option("--images", metavar="DIR", help="A folder of images to measure on.")],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.safetensors", help="The normalized set.")],
     source: Annotated[str, typer.Option("--weights", help="The set to normalize.")] = "vgg19",
     pooling: Annotated[str, typer.Option(help="max, as the network was trained, or average.")] = "max",
     force: Force = False,
 ) -> None:
-    """Scale every filter so that its mean activation on your own pictures is 1 (Gatys et al., Sec. 2).
+    """Scale every filter so that its mean activation on your own images is 1 (Gatys et al., Sec. 2).
 
     Example: jaxstyle weights normalize --images photos -o weights/mine.safetensors
     """
@@ -106,17 +106,15 @@ def normalize(
     from jaxstyle.network.calibration import measure_mean_activations
 
     if not images.is_dir():
-        raise JaxstyleError(f"{images}: not a folder of pictures")
-    pictures = sorted(path for path in images.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not pictures:
-        raise JaxstyleError(f"{images}: no pictures in it; looked for {', '.join(SUFFIXES)}")
+        raise JaxstyleError(f"{images}: not a folder of images")
+    paths = sorted(path for path in images.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise JaxstyleError(f"{images}: no images in it; looked for {', '.join(SUFFIXES)}")
     original = weights.load(source, progress=tell)
     with Progress(console=output, transient=True) as progress:
-        task = progress.add_task("mean activations", total=len(pictures))
-        means = measure_mean_activations(
-            original, pictures, pooling=pooling, advance=lambda path: progress.advance(task)
-        )
+        task = progress.add_task("mean activations", total=len(paths))
+        means = measure_mean_activations(original, paths, pooling=pooling, advance=lambda path: progress.advance(task))
     path = weights.normalize_to(
-        original, means, out, measured_on=f"{len(pictures)} pictures, {pooling} pooling", overwrite=force
+        original, means, out, measured_on=f"{len(paths)} images, {pooling} pooling", overwrite=force
     )
-    tell(f"{path}: normalized on {len(pictures)} pictures")
+    tell(f"{path}: normalized on {len(paths)} images")

@@ -22,7 +22,7 @@ from jaxstyle.config.models import (
 from jaxstyle.config.optimizer import keys_left_behind
 from jaxstyle.config.options import StartMethod
 from jaxstyle.config.problems import explain, show
-from jaxstyle.config.words import BACKSLASHES, is_named_picture, looks_like_path, printable
+from jaxstyle.config.words import BACKSLASHES, is_named_image, looks_like_path, printable
 from jaxstyle.errors import JaxstyleError, did_you_mean
 
 
@@ -30,8 +30,8 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """Reads an experiment file.
 
     Args:
-      path: a TOML file, or the `experiment.json` of a run. Relative pictures in it are relative to its folder.
-      overrides: `section.key=value` each, laid over the file; relative pictures in them are relative to the current
+      path: a TOML file, or the `experiment.json` of a run. Relative images in it are relative to its folder.
+      overrides: `section.key=value` each, laid over the file; relative images in them are relative to the current
         folder.
 
     Returns:
@@ -54,7 +54,7 @@ def experiment_from_mapping(
     Args:
       mapping: sections by name, and the format if they are of a record; paths may be `Path`s.
       source: what to call the mapping in messages.
-      folder: what relative pictures in the mapping are relative to.
+      folder: what relative images in the mapping are relative to.
       overrides: as for `load_experiment`.
 
     Raises:
@@ -175,7 +175,7 @@ def _absolute(key: str, value: Any, folder: Path) -> Any:
     if isinstance(value, str):
         return os.path.abspath(folder / os.path.expanduser(value)) if _is_path(key, value, folder) else value
     if key == "image.style" and isinstance(value, list | tuple):
-        return [_absolute(key, picture, folder) for picture in value]
+        return [_absolute(key, image, folder) for image in value]
     if key.startswith("image.regions") and isinstance(value, Mapping):
         return {name: _absolute(f"{key}.{name}", inner, folder) for name, inner in value.items()}
     if key == "image.style" and isinstance(value, Mapping) and "image" in value:
@@ -196,11 +196,11 @@ def _is_path(key: str, text: str, folder: Path) -> bool:
 
 
 def _is_name(text: str, folder: Path) -> bool:
-    """Whether a picture of a registry is meant: not a file with a colon in its name."""
+    """Whether an image of a registry is meant: not a file with a colon in its name."""
     from jaxstyle.images.gallery import GALLERIES  # with it comes Pillow, which `--help` does without
 
     is_known = text.partition(":")[0] in GALLERIES
-    return is_named_picture(text) and (is_known or not os.path.exists(folder / text))
+    return is_named_image(text) and (is_known or not os.path.exists(folder / text))
 
 
 # Overrides

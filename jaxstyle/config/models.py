@@ -42,7 +42,7 @@ from jaxstyle.config.options import (
 from jaxstyle.config.regions import GUIDED, GuidedKind, Region, mask_names, region_problems
 from jaxstyle.config.section import Section
 from jaxstyle.config.terms import LossTerm
-from jaxstyle.config.words import is_named_picture, looks_like_path, style_role, unknown
+from jaxstyle.config.words import is_named_image, looks_like_path, style_role, unknown
 from jaxstyle.errors import JaxstyleError, did_you_mean
 
 Problem = tuple[tuple[int | str, ...], str]
@@ -103,16 +103,16 @@ class Start(Section):
 
     method: Text = "noise"
     """"noise" as in most of the paper's figures, "content" (Figs. 6 A and 7), "style" (Fig. 6 B; the first style
-    picture), or a picture's path relative to this file."""
+    image), or an image's path relative to this file."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
-    """The seed of the noise; another seed gives another picture (Fig. 6 C)."""
+    """The seed of the noise; another seed gives another image (Fig. 6 C)."""
 
     @field_validator("method")
     @classmethod
-    def _word_or_picture(cls, method: str) -> str:
-        if method in list(StartMethod) or is_named_picture(method) or looks_like_path(method):
+    def _word_or_image(cls, method: str) -> str:
+        if method in list(StartMethod) or is_named_image(method) or looks_like_path(method):
             return method
-        raise JaxstyleError(unknown("start", method, [*StartMethod], last="a picture's path"))
+        raise JaxstyleError(unknown("start", method, [*StartMethod], last="an image's path"))
 
 
 class Output(Section):
@@ -124,7 +124,7 @@ class Output(Section):
     bits: Literal[8, 16] = 8
     """Bits per channel of the result: 8 or 16."""
     save_every: int = Field(default=0, ge=0)
-    """Also save the picture every so many iterations; 0: only the result."""
+    """Also save the image every so many iterations; 0: only the result."""
     checkpoint_seconds: float = Field(default=60.0, ge=0, allow_inf_nan=False)
     """Seconds between checkpoints, from which a run that was stopped goes on (lbfgs and adam); further apart where
     writing them would take more than 1 % of the time. 0: only at an interruption."""
@@ -209,7 +209,7 @@ class Experiment(Section):
     title: str = ""
     """What the experiment shows, in a line."""
     image: Image = Field(default_factory=Image)
-    """The pictures and their size."""
+    """The images and their size."""
     colour: Colour = Field(default_factory=Colour)
     """Which colours the result has."""
     network: Network = Field(default_factory=Network)
@@ -219,7 +219,7 @@ class Experiment(Section):
     start: Start = Field(default_factory=Start)
     """Where the optimization starts."""
     optimizer: Optimizer = Field(default_factory=Optimizer)
-    """How the picture is improved, and for how long."""
+    """How the image is improved, and for how long."""
     output: Output = Field(default_factory=Output)
     """What is written."""
     sweep: Sweep | None = None
@@ -255,7 +255,7 @@ def impossibilities(experiment: Experiment) -> Iterator[Problem]:
     """Yields what no run could do."""
     image, start, optimizer = experiment.image, experiment.start, experiment.optimizer
     if image.content is None and not image.style:
-        yield ("image",), "no content and no style picture; allowed: image.content, image.style, or both"
+        yield ("image",), "no content and no style image; allowed: image.content, image.style, or both"
         return
     if start.method == StartMethod.CONTENT and image.content is None:
         yield ("start", "method"), 'found "content", but there is no image.content; allowed: style, noise, a path'
@@ -276,7 +276,7 @@ def impossibilities(experiment: Experiment) -> Iterator[Problem]:
     if image.style and not any(style.weight for style in image.style):
         yield (
             ("image", "style"),
-            "every picture has weight 0; allowed: some above 0 (loss.style_weight = 0 drops style)",
+            "every image has weight 0; allowed: some above 0 (loss.style_weight = 0 drops style)",
         )
     elif not _has_objective(experiment):
         missing = "nothing to minimize: every term is absent or has weight 0, or none reads the network"

@@ -24,7 +24,7 @@ def _known(method: str) -> str:
 
 
 class Optimizer(Section):
-    """How the picture is improved, and for how long."""
+    """How the image is improved, and for how long."""
 
     model_config = ConfigDict(extra="allow")
 

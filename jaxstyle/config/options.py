@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class StyleSize(StrEnum):
-    """How large the style picture is made."""
+    """How large the style image is made."""
 
     CONTENT = "content"
     COVER = "cover"
@@ -23,7 +23,7 @@ class SizeRule(StrEnum):
 
 
 class ScaleRule(StrEnum):
-    """At which sizes the picture is optimized, when they are not listed."""
+    """At which sizes the image is optimized, when they are not listed."""
 
     SINGLE = "single"
     AUTO = "auto"
@@ -65,7 +65,7 @@ class Convention(StrEnum):
 
 
 class StartMethod(StrEnum):
-    """What the optimization starts from, when it is not a picture of the user's."""
+    """What the optimization starts from, when it is not an image of the user's."""
 
     CONTENT = "content"
     STYLE = "style"

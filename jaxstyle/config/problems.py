@@ -71,7 +71,7 @@ def _message(problem: ErrorDetails) -> str:
     if kind == "extra_forbidden":
         return _unexpected(location)
     if kind == "missing":
-        return "missing; allowed: a picture's path or a name of the image registry"
+        return "missing; allowed: an image's path or a name of the image registry"
     if kind == "enum":
         options = _options(location)
         key = str(location[-1]).replace("_", " ")
@@ -112,7 +112,7 @@ def _unexpected(location: Location) -> str:
 
 def _table_form(location: Location) -> str:
     if location[:2] == ("image", "style"):
-        return "a picture, or a list of pictures or { image = …, weight = … }"
+        return "an image, or a list of images or { image = …, weight = … }"
     return f"a table, [{_dotted(location)}]" if location else "a table"
 
 

@@ -7,13 +7,13 @@ from pathlib import PurePath
 from jaxstyle.errors import JaxstyleError, did_you_mean
 
 
-def is_named_picture(text: str) -> bool:
-    """Whether `text` names a picture of a registry, such as `paper:neckarfront`; `C:` is a drive, not a registry."""
+def is_named_image(text: str) -> bool:
+    """Whether `text` names an image of a registry, such as `paper:neckarfront`; `C:` is a drive, not a registry."""
     return re.match(r"[A-Za-z][A-Za-z0-9+_-]+:", text) is not None
 
 
 def style_role(index: int) -> str:
-    """What the style pictures are called in records: `style`, `style 2`, …, from index 0."""
+    """What the style images are called in records: `style`, `style 2`, …, from index 0."""
     return "style" if index == 0 else f"style {index + 1}"
 
 

@@ -1,12 +1,12 @@
-"""A picture too large for one device: its rows in bands of equal height, one band on each device.
+"""An image too large for one device: its rows in bands of equal height, one band on each device.
 
 XLA partitions the programs by itself: what a convolution or a pooling reads beyond its band are a few rows that the
 neighbouring devices send, and Gram matrices and losses are summed over the devices. What is said here is only where
 the arrays lie.
 
-JAX stores an array in equal parts alone, so everything that is as high as a picture is stored with rows of zeros below
+JAX stores an array in equal parts alone, so everything that is as high as an image is stored with rows of zeros below
 it, as few as make it divide. A program cuts it to its own height, which XLA spreads as it is. Nothing below the
-picture has a gradient, so the zeros stay zeros.
+image has a gradient, so the zeros stay zeros.
 
 Everywhere `None` in the place of `Bands` means one device, and nothing is done.
 """
@@ -29,16 +29,16 @@ AXIS = "height"
 ALL = "all"
 
 Devices: TypeAlias = int | Literal["all"]
-"""Over how many devices a picture is spread."""
+"""Over how many devices an image is spread."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Bands:
-    """Where a picture lies; hashable, for it decides the compiled program.
+    """Where an image lies; hashable, for it decides the compiled program.
 
     Attributes:
       mesh: the devices in a row.
-      height: the picture's own.
+      height: the image's own.
     """
 
     mesh: Mesh
@@ -51,7 +51,7 @@ class Bands:
 
     @property
     def filled(self) -> float:
-        """How much of what is stored is picture."""
+        """How much of what is stored is image."""
         return self.height / self.stored(self.height)
 
     def stored(self, height: int) -> int:
@@ -95,15 +95,15 @@ def mesh_over(devices: Devices) -> Mesh | None:
     )
 
 
-def place(bands: Bands | None, picture: Float[np.ndarray, "height width channels"]) -> Float[Array, "h width channels"]:
-    """Stores a picture on its devices."""
+def place(bands: Bands | None, image: Float[np.ndarray, "height width channels"]) -> Float[Array, "h width channels"]:
+    """Stores an image on its devices."""
     if bands is None:
-        return jnp.asarray(picture, jnp.float32)
-    return jax.device_put(padded(bands, np.asarray(picture, np.float32)), bands.sharding(picture))
+        return jnp.asarray(image, jnp.float32)
+    return jax.device_put(padded(bands, np.asarray(image, np.float32)), bands.sharding(image))
 
 
 def fetch(bands: Bands | None, stored: Any) -> Any:
-    """What is stored, or a tree of it, on the host and at the picture's own height."""
+    """What is stored, or a tree of it, on the host and at the image's own height."""
 
     def own(array: np.ndarray) -> np.ndarray:
         return array if bands is None or array.ndim < 3 else array[..., : bands.height, :, :]
@@ -162,9 +162,9 @@ def shapes(bands: Bands | None, tree: Any) -> Any:
     return jax.tree.map(lambda leaf: _shape(leaf, None if bands is None else bands.sharding(leaf)), tree)
 
 
-def stored_shape(bands: Bands | None, picture: Any) -> jax.ShapeDtypeStruct:
-    """The shape at which `place` stores a picture, of its shape."""
-    height, width, channels = picture.shape
+def stored_shape(bands: Bands | None, image: Any) -> jax.ShapeDtypeStruct:
+    """The shape at which `place` stores an image, of its shape."""
+    height, width, channels = image.shape
     stored = height if bands is None else bands.stored(height)
     return shapes(bands, jax.ShapeDtypeStruct((stored, width, channels), jnp.float32))
 

@@ -1,7 +1,7 @@
-"""Picture files to and from float32 `[height, width, 3]`, sRGB in [0, 1]; the only user of Pillow and tifffile."""
+"""Image files to and from float32 `[height, width, 3]`, sRGB in [0, 1]; the only user of Pillow and tifffile."""
 
-from jaxstyle.images.given import picture_of, picture_of_array
-from jaxstyle.images.reading import Picture, read_metadata, read_picture
+from jaxstyle.images.given import image_of, image_of_array
+from jaxstyle.images.reading import LoadedImage, read_image, read_metadata
 from jaxstyle.images.resizing import (
     area_shape,
     carry_to,
@@ -12,23 +12,23 @@ from jaxstyle.images.resizing import (
     resize_long_side,
     resize_to,
 )
-from jaxstyle.images.writing import encode_png, output_format, write_picture
+from jaxstyle.images.writing import encode_png, output_format, write_image
 
 __all__ = [
-    "Picture",
+    "LoadedImage",
     "area_shape",
     "carry_to",
     "encode_png",
     "fit_mask",
     "fit_shape",
     "fit_style",
+    "image_of",
+    "image_of_array",
     "long_side_shape",
     "output_format",
-    "picture_of",
-    "picture_of_array",
+    "read_image",
     "read_metadata",
-    "read_picture",
     "resize_long_side",
     "resize_to",
-    "write_picture",
+    "write_image",
 ]

@@ -30,7 +30,7 @@ def open_image(data: bytes, notes: list[str]) -> ImageFile.ImageFile:
     return Image.open(io.BytesIO(data), formats=READABLE)
 
 
-def read_image(name: str, image: ImageFile.ImageFile, data: bytes, notes: list[str]) -> tuple[Samples, int]:
+def read_samples(name: str, image: ImageFile.ImageFile, data: bytes, notes: list[str]) -> tuple[Samples, int]:
     """Decodes the first frame of a file.
 
     Args:

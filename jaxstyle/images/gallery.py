@@ -1,6 +1,6 @@
-"""Named pictures: the paper's (`paper:starry_night`), scikit-image's bundled ones (`skimage:coffee`), and plain paths.
+"""Named images: the paper's (`paper:starry_night`), scikit-image's bundled ones (`skimage:coffee`), and plain paths.
 
-The paper's pictures are not part of this project: `gallery.toml` says what each is, whose it is and where a copy is to
+The paper's images are not part of this project: `gallery.toml` says what each is, whose it is and where a copy is to
 be had. A user's own copy serves: in the folder that the environment variable `JAXSTYLE_IMAGES` names, or in the cache.
 """
 
@@ -28,10 +28,10 @@ GALLERIES = ("paper", "skimage")
 """What stands before the colon of a name."""
 
 ENVIRONMENT = "JAXSTYLE_IMAGES"
-"""The environment variable that names a folder of pictures, which is searched first."""
+"""The environment variable that names a folder of images, which is searched first."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif", ".bmp", ".avif", ".jp2")
-"""Files that are taken for pictures when a folder is searched."""
+"""Files that are taken for images when a folder is searched."""
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that have come, and with how many there will be where the server says so."""
@@ -43,7 +43,7 @@ _TIMEOUT = 30  # seconds without a byte
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scan:
-    """One known file of a picture, `length` bytes long; facts that are not known are None."""
+    """One known file of an image, `length` bytes long; facts that are not known are None."""
 
     about: str
     file: str
@@ -63,7 +63,7 @@ class Scan:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A picture of the paper: what it is, whose it is, the figures that use it, and the files that are known of it."""
+    """An image of the paper: what it is, whose it is, the figures that use it, and the files that are known of it."""
 
     name: str
     title: str
@@ -75,7 +75,7 @@ class Entry:
 
     @property
     def source(self) -> Scan | None:
-        """The scan that `fetch` downloads; None where the picture must be supplied by hand."""
+        """The scan that `fetch` downloads; None where the image must be supplied by hand."""
         return next((scan for scan in self.scans if scan.address), None)
 
     @property
@@ -86,7 +86,7 @@ class Entry:
 
 @functools.cache
 def entries() -> tuple[Entry, ...]:
-    """Returns the paper's pictures, in the paper's order."""
+    """Returns the paper's images, in the paper's order."""
     text = importlib.resources.files("jaxstyle.images").joinpath("gallery.toml").read_text(encoding="utf-8")
     return tuple(_entry(name, dict(facts)) for name, facts in tomllib.loads(text).items())
 
@@ -102,7 +102,7 @@ def entry(name: str) -> Entry:
         if candidate.name == bare:
             return candidate
     names = [candidate.name for candidate in entries()]
-    raise JaxstyleError(f"unknown picture 'paper:{bare}'{did_you_mean(bare, names) or '.'} Known: {', '.join(names)}")
+    raise JaxstyleError(f"unknown image 'paper:{bare}'{did_you_mean(bare, names) or '.'} Known: {', '.join(names)}")
 
 
 def resolve(name_or_path: str, *, relative_to: Path) -> Path:
@@ -116,7 +116,7 @@ def resolve(name_or_path: str, *, relative_to: Path) -> Path:
       The file's path; that of a plain path is not looked at.
 
     Raises:
-      JaxstyleError: an unknown name, or a picture that is not on this machine; the message says how to get it.
+      JaxstyleError: an unknown name, or an image that is not on this machine; the message says how to get it.
     """
     scheme, _, name = name_or_path.partition(":")
     match scheme if name else "":
@@ -125,7 +125,7 @@ def resolve(name_or_path: str, *, relative_to: Path) -> Path:
         case "skimage":
             return _bundled(name)
         case "http" | "https":
-            raise JaxstyleError(f"{name_or_path}: addresses are not fetched; save the picture and give its path")
+            raise JaxstyleError(f"{name_or_path}: addresses are not fetched; save the image and give its path")
     path = relative_to / _expanded(name_or_path)
     if name and re.fullmatch(r"\w\w+", scheme) and not path.exists():  # one letter is a drive on Windows
         hint = did_you_mean(scheme, GALLERIES) or "."
@@ -136,10 +136,10 @@ def resolve(name_or_path: str, *, relative_to: Path) -> Path:
 
 
 def find(name: str) -> Path | None:
-    """Returns a copy of the paper's picture `name` on this machine, or None.
+    """Returns a copy of the paper's image `name` on this machine, or None.
 
     Looked for in the folder of `JAXSTYLE_IMAGES`, then in the cache: a file whose checksum is known, whatever it is
-    called, else one that is called like the entry or one of its scans, in any case and with any suffix of a picture.
+    called, else one that is called like the entry or one of its scans, in any case and with any suffix of an image.
 
     Raises:
       JaxstyleError: there is no such entry, or `JAXSTYLE_IMAGES` does not name a folder.
@@ -155,13 +155,13 @@ def find(name: str) -> Path | None:
 
 
 def scan_of(wanted: Entry, path: Path) -> Scan | None:
-    """Returns which known file of the picture this is; None when it is another scan."""
+    """Returns which known file of the image this is; None when it is another scan."""
     data = path.read_bytes()
     return next((scan for scan in wanted.scans if scan.matches(data)), None)
 
 
 def scan_note(name_or_path: str, path: Path) -> str | None:
-    """Returns what is to be said about the scan that serves a name; None where it is known, or no picture of the paper.
+    """Returns what is to be said about the scan that serves a name; None where it is known, or no image of the paper.
 
     Args:
       name_or_path: what was asked for.
@@ -176,7 +176,7 @@ def scan_note(name_or_path: str, path: Path) -> str | None:
 
 
 def fetch(name: str, progress: Progress | None = None) -> Path:
-    """Downloads one of the paper's pictures to the cache, and checks it; does nothing when it is there already.
+    """Downloads one of the paper's images to the cache, and checks it; does nothing when it is there already.
 
     Args:
       name: of the entry.
@@ -244,7 +244,7 @@ def folders() -> Iterator[Path]:
 
 
 def _candidates(wanted: Entry, folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Yields pictures that may be the wanted one, and whether their name says so; size tells before checksums must."""
+    """Yields images that may be the wanted one, and whether their name says so; size tells before checksums must."""
     names = {_plain(wanted.name), *(_plain(Path(scan.file).stem) for scan in wanted.scans)}
     lengths = {scan.length for scan in wanted.scans}
     for path in sorted(folder.iterdir()):
@@ -282,7 +282,7 @@ def _where(wanted: Entry) -> str:
 
 
 def _download(address: str, progress: Progress | None) -> bytes:
-    request = urllib.request.Request(address, headers={"User-Agent": f"jaxstyle/{__version__} (picture by picture)"})
+    request = urllib.request.Request(address, headers={"User-Agent": f"jaxstyle/{__version__} (image by image)"})
     data = bytearray()
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
         length = response.headers.get("Content-Length")
@@ -299,7 +299,7 @@ def _download(address: str, progress: Progress | None) -> bytes:
 
 
 def _bundled_files() -> dict[str, Path]:
-    """The pictures inside scikit-image's wheel by name; found without importing it, which takes long."""
+    """The images inside scikit-image's wheel by name; found without importing it, which takes long."""
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         return {}
@@ -311,9 +311,9 @@ def _bundled(name: str) -> Path:
     files = _bundled_files()
     if not files:
         raise JaxstyleError(
-            f"skimage:{name} is a picture of scikit-image, which is not installed: pip install 'jaxstyle[demo]'"
+            f"skimage:{name} is an image of scikit-image, which is not installed: pip install 'jaxstyle[demo]'"
         )
     if path := files.get(name):
         return path
     hint = did_you_mean(name, files) or "."
-    raise JaxstyleError(f"unknown picture 'skimage:{name}'{hint} Bundled with scikit-image: {', '.join(files)}")
+    raise JaxstyleError(f"unknown image 'skimage:{name}'{hint} Bundled with scikit-image: {', '.join(files)}")

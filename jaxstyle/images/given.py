@@ -9,7 +9,7 @@ from PIL import Image, ImageFile
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images.decoding import of_levels, read_exif, samples_of
-from jaxstyle.images.reading import Picture, check_size, picture_of_bytes
+from jaxstyle.images.reading import LoadedImage, check_size, image_of_bytes
 from jaxstyle.images.samples import Model, Tags, on_white, upright
 from jaxstyle.images.tags import space_of_info
 
@@ -18,7 +18,7 @@ ALLOWED = (
 )
 
 
-def picture_of(value: Any, name: str) -> Picture:
+def image_of(value: Any, name: str) -> LoadedImage:
     """Whatever Python has of an image.
 
     Args:
@@ -31,9 +31,9 @@ def picture_of(value: Any, name: str) -> Picture:
     if isinstance(value, Image.Image):
         return _of_pillow(value, name)
     if hasattr(value, "read"):
-        return picture_of_bytes(_bytes_of(value, name), name)
+        return image_of_bytes(_bytes_of(value, name), name)
     if isinstance(value, bytes | bytearray | memoryview):
-        return picture_of_bytes(bytes(value), name)
+        return image_of_bytes(bytes(value), name)
     if isinstance(value, np.ma.MaskedArray) and (masked := int(np.ma.getmaskarray(value).sum())):
         raise JaxstyleError(
             f"{name}: a masked array, {masked} of its values masked; allowed: values throughout (array.filled(…)), "
@@ -41,7 +41,7 @@ def picture_of(value: Any, name: str) -> Picture:
         )
     if hasattr(value, "__array__"):
         try:
-            return picture_of_array(np.asarray(value), name)
+            return image_of_array(np.asarray(value), name)
         except JaxstyleError:
             raise
         except Exception as error:  # a tensor on a GPU, a tracer: whatever the library raises
@@ -50,7 +50,7 @@ def picture_of(value: Any, name: str) -> Picture:
     raise JaxstyleError(f"{name}: found a {type(value).__name__}; allowed: {ALLOWED}")
 
 
-def picture_of_array(array: np.ndarray, name: str) -> Picture:
+def image_of_array(array: np.ndarray, name: str) -> LoadedImage:
     """An array as an image.
 
     Args:
@@ -84,8 +84,8 @@ def picture_of_array(array: np.ndarray, name: str) -> Picture:
     return _named(on_white(of_levels(bands, model, white), name, notes), name, notes)
 
 
-def _named(pixels: np.ndarray, name: str, notes: list[str]) -> Picture:
-    return Picture(pixels, name, hashlib.sha256(pixels.tobytes()).hexdigest(), tuple(notes))
+def _named(pixels: np.ndarray, name: str, notes: list[str]) -> LoadedImage:
+    return LoadedImage(pixels, name, hashlib.sha256(pixels.tobytes()).hexdigest(), tuple(notes))
 
 
 def _hint_of_shape(array: np.ndarray) -> str:
@@ -113,10 +113,10 @@ def _bytes_of(stream: Any, name: str) -> bytes:
     return bytes(data)
 
 
-def _of_pillow(image: Image.Image, name: str) -> Picture:
+def _of_pillow(image: Image.Image, name: str) -> LoadedImage:
     """An image of Pillow's: by its file if nothing of that has been decoded, for Pillow drops bits and tags."""
     if (data := _undecoded(image)) is not None:
-        return picture_of_bytes(data, name)
+        return image_of_bytes(data, name)
     notes: list[str] = []
     try:
         image.load()

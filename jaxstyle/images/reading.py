@@ -1,7 +1,7 @@
 """Reads image files: whatever a file holds comes out as one kind of array.
 
 Grey, palette, CMYK, 16 bits, transparency, an ICC profile, an EXIF rotation: every step that changed what the image
-looks like is written down in `Picture.notes`.
+looks like is written down in `LoadedImage.notes`.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from jaxtyping import Float32
 from PIL import ExifTags, Image, PngImagePlugin
 
 from jaxstyle.errors import JaxstyleError, did_you_mean
-from jaxstyle.images.decoding import READABLE, open_image, read_image
+from jaxstyle.images.decoding import READABLE, open_image, read_samples
 from jaxstyle.images.kinds import ACCEPTED, foreign_kind, is_accepted
 from jaxstyle.images.samples import on_white, upright
 from jaxstyle.images.tiff import STARTS as TIFF_STARTS
@@ -29,14 +29,14 @@ MIN_SIDE = 2
 """One pixel wide is a line, without texture. What the deepest layer needs depends on `size`, which is known later."""
 
 MAX_PIXELS = 100_000_000
-"""More than most cameras' pictures, and 1.2 GB as float32: a file that claims to be larger is refused undecoded."""
+"""More than most cameras' images, and 1.2 GB as float32: a file that claims to be larger is refused undecoded."""
 
 EXIF_ASCII = b"ASCII\0\0\0"
 """The character code that opens an EXIF user comment."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
+class LoadedImage:
     """An image that was read from a file.
 
     Attributes:
@@ -52,7 +52,7 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def read_picture(path: str | os.PathLike[str]) -> Picture:
+def read_image(path: str | os.PathLike[str]) -> LoadedImage:
     """Reads an image file of any accepted kind as sRGB in [0, 1].
 
     Args:
@@ -66,11 +66,11 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
       JaxstyleError: there is no such file, or it is not an image that can be used; the message says what to do.
     """
     path = Path(path)
-    return picture_of_bytes(_read_bytes(path), str(path))
+    return image_of_bytes(_read_bytes(path), str(path))
 
 
-def picture_of_bytes(data: bytes, name: str) -> Picture:
-    """Reads the content of an image file, as `read_picture` does.
+def image_of_bytes(data: bytes, name: str) -> LoadedImage:
+    """Reads the content of an image file, as `read_image` does.
 
     Args:
       data: the file.
@@ -88,16 +88,16 @@ def picture_of_bytes(data: bytes, name: str) -> Picture:
         else:
             image = open_image(data, notes)
             check_size(name, *image.size)
-            samples, orientation = read_image(name, image, data, notes)
+            samples, orientation = read_samples(name, image, data, notes)
     pixels = upright(on_white(samples, name, notes), orientation)
-    return Picture(pixels, name, hashlib.sha256(data).hexdigest(), tuple(notes))
+    return LoadedImage(pixels, name, hashlib.sha256(data).hexdigest(), tuple(notes))
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Returns the text that `write_picture` put into a file; empty where there is none.
+    """Returns the text that `write_image` put into a file; empty where there is none.
 
     Raises:
-      JaxstyleError: there is no such file, or it is not a picture.
+      JaxstyleError: there is no such file, or it is not an image.
     """
     path = Path(path)
     data = _read_bytes(path)
@@ -120,9 +120,9 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
 def _read_bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
-            raise JaxstyleError(f"{path}: is a folder; name a picture file in it")
+            raise JaxstyleError(f"{path}: is a folder; name an image file in it")
         if path.exists() and not path.is_file():
-            raise JaxstyleError(f"{path}: is not a regular file; name a picture file")
+            raise JaxstyleError(f"{path}: is not a regular file; name an image file")
         data = path.read_bytes()
     except FileNotFoundError:
         if not path.parent.is_dir():
@@ -151,7 +151,7 @@ def _decoding(name: str, data: bytes) -> Iterator[None]:
         if isinstance(error, Image.UnidentifiedImageError) and not is_accepted(data):
             found = "text" if b"\0" not in data[:512] and data[:512].isascii() else f"{data[:8]!r} …"
             raise JaxstyleError(
-                f"{name}: is not a picture that can be read (it holds {found}); accepted: {ACCEPTED}"
+                f"{name}: is not an image that can be read (it holds {found}); accepted: {ACCEPTED}"
             ) from None
         found = "its header is broken" if isinstance(error, Image.UnidentifiedImageError) else error
         reason = "truncated or damaged, or of an unusual kind; get it again, or save it as PNG"

@@ -1,4 +1,4 @@
-"""Resizes pictures, and brings a style picture to the size that goes with its content."""
+"""Resizes images, and brings a style image to the size that goes with its content."""
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -11,14 +11,14 @@ STYLE_SIZES = ("content", "cover", "long-side", "area", "own")
 
 
 def long_side_shape(shape: tuple[int, ...], size: int) -> tuple[int, int]:
-    """The (height, width) of a picture whose long side becomes `size`: the same aspect ratio, at least one pixel."""
+    """The (height, width) of an image whose long side becomes `size`: the same aspect ratio, at least one pixel."""
     height, width = shape[:2]
     scale = size / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def area_shape(shape: tuple[int, ...], size: int | float) -> tuple[int, int]:
-    """The (height, width) of a picture whose area becomes that of a square of side `size`: the same aspect ratio."""
+    """The (height, width) of an image whose area becomes that of a square of side `size`: the same aspect ratio."""
     height, width = shape[:2]
     scale = size / np.sqrt(height * width)
     return max(1, round(float(height * scale))), max(1, round(float(width * scale)))
@@ -41,12 +41,12 @@ def resize_long_side(
 def carry_to(
     pixels: Float[np.ndarray, "old_height old_width 3"], height: int, width: int
 ) -> Float32[np.ndarray, "height width 3"]:
-    """Resamples a picture that is still being optimized: as `resize_to`, but what lies outside [0, 1] survives."""
+    """Resamples an image that is still being optimized: as `resize_to`, but what lies outside [0, 1] survives."""
     return _resample(pixels, height, width)
 
 
 def fit_shape(shape: tuple[int, ...], *, height: int, width: int, rule: str, reduction: float = 1.0) -> tuple[int, int]:
-    """The (height, width) that `fit_style` gives a style picture of some shape.
+    """The (height, width) that `fit_style` gives a style image of some shape.
 
     Raises:
       JaxstyleError: an unknown rule.
@@ -73,10 +73,10 @@ def fit_style(
     rule: str,
     reduction: float = 1.0,
 ) -> Float32[np.ndarray, "new_height new_width 3"]:
-    """Brings a style picture to the size that goes with a content picture of `height` by `width`.
+    """Brings a style image to the size that goes with a content image of `height` by `width`.
 
     Args:
-      pixels: the style picture.
+      pixels: the style image.
       height: of the content.
       width: of the content.
       rule: `content`, exactly the content's size, so the aspect ratio changes (as in the paper); `cover`, the content's

@@ -1,4 +1,4 @@
-"""What a file's samples mean → float32 sRGB on white. Every picture goes through here, whatever it was read from."""
+"""What a file's samples mean → float32 sRGB on white. Every image goes through here, whatever it was read from."""
 
 import dataclasses
 from enum import StrEnum
@@ -38,7 +38,7 @@ class Tags:
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """A picture as its file holds it, in numbers whose meaning is known.
+    """An image as its file holds it, in numbers whose meaning is known.
 
     Attributes:
       colour: 0 to 1 from black to white or from no ink to all; L* from 0 to 100, a* and b*.
@@ -70,7 +70,7 @@ def on_white(samples: Samples, name: str, notes: list[str]) -> Float32[np.ndarra
 
     Args:
       samples: what was read.
-      name: of the picture, for messages.
+      name: of the image, for messages.
       notes: is told what was done.
 
     Raises:

@@ -43,7 +43,7 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
 
 
 def only_pixels(data: bytes, notes: list[str]) -> bytes:
-    """A PNG without what does not decide its pixels, which may be broken without making it less of a picture."""
+    """A PNG without what does not decide its pixels, which may be broken without making it less of an image."""
     kept, place = [PNG], len(PNG)
     for name, body, is_whole in png_chunks(data):
         end = place + 12 + len(body)
@@ -141,7 +141,7 @@ def boxes(data: bytes, *path: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def avif_tags(data: bytes, profile: bytes | None, notes: list[str]) -> tuple[Tags, int]:
-    """The primary picture's tags, and its bits: the profile, else the code points (MIAF, 7.3.6.4)."""
+    """The primary image's tags, and its bits: the profile, else the code points (MIAF, 7.3.6.4)."""
     space, bits = None, 8
     for name, body in _primary_properties(data):
         if name == b"pixi" and len(body) > 5:

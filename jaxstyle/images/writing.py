@@ -1,4 +1,4 @@
-"""Writes picture files: 8 or 16 bits, declared as sRGB, with the settings as text inside, whole or not at all."""
+"""Writes image files: 8 or 16 bits, declared as sRGB, with the settings as text inside, whole or not at all."""
 
 import functools
 import io
@@ -24,14 +24,14 @@ WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".ti
 
 
 def output_format(path: str | os.PathLike[str], *, bits: int = 8) -> str:
-    """Returns the format that `write_picture` would write, so that a wrong name is refused before a long run.
+    """Returns the format that `write_image` would write, so that a wrong name is refused before a long run.
 
     Raises:
       JaxstyleError: the suffix is unknown, or the format cannot hold that many bits.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in WRITABLE:
-        found = f"unknown picture suffix '{suffix}'" if suffix else "the picture's name has no suffix"
+        found = f"unknown image suffix '{suffix}'" if suffix else "the image's name has no suffix"
         raise JaxstyleError(f"{path}: {found}{did_you_mean(suffix, WRITABLE) or '.'} Allowed: {', '.join(WRITABLE)}")
     if bits not in (8, 16) or (bits == 16 and WRITABLE[suffix] not in ("PNG", "TIFF")):
         raise JaxstyleError(
@@ -40,7 +40,7 @@ def output_format(path: str | os.PathLike[str], *, bits: int = 8) -> str:
     return WRITABLE[suffix]
 
 
-def write_picture(
+def write_image(
     path: str | os.PathLike[str],
     pixels: npt.ArrayLike,
     *,
@@ -59,7 +59,7 @@ def write_picture(
       quality: of JPEG and WebP, 1 to 100.
 
     Raises:
-      JaxstyleError: an unknown suffix, bits that the format cannot hold, pixels that are no picture, or a file that
+      JaxstyleError: an unknown suffix, bits that the format cannot hold, pixels that are no image, or a file that
         cannot be written.
     """
     path = Path(path)
@@ -74,12 +74,12 @@ def write_picture(
 
 def encode_png(pixels: npt.ArrayLike) -> bytes:
     """Returns sRGB pixels, `[height, width, 3]` in [0, 1], as an 8-bit PNG file."""
-    return _encode_png(_quantize(Path("picture.png"), pixels, 8), {})
+    return _encode_png(_quantize(Path("image.png"), pixels, 8), {})
 
 
 @functools.cache
 def _srgb_profile() -> bytes:
-    """Returns sRGB's ICC profile, with a fixed date, so that the same picture gives the same file."""
+    """Returns sRGB's ICC profile, with a fixed date, so that the same image gives the same file."""
     data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return data[:24] + struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + data[36:]  # the header's date and time (ICC.1, 7.2.1)
 
@@ -92,7 +92,7 @@ def _quantize(path: Path, pixels: npt.ArrayLike, bits: int) -> np.ndarray:
             f"{path}: expected floating point [height, width, 3] in [0, 1]; found {values.dtype} {list(values.shape)}"
         )
     if not np.isfinite(values).all():
-        raise JaxstyleError(f"{path}: the picture holds NaN or infinity")
+        raise JaxstyleError(f"{path}: the image holds NaN or infinity")
     levels = np.rint(values.clip(0, 1).astype(np.float64) * (2**bits - 1))
     return levels.astype(np.uint8 if bits == 8 else np.uint16)
 

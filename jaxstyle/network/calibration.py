@@ -1,4 +1,4 @@
-"""Measures the mean activation of every filter on pictures, what `weights.normalize_parameters` divides by.
+"""Measures the mean activation of every filter on images, what `weights.normalize_parameters` divides by.
 
 References: Gatys et al., CVPR 2016, Sec. 2: each filter's mean activation, over images and positions, becomes 1.
 """
@@ -16,13 +16,13 @@ from jaxtyping import Array, Float
 from jaxstyle.devices.environment import devices as ensure_devices
 from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import fit_style, read_picture
+from jaxstyle.images import fit_style, read_image
 from jaxstyle.network.layers import FILTERS, LAYERS
 from jaxstyle.network.vgg import VGG19
 from jaxstyle.network.weights import Weights
 
 CROP = 256
-"""Pictures are scaled to this short side and cropped to a square of it, as the network was trained."""
+"""Images are scaled to this short side and cropped to a square of it, as the network was trained."""
 
 
 @jax.jit(static_argnames="network")
@@ -36,35 +36,35 @@ def _mean_responses(
 @pinned()
 def measure_mean_activations(
     weights: Weights,
-    pictures: Sequence[Path],
+    images: Sequence[Path],
     *,
     pooling: str = "max",
     advance: Callable[[Path], None] = lambda path: None,
 ) -> dict[str, Float[np.ndarray, " _filters"]]:
-    """Averages every filter's response over positions and pictures.
+    """Averages every filter's response over positions and images.
 
     Args:
       weights: the network as it was trained.
-      pictures: picture files; each counts the same.
+      images: image files; each counts the same.
       pooling: of the network that is normalized; `max` as it was trained, which is what the paper's authors did.
-      advance: called after each picture.
+      advance: called after each image.
 
     Returns:
       Each layer's mean responses after the ReLU.
 
     Raises:
-      JaxstyleError: there are no pictures, one cannot be read, or there is no device.
+      JaxstyleError: there are no images, one cannot be read, or there is no device.
     """
-    if not pictures:
-        raise JaxstyleError("no pictures to measure mean activations on")
+    if not images:
+        raise JaxstyleError("no images to measure mean activations on")
     ensure_devices()
     # Direct sums round least, and a filter that hardly ever fires is divided by what is left of its responses.
     vgg = VGG19(weights.parameters, weights.preprocessing, pooling=pooling, convolution="direct")
     network, parameters = nnx.split(vgg)
     sums = {layer: np.zeros(FILTERS[layer]) for layer in LAYERS}
-    for path in pictures:
-        square = fit_style(read_picture(path).pixels, height=CROP, width=CROP, rule="cover")
+    for path in images:
+        square = fit_style(read_image(path).pixels, height=CROP, width=CROP, rule="cover")
         means = jax.device_get(_mean_responses(network, parameters, jnp.asarray(square)))
         sums = {layer: total + means[layer] for layer, total in sums.items()}
         advance(path)
-    return {layer: (total / len(pictures)).astype(np.float32) for layer, total in sums.items()}
+    return {layer: (total / len(images)).astype(np.float32) for layer, total in sums.items()}

@@ -42,5 +42,5 @@ def canonical_layer(name: str) -> str:
 
 
 def downsampling(layer: str) -> int:
-    """Returns how many times the picture is halved before `layer`: 0 for block 1 to 4 for block 5."""
+    """Returns how many times the image is halved before `layer`: 0 for block 1 to 4 for block 5."""
     return int(layer[4]) - 1

@@ -1,4 +1,4 @@
-"""VGG-19 without its classifier, as a Flax NNX module: a picture in, the features of the layers asked for out."""
+"""VGG-19 without its classifier, as a Flax NNX module: an image in, the features of the layers asked for out."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -128,7 +128,7 @@ class VGG19(nnx.Module):
         return convolution(padded)[:, by:-by, by:-by]
 
     def preprocess(self, image: Float[Array, "height width 3"]) -> Float[Array, "height width 3"]:
-        """Brings an sRGB picture into the colour order, scale and mean that the network was trained with."""
+        """Brings an sRGB image into the colour order, scale and mean that the network was trained with."""
         facts = self.preprocessing
         pixels = image[..., ::-1] if facts.order == "bgr" else image
         mean, std = jnp.asarray([facts.mean, facts.std], jnp.float32).reshape(2, 1, 1, 3)
@@ -180,7 +180,7 @@ def check_tileable(height: int, width: int, layer: str) -> None:
 
 
 def check_size(height: int, width: int, layer: str) -> None:
-    """Checks that a picture is large enough to have at least one position left at `layer`.
+    """Checks that an image is large enough to have at least one position left at `layer`.
 
     Raises:
       JaxstyleError: a side is smaller than the poolings before the layer divide it by.
@@ -188,5 +188,5 @@ def check_size(height: int, width: int, layer: str) -> None:
     smallest = 2 ** downsampling(layer)
     if min(height, width) < smallest:
         raise JaxstyleError(
-            f"a picture of {width}×{height} pixels has nothing left at {layer}: both sides must be at least {smallest}"
+            f"an image of {width}×{height} pixels has nothing left at {layer}: both sides must be at least {smallest}"
         )

@@ -37,13 +37,13 @@ class Iteration(NamedTuple):
       evaluations: of loss and gradient, since the start.
       loss: the total.
       terms: what the total is the sum of.
-      gradient_norm: Euclidean norm of the gradient with respect to the picture in [0, 1]; with bounds, of the projected
+      gradient_norm: Euclidean norm of the gradient with respect to the image in [0, 1]; with bounds, of the projected
         gradient.
       step_size: the multiple of the search direction that was taken; Adam's learning rate; for SciPy, which does not
         say, the Euclidean length of the step.
       seconds: since the first evaluation began, compilation not counted. Within one call of the compiled loop the time
         is shared evenly among its evaluations.
-      size: the picture's long side in pixels; losses compare at one size only.
+      size: the image's long side in pixels; losses compare at one size only.
     """
 
     iteration: int

@@ -150,7 +150,7 @@ class LBFGS(jaxopt.LBFGS):
     ) -> tuple[Float[Array, "..."], SearchState, Trial]:
         """As `update`, and also says what was found at the trial point; with a box, all points are within it."""
         point = params + state.stepsize * state.direction
-        if box is not None:  # what has no gradient stays where it is, as the rows below a picture in bands
+        if box is not None:  # what has no gradient stays where it is, as the rows below an image in bands
             point = jnp.where(state.direction == 0, params, box.project(point))
         (value, aux), grad = self._value_and_grad_with_aux(point, *args, **kwargs)
         is_start = jnp.isinf(state.value)

@@ -7,8 +7,8 @@ from pathlib import Path
 from jaxstyle.config import Display
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.files import write_atomically
+from jaxstyle.report.images import find_sources, show
 from jaxstyle.report.layout import lay_out, sheets
-from jaxstyle.report.pictures import find_sources, show
 from jaxstyle.report.ranking import Ranking, rank
 from jaxstyle.report.records import Recorded, read_runs
 from jaxstyle.report.references import find_references
@@ -79,7 +79,7 @@ def build(
     beside = {index: reference_cell(index, found, display) for index, found in compared.items()}
     section = comparison(runs, shown, compared, display)
     themes = Curves(*(encode(curves(runs, theme=theme), "svg", transparent=True) for theme in (LIGHT, DARK)))
-    pictures = (
+    images = (
         contact_sheet(laid_out, runs, shown, sources, title)
         if laid_out
         else panels(runs, shown, sources, title, beside)
@@ -89,7 +89,7 @@ def build(
         PAGE: page(
             title, runs, shown, sources, themes, ranking, section
         ).encode(),  # first: it marks the folder as a report's
-        PANELS: encode(pictures, "png"),
+        PANELS: encode(images, "png"),
         CURVES: encode(curves(runs, title), "png"),
         TABLE: table_text(runs, ranking.ranks, numbers).encode(errors="replace"),
         LINES: table_lines(runs, ranking.ranks, numbers).encode(),

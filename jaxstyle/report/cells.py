@@ -1,4 +1,4 @@
-"""A place in a figure of pictures: the picture, its letter, what it is called, its numbers."""
+"""A place in a figure of images: the image, its letter, what it is called, its numbers."""
 
 import dataclasses
 import math
@@ -11,18 +11,18 @@ from matplotlib.figure import Figure
 from jaxstyle import metrics as kinds
 from jaxstyle.config import Display
 from jaxstyle.report.drawing import plain, wrapped
-from jaxstyle.report.pictures import Pixels, Shown, Source
+from jaxstyle.report.images import Pixels, Shown, Source
 from jaxstyle.report.records import Recorded
 from jaxstyle.report.references import Reference
 from jaxstyle.report.words import letters, number
 
 GUTTER, MARGIN, LINE = 0.12, 0.08, 0.135
-"""Inches between pictures, around the figure, and from one line of a caption to the next."""
+"""Inches between images, around the figure, and from one line of a caption to the next."""
 BETWEEN_ROWS = 0.14
 TALLEST = 1.4
-"""A picture's height over its width beyond which it is made smaller."""
+"""An image's height over its width beyond which it is made smaller."""
 FLATTEST = 0.05
-"""A picture that is flatter still is drawn higher, so that something is to be seen."""
+"""An image that is flatter still is drawn higher, so that something is to be seen."""
 TITLE, LABEL, DETAIL = 10.0, 7.5, 6.5
 """Sizes of type in points."""
 
@@ -32,12 +32,12 @@ class Cell:
     """A place in a figure.
 
     Attributes:
-      pixels: the picture, if there is one.
-      letter: such as `(a)`; empty for a source picture.
-      label: below the picture.
+      pixels: the image, if there is one.
+      letter: such as `(a)`; empty for a source image.
+      label: below the image.
       detail: its numbers, below the label.
-      message: what stands in the picture's place.
-      insets: source pictures that are this run's own.
+      message: what stands in the image's place.
+      insets: source images that are this run's own.
     """
 
     pixels: Pixels | None
@@ -49,12 +49,12 @@ class Cell:
 
     @property
     def height(self) -> float:
-        """The picture's height over its width."""
+        """The image's height over its width."""
         return max(self.pixels.shape[0] / self.pixels.shape[1], FLATTEST) if self.pixels is not None else 0.75
 
 
 def source_cells(sources: Sequence[Source]) -> list[Cell]:
-    """Returns the content and style pictures that all runs share."""
+    """Returns the content and style images that all runs share."""
     return [Cell(source.pixels, "", source.role) for source in sources if source.shared and source.pixels is not None]
 
 
@@ -63,10 +63,10 @@ def run_cell(run: Recorded, shown: Shown, index: int, sources: Sequence[Source],
 
     Args:
       run: the record.
-      shown: its picture.
+      shown: its image.
       index: its place among the runs, which gives its letter.
       sources: of which those that are not shared become insets.
-      label: below the picture, in the place of the run's own.
+      label: below the image, in the place of the run's own.
     """
     own = [source.pixels for source in sources if index in source.runs and not source.shared]
     insets = tuple(pixels for pixels in own if pixels is not None)
@@ -82,7 +82,7 @@ def reference_cell(index: int, reference: Reference, display: Display | None) ->
 
 
 def numbers_of(run: Recorded) -> list[str]:
-    """The numbers that stand by a picture."""
+    """The numbers that stand by an image."""
     return _words(run.metrics)
 
 
@@ -95,11 +95,11 @@ def _words(metrics: Mapping[str, Any]) -> list[str]:
 
 def row_height(row: Sequence[Cell], column: float) -> float:
     """Returns the height of cells beside each other in columns of a width, in inches, with the space below."""
-    return max(picture_size(cell, column)[1] + _caption_height(cell, column) for cell in row) + BETWEEN_ROWS
+    return max(image_size(cell, column)[1] + _caption_height(cell, column) for cell in row) + BETWEEN_ROWS
 
 
-def picture_size(cell: Cell, column: float) -> tuple[float, float]:
-    """Returns the width and the height in inches of a cell's picture in a column of a width."""
+def image_size(cell: Cell, column: float) -> tuple[float, float]:
+    """Returns the width and the height in inches of a cell's image in a column of a width."""
     width = column * min(1.0, TALLEST / cell.height)
     return width, width * cell.height
 
@@ -119,7 +119,7 @@ def _caption_height(cell: Cell, column: float) -> float:
 def draw(figure: Figure, cell: Cell, *, left: float, top: float, width: float) -> None:
     """Draws a cell at a place in inches from the figure's upper left corner."""
     across, down = figure.get_size_inches()
-    wide, high = picture_size(cell, width)
+    wide, high = image_size(cell, width)
     corner = left + (width - wide) / 2
     axes = figure.add_axes((corner / across, 1 - (top + high) / down, wide / across, high / down))
     _fill(axes, cell, wide)
@@ -132,7 +132,7 @@ def draw(figure: Figure, cell: Cell, *, left: float, top: float, width: float) -
 
 
 def _fill(axes: Axes, cell: Cell, inches: float) -> None:
-    """Puts the picture, or what is to be said in its place, into its axes."""
+    """Puts the image, or what is to be said in its place, into its axes."""
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(cell.pixels is None)
     if cell.pixels is None:

@@ -124,7 +124,7 @@ def _draw(axes: Axes, run: Recorded, styles: Mapping[str, Mapping[str, Any]], th
 
 
 def _mark_scales(axes: Axes, scales: Mapping[float, int], theme: Theme) -> None:
-    """Says above each scale how long the picture's long side is, with a line where it was enlarged."""
+    """Says above each scale how long the image's long side is, with a line where it was enlarged."""
     for index, (evaluation, size) in enumerate(scales.items()):
         if index:
             axes.axvline(evaluation, color=theme.ink, linewidth=0.5, linestyle=(0, (1, 2)), zorder=1)

@@ -1,4 +1,4 @@
-"""The pictures on the page: sources, panels, sheets by the swept keys, and sliders along these."""
+"""The images on the page: sources, panels, sheets by the swept keys, and sliders along these."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,31 +8,31 @@ from jaxstyle.config import Display
 from jaxstyle.images import encode_png
 from jaxstyle.report.cells import numbers_of
 from jaxstyle.report.html import breakable, data_address, tabular, text, value
+from jaxstyle.report.images import Pixels, Shown, Source
 from jaxstyle.report.layout import Layout, Sheet, sheets
-from jaxstyle.report.pictures import Pixels, Shown, Source
 from jaxstyle.report.ranking import Ranking
 from jaxstyle.report.records import ENDED_WELL, NOT_BEGUN, Recorded
 from jaxstyle.report.references import Reference
 from jaxstyle.report.words import letters, readable
 
 
-def source_pictures(sources: Sequence[Source]) -> str:
-    """Returns the content and style pictures."""
+def source_images(sources: Sequence[Source]) -> str:
+    """Returns the content and style images."""
     figures = []
     for source in sources:
-        picture = (
+        image = (
             f'<img alt="{text(source.role)}" src="{data_address(encode_png(source.pixels), "png")}">'
             if source.pixels is not None
             else f'<div class="missing">{text(source.problem)}</div>'
         )
         name = source.path.replace("\\", "/").rpartition("/")[2]
         caption = f'<span class="letter">{text(source.role_of_runs)}</span><span class="facts">{text(name)}</span>'
-        figures.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
+        figures.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
     return f'<div class="sources">{"".join(figures)}</div>' if figures else ""
 
 
-def pictures(runs: Sequence[Recorded], shown: Sequence[Shown], layout: Layout, ranking: Ranking) -> str:
-    """Returns every run's picture: in rows and columns where the runs lie on several axes, else one after another."""
+def images(runs: Sequence[Recorded], shown: Sequence[Shown], layout: Layout, ranking: Ranking) -> str:
+    """Returns every run's image: in rows and columns where the runs lie on several axes, else one after another."""
     figures = [_figure(run, shown[index], index, ranking) for index, run in enumerate(runs)]
     if found := sheets(layout):
         return "".join(_sheet(sheet, figures) for sheet in found)
@@ -74,14 +74,14 @@ def comparison(
 
 
 def _captioned(label: str, pixels: Pixels | None) -> str:
-    image = '<div class="missing">no picture</div>'
+    image = '<div class="missing">no image</div>'
     if pixels is not None:
         image = f'<img alt="{label}" src="{data_address(encode_png(pixels), "png")}">'
     return f'<figure>{image}<figcaption><span class="name">{label}</span></figcaption></figure>'
 
 
 def _sheet(sheet: Sheet, figures: Sequence[str]) -> str:
-    """Returns a table of pictures; a row that is shorter than the others ends early."""
+    """Returns a table of images; a row that is shorter than the others ends early."""
     columns = max(len(row.runs) for row in sheet.rows)
     heading = f"<h3>{text(sheet.heading)}</h3>" if sheet.heading else ""
     head = ""
@@ -119,19 +119,19 @@ def _figure(run: Recorded, shown: Shown, index: int, ranking: Ranking) -> str:
     letter = f"({letters(index)})"
     label = text(f"{letter} {run.label}")
     if shown.data:
-        picture = (
+        image = (
             f'<label class="zoom"><input type="checkbox" aria-label="Enlarge {label}">'
             f'<img alt="{label}" src="{data_address(shown.data, "png")}"></label>'
         )
     else:
         error = f'<span class="error">{text(run.error)}</span>' if run.error else ""
-        picture = f'<div class="missing"><b>{text(shown.note)}</b>{error}</div>'
+        image = f'<div class="missing"><b>{text(shown.note)}</b>{error}</div>'
     numbers = run.numbers
     facts = numbers_of(run) + ([f"loss {readable(numbers['loss'])}"] if "loss" in numbers else [])
     facts += [shown.note] if shown.data and shown.note else []
     name = f'<span class="letter">{letter}</span> <span class="name">{text(run.label)}</span>'
     return (
-        f'<figure data-run="{index}">{picture}<figcaption>{name}{_status(run)}{_extreme(index, ranking)}'
+        f'<figure data-run="{index}">{image}<figcaption>{name}{_status(run)}{_extreme(index, ranking)}'
         f'<span class="facts">{text(" · ".join(facts))}</span></figcaption></figure>'
     )
 

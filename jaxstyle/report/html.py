@@ -46,7 +46,7 @@ def paired(pairs: Mapping[str, Any]) -> str:
 
 
 def data_address(content: bytes, kind: str) -> str:
-    """Returns an address that is the picture itself."""
+    """Returns an address that is the image itself."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 

@@ -1,5 +1,5 @@
 "use strict";
-// Moves along the axes of a sweep: a slider for each, and the picture that lies there. Without this the page is whole.
+// Moves along the axes of a sweep: a slider for each, and the image that lies there. Without this the page is whole.
 for (const box of document.querySelectorAll(".explore")) {
   const places = JSON.parse(box.dataset.places);
   const sliders = [...box.querySelectorAll("input")];

@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing else: no network, its own script alone, every word escaped, every picture inside."""
+"""One HTML page that needs nothing else: no network, its own script alone, every word escaped, every image inside."""
 
 import base64
 import dataclasses
@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jaxstyle.report.exhibits import explorer, pictures, source_pictures
+from jaxstyle.report.exhibits import explorer, images, source_images
 from jaxstyle.report.html import Rows, data_address, paired, tabular, text, value
+from jaxstyle.report.images import Shown, Source
 from jaxstyle.report.layout import lay_out
-from jaxstyle.report.pictures import Shown, Source
 from jaxstyle.report.ranking import Ranking
 from jaxstyle.report.records import Recorded, mapping, scale_starts
 from jaxstyle.report.table import common_settings, varied_keys
@@ -25,7 +25,7 @@ GENERATOR = "jaxstyle report"
 _GROUPS = {
     "gram_distance": (
         "Gram distance by layer",
-        "‖G/M − A/M‖ / ‖A/M‖: how far each style layer's Gram matrix is from the style picture's, relative to it. "
+        "‖G/M − A/M‖ / ‖A/M‖: how far each style layer's Gram matrix is from the style image's, relative to it. "
         "0 is the same texture. Comparable between runs on the same network, whatever was optimized.",
     ),
     "paper_terms": (
@@ -67,8 +67,8 @@ def page(
     Args:
       title: what the runs show.
       runs: the records.
-      shown: each run's picture.
-      sources: the content and style pictures.
+      shown: each run's image.
+      sources: the content and style images.
       curves: the loss curves.
       ranking: which run is best; nothing is said of it if absent.
       compared: the section that sets runs beside references, as HTML.
@@ -79,8 +79,8 @@ def page(
     policy = f"default-src 'none'; img-src data:; {allowed}; base-uri 'none'; form-action 'none'"
     body = [
         f'<header><p class="eyebrow">jaxstyle report</p><h1>{text(title)}</h1>{_summary(runs, ranking)}</header>',
-        source_pictures(sources),
-        pictures(runs, shown, layout, ranking),
+        source_images(sources),
+        images(runs, shown, layout, ranking),
         compared,
         explorer(layout),
         _failures(runs),
@@ -153,7 +153,7 @@ def _differences(runs: Sequence[Recorded]) -> str:
 
 def _numbers(runs: Sequence[Recorded]) -> str:
     scalars = [name for name in _names(run.metrics for run in runs) if not _is_table(runs, name)]
-    explained = "" if not scalars else "Grey correlation and PSNR are against the content picture. "
+    explained = "" if not scalars else "Grey correlation and PSNR are against the content image. "
     parts = [
         f'<h2>Numbers</h2><p class="note">{explained}Hold the pointer over a number to see all of its digits.</p>',
         _measured(runs, {name: name.replace("_", " ") for name in scalars}),
@@ -193,14 +193,12 @@ def _loss(runs: Sequence[Recorded], curves: Curves) -> str:
     if not any(run.iterations for run in runs):
         return '<h2>Loss</h2><p class="note">No iteration was recorded.</p>'
     several = any(len(scale_starts(run)) > 1 for run in runs)
-    enlarged = (
-        " At a dotted line the picture was enlarged: losses at different sizes do not compare." if several else ""
-    )
+    enlarged = " At a dotted line the image was enlarged: losses at different sizes do not compare." if several else ""
     return (
         f'<h2>Loss</h2><p class="note">The loss and the weighted terms that it is the sum of.{enlarged}</p>'
-        '<figure class="curves"><picture><source media="(prefers-color-scheme: dark)" '
+        '<figure class="curves"><image><source media="(prefers-color-scheme: dark)" '
         f'srcset="{data_address(curves.dark, "svg+xml")}"><img alt="The loss and its terms against evaluations of '
-        f'loss and gradient" src="{data_address(curves.light, "svg+xml")}"></picture></figure>'
+        f'loss and gradient" src="{data_address(curves.light, "svg+xml")}"></image></figure>'
     )
 
 
@@ -213,7 +211,7 @@ def _provenance(runs: Sequence[Recorded], sources: Sequence[Source]) -> str:
                 seen = known.setdefault(name if part == "versions" else f"{part}, {str(name).replace('_', ' ')}", [])
                 if str(found) not in seen:
                     seen.append(str(found))
-    pictures = {
+    images = {
         f'<th scope="row">{text(source.role_of_runs)}</th>': [
             f"<td><code>{text(source.path)}</code></td>",
             f"<td><code>{text(source.sha256)}</code></td>",
@@ -229,7 +227,7 @@ def _provenance(runs: Sequence[Recorded], sources: Sequence[Source]) -> str:
         ]
         for index, run in enumerate(runs)
     }
-    table = tabular(["picture", "path", "SHA-256", "now"], pictures) if pictures else ""
+    table = tabular(["image", "path", "SHA-256", "now"], images) if images else ""
     return (
         f"<h2>Made with</h2>{paired({name: ', '.join(found) for name, found in known.items()})}"
         f"{table}{tabular(['run', 'folder', 'begun', 'ended'], places)}"

@@ -1,4 +1,4 @@
-"""The panel picture: every run's picture, lettered as in a paper, with its numbers."""
+"""The panel image: every run's image, lettered as in a paper, with its numbers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from jaxstyle.report.cells import (
     source_cells,
 )
 from jaxstyle.report.drawing import WIDTH, new_figure, plain, wrapped
-from jaxstyle.report.pictures import Shown, Source, missing_sources
+from jaxstyle.report.images import Shown, Source, missing_sources
 from jaxstyle.report.records import Recorded
 
 PLEASANT = 1.6
@@ -37,12 +37,12 @@ def panels(
     title: str,
     beside: Mapping[int, Cell] = MappingProxyType({}),
 ) -> Figure:
-    """Draws the runs' pictures; the sources that all runs share come first, the others are insets.
+    """Draws the runs' images; the sources that all runs share come first, the others are insets.
 
     Args:
       runs: the records.
-      shown: each run's picture.
-      sources: the content and style pictures.
+      shown: each run's image.
+      sources: the content and style images.
       title: above all.
       beside: what follows a run, by its place.
     """
@@ -73,7 +73,7 @@ def panels(
 
 
 def _label(run: Recorded, title: str) -> str:
-    """What a run is called below its picture; a run alone gives the figure its title, which need not be said twice."""
+    """What a run is called below its image; a run alone gives the figure its title, which need not be said twice."""
     return "result" if run.label == title else run.label
 
 

@@ -14,8 +14,8 @@ from jaxstyle.runs.folders import EXPERIMENT, MANIFEST, MEMBERS, METRICS, RESULT
 from jaxstyle.runs.record import flatten
 from jaxstyle.sweeps.expansion import Member, expand
 
-PICTURES = "pictures"
-"""The folder of the pictures that a run saves on its way."""
+IMAGES = ("images", "pictures")
+"""The folder of the images that a run saves on its way; the second in older records."""
 
 NOT_BEGUN = "not begun"
 ENDED_WELL = ("budget spent", "converged")
@@ -69,7 +69,7 @@ class Recorded:
 
     @property
     def metrics(self) -> Mapping[str, Any]:
-        """What was measured on the finished picture."""
+        """What was measured on the finished image."""
         return mapping(self.manifest.get("metrics"))
 
     @property
@@ -85,9 +85,10 @@ class Recorded:
         return {"status": self.status, **reached, **ended, **flatten(self.metrics)}
 
     @property
-    def picture(self) -> Path | None:
-        """The result, else the last picture that was saved on the way."""
-        candidates = [self.folder / RESULT, *sorted((self.folder / PICTURES).glob("*.png"), reverse=True)]
+    def image(self) -> Path | None:
+        """The result, else the last image that was saved on the way."""
+        on_the_way = [path for name in IMAGES for path in (self.folder / name).glob("*.png")]
+        candidates = [self.folder / RESULT, *sorted(on_the_way, key=lambda path: path.name, reverse=True)]
         return next((path for path in candidates if path.is_file()), None)
 
 
@@ -110,7 +111,7 @@ def read_runs(folders: Sequence[Path]) -> list[Recorded]:
 
 
 def scale_starts(run: Recorded) -> dict[int, int]:
-    """Returns the picture's long side by the line of the metrics at which it changed, the first line included."""
+    """Returns the image's long side by the line of the metrics at which it changed, the first line included."""
     sizes = [line.get("size") for line in run.iterations]
     return {
         index: size

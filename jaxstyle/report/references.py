@@ -10,9 +10,9 @@ import numpy as np
 
 from jaxstyle.config import Display
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import gallery, printed, read_metadata, read_picture, resize_to
+from jaxstyle.images import gallery, printed, read_image, read_metadata, resize_to
 from jaxstyle.metrics import measure_all
-from jaxstyle.report.pictures import Pixels
+from jaxstyle.report.images import Pixels
 from jaxstyle.report.records import Recorded, mapping
 from jaxstyle.runs.display import PAPER_INTERVAL, Look, recorded_look, shown
 
@@ -86,7 +86,7 @@ def _named(text: str) -> list[str]:
 def _read(name: str, display: Display) -> tuple[Look, Pixels]:
     is_panel = name.startswith(printed.PREFIX) and printed.figure_of(name.removeprefix(printed.PREFIX)) != ""
     path = printed.find(name) if is_panel else gallery.resolve(name, relative_to=Path.cwd())
-    pixels = read_picture(path).pixels
+    pixels = read_image(path).pixels
     look = recorded_look(read_metadata(path)) or Look(Display.PAPER if is_panel else display, PAPER_INTERVAL)
     return look, shown(pixels, look, Display.IMAGE).astype(np.float32)
 
@@ -122,17 +122,17 @@ def _content(run: Recorded) -> Pixels | None:
     try:
         if hashlib.sha256(path.read_bytes()).hexdigest() != facts.get("sha256"):
             return None
-        return read_picture(path).pixels
+        return read_image(path).pixels
     except (JaxstyleError, OSError, ValueError):
         return None
 
 
 def _result(run: Recorded) -> Pixels | None:
-    if run.picture is None:
+    if run.image is None:
         return None
     try:
-        look = recorded_look(read_metadata(run.picture))
-        pixels = read_picture(run.picture).pixels
+        look = recorded_look(read_metadata(run.image))
+        pixels = read_image(run.image).pixels
     except JaxstyleError:
         return None
     return shown(pixels, look, Display.IMAGE).clip(0, 1) if look else pixels

@@ -1,4 +1,4 @@
-"""The contact sheet: a sweep's pictures in rows and columns that are named by the swept keys."""
+"""The contact sheet: a sweep's images in rows and columns that are named by the swept keys."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,20 +13,20 @@ from jaxstyle.report.cells import (
     TITLE,
     Cell,
     draw,
-    picture_size,
+    image_size,
     row_height,
     run_cell,
     source_cells,
 )
 from jaxstyle.report.drawing import WIDTH, new_figure, plain, wrapped
+from jaxstyle.report.images import Shown, Source, missing_sources
 from jaxstyle.report.layout import Sheet
-from jaxstyle.report.pictures import Shown, Source, missing_sources
 from jaxstyle.report.records import Recorded
 
 NARROWEST = 1.25
 """Inches; with many columns the figure grows wider instead."""
 SOURCE = 1.0
-"""Inches: a source picture's column."""
+"""Inches: a source image's column."""
 SIDE = 0.42
 """Inches at the left for what the rows are called."""
 _HEADING, _AXIS = 9.0, 8.0
@@ -40,8 +40,8 @@ def contact_sheet(
     Args:
       sheets: at least one.
       runs: the records.
-      shown: each run's picture.
-      sources: the content and style pictures.
+      shown: each run's image.
+      sources: the content and style images.
       title: above all.
     """
     columns = max(len(row.runs) for sheet in sheets for row in sheet.rows)
@@ -94,7 +94,7 @@ def _draw_sheet(figure: Figure, sheet: Sheet, grid: Sequence[Sequence[Cell]], *,
             _write(figure, line, left=left + column / 2, top=top - 0.17, points=LABEL)
     begin = top
     for row, cells in zip(sheet.rows, grid, strict=True):
-        high = max(picture_size(cell, column)[1] for cell in cells)
+        high = max(image_size(cell, column)[1] for cell in cells)
         look = {"style": "italic", "points": _AXIS} if not sheet.down else {"points": LABEL}
         label = wrapped(row.label, inches=high + 0.2, points=LABEL, lines=2)
         _write(figure, label, left=start - 0.06, top=top + high / 2, ha="right", va="center", rotation=90, **look)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxstyle.config import Experiment, load_experiment
-from jaxstyle.config.words import is_named_picture
+from jaxstyle.config.words import is_named_image
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import gallery
 from jaxstyle.optimizers import Status
@@ -35,7 +35,7 @@ def new_names(root: Path, name: str) -> Iterator[Path]:
 
 
 def latest_folder(root: Path, name: str, experiment: Experiment) -> Path | None:
-    """Returns the newest folder `root/name/<id>` of exactly this experiment on the same pictures, if there is one."""
+    """Returns the newest folder `root/name/<id>` of exactly this experiment on the same images, if there is one."""
     family = _family(root, name)
     folders = sorted(family.iterdir(), reverse=True) if family.is_dir() else []
     return next((folder for folder in folders if holds_run(folder) and not differences(folder, experiment)), None)
@@ -153,7 +153,7 @@ def recorded_checksums(folder: Path) -> dict[str, str]:
 
 def checksum(name: str) -> str | None:
     """The SHA-256 of the file that an experiment means by an image's name or path; None where there is none."""
-    if not os.path.isabs(name) and not is_named_picture(name):
+    if not os.path.isabs(name) and not is_named_image(name):
         return None
     try:
         path = gallery.resolve(name, relative_to=Path.cwd())

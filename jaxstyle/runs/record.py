@@ -1,4 +1,4 @@
-"""A run's folder: the resolved experiment, the manifest, the metrics as they come, and the picture."""
+"""A run's folder: the resolved experiment, the manifest, the metrics as they come, and the image."""
 
 import contextlib
 import csv
@@ -15,7 +15,7 @@ from jaxstyle.config import Experiment
 from jaxstyle.devices.environment import environment
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.files import write_atomically
-from jaxstyle.images import write_picture
+from jaxstyle.images import write_image
 from jaxstyle.runs import checkpoints
 from jaxstyle.runs.checkpoints import Checkpoint
 from jaxstyle.runs.folders import (
@@ -31,8 +31,8 @@ from jaxstyle.runs.folders import (
 )
 from jaxstyle.runs.locks import claimed, made, now
 
-CHECKPOINT, PICTURES = "checkpoint", "pictures"
-"""The folders, in a run's, of what is kept to go on, and of the pictures on the way."""
+CHECKPOINT, IMAGES = "checkpoint", "images"
+"""The folders, in a run's, of what is kept to go on, and of the images on the way."""
 
 
 class Recorder(Protocol):
@@ -51,7 +51,7 @@ class Recorder(Protocol):
         """Appends a line of metrics for each iteration."""
 
     def rewind(self, iterations: Sequence[Mapping[str, Any]]) -> None:
-        """Makes these lines all there is of the metrics, and takes back the pictures that were saved after them."""
+        """Makes these lines all there is of the metrics, and takes back the images that were saved after them."""
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keeps what a later process needs to go on, in place of what was kept before.
@@ -73,8 +73,8 @@ class Recorder(Protocol):
     def discard(self) -> None:
         """Keeps neither a checkpoint nor a result any longer."""
 
-    def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> object:
-        """Writes a picture into the folder."""
+    def save_image(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> object:
+        """Writes an image into the folder."""
 
     def close(self, status: str, **facts: Any) -> None:
         """Ends the record."""
@@ -116,15 +116,15 @@ class Record:
         write_json(self.folder / MANIFEST, self.manifest)
 
     def rewind(self, iterations: Sequence[Mapping[str, Any]]) -> None:
-        """Makes these lines all there is of the metrics, and takes back the pictures that were saved after them."""
+        """Makes these lines all there is of the metrics, and takes back the images that were saved after them."""
         self._metrics.close()
         path = self.folder / METRICS
         write_atomically(path, "".join(map(_line, iterations)).encode())
         self._metrics = open(path, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
         reached = iterations[-1]["iteration"] if iterations else -1
-        for picture in (self.folder / PICTURES).glob("*.png"):
-            if picture.stem.isdecimal() and int(picture.stem) > reached:
-                picture.unlink()
+        for image in (self.folder / IMAGES).glob("*.png"):
+            if image.stem.isdecimal() and int(image.stem) > reached:
+                image.unlink()
 
     def add(self, iterations: Sequence[Mapping[str, Any]]) -> None:
         """Appends a line of metrics for each iteration."""
@@ -135,11 +135,11 @@ class Record:
         except OSError as error:
             raise JaxstyleError(f"{self._metrics.name}: cannot be written: {error.strerror or error}") from None
 
-    def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> Path:
-        """Writes a picture into the folder."""
+    def save_image(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> Path:
+        """Writes an image into the folder."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(path, pixels, bits=bits, metadata=metadata)
+        write_image(path, pixels, bits=bits, metadata=metadata)
         return path
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:

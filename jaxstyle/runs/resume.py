@@ -44,7 +44,7 @@ def pack(standing: RunState, ingredients: Mapping[str, Any]) -> Checkpoint:
 
     Args:
       standing: what to write.
-      ingredients: what must be the same for the run to go on: versions, weights, pictures.
+      ingredients: what must be the same for the run to go on: versions, weights, images.
     """
     before, saved = standing.before, standing.saved
     return Checkpoint(

@@ -1,4 +1,4 @@
-"""An experiment and its record: what `jaxstyle run` and `jaxstyle transfer` do for one picture."""
+"""An experiment and its record: what `jaxstyle run` and `jaxstyle transfer` do for one image."""
 
 import dataclasses
 import functools
@@ -16,19 +16,19 @@ from jaxstyle.devices.environment import versions
 from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.devices.sharding import Devices, count_devices
 from jaxstyle.errors import CheckpointError, JaxstyleError
-from jaxstyle.images import Picture
+from jaxstyle.images import LoadedImage
 from jaxstyle.network.weights import Weights
 from jaxstyle.network.weights import load as load_weights
 from jaxstyle.optimizers import Iteration, Observer, Result, Status, ensure_finite
 from jaxstyle.runs.display import look_of, shown
 from jaxstyle.runs.folders import RESULT
-from jaxstyle.runs.record import PICTURES, Recorder, recording
+from jaxstyle.runs.record import IMAGES, Recorder, recording
 from jaxstyle.runs.resume import keeper, pack, unpack
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.loss_terms import Terms
 from jaxstyle.synthesis.measurements import measure_result
 from jaxstyle.synthesis.optimization import optimize
-from jaxstyle.synthesis.preparation import Pictures, Prepared, prepare, read_pictures
+from jaxstyle.synthesis.preparation import Prepared, SourceImages, prepare, read_images
 from jaxstyle.synthesis.recolouring import finish
 from jaxstyle.synthesis.scales import Scale
 from jaxstyle.synthesis.state import KeepRunState, RunState
@@ -43,7 +43,7 @@ Say = Callable[[str], None]
 class Inputs(NamedTuple):
     """What an experiment names, read."""
 
-    pictures: Pictures
+    images: SourceImages
     weights: Weights
 
 
@@ -54,9 +54,9 @@ class Run:
     Attributes:
       result: what the optimization found.
       folder: the record.
-      metadata: what travels in the picture.
+      metadata: what travels in the image.
       metrics: what was measured on it.
-      notes: what was done to the pictures on the way in.
+      notes: what was done to the images on the way in.
     """
 
     result: Result
@@ -66,20 +66,20 @@ class Run:
     notes: tuple[str, ...]
 
     @property
-    def picture(self) -> Path:
-        """The picture in the record."""
+    def image(self) -> Path:
+        """The image in the record."""
         return self.folder / RESULT
 
 
 def read_inputs(experiment: Experiment, *, say: Say = lambda message: None, cache: Cache | None = None) -> Inputs:
-    """Reads the pictures and the weights that an experiment names.
+    """Reads the images and the weights that an experiment names.
 
     Raises:
       JaxstyleError: some are missing, or not what they should be.
     """
     cache, name = cache or Cache(), experiment.network.weights
     return Inputs(
-        read_pictures(experiment, cache=cache), cache("weights", name, lambda: load_weights(name, progress=say))
+        read_images(experiment, cache=cache), cache("weights", name, lambda: load_weights(name, progress=say))
     )
 
 
@@ -110,13 +110,13 @@ def run(
       say: told what is being done.
       plan: told the scales that the run will go through.
       watch: told of iterations as they come.
-      interrupted: asked between evaluations; true ends the run, and the best picture so far is saved.
+      interrupted: asked between evaluations; true ends the run, and the best image so far is saved.
       compiled_ahead: seconds that compiling this run's programs has taken before.
-      devices: over how many the picture is spread.
+      devices: over how many the image is spread.
       **facts: what else the manifest should hold.
 
     Raises:
-      JaxstyleError: a picture, the weights or the folder are not what they should be, or the loss is not finite; the
+      JaxstyleError: an image, the weights or the folder are not what they should be, or the loss is not finite; the
         record says `failed`. Or the folder holds a finished run or another experiment, or another process is at work
         there; it is left alone.
     """
@@ -166,10 +166,10 @@ class Begun:
 
     Attributes:
       experiment: which.
-      inputs: its pictures and weights.
+      inputs: its images and weights.
       notebook: told of all that happens.
       scales: what is to be optimized.
-      metadata: what travels in its pictures.
+      metadata: what travels in its images.
     """
 
     experiment: Experiment
@@ -191,14 +191,14 @@ def begin(
     devices: Devices = 1,
 ) -> Begun:
     """Prepares what is to be optimized, and tells a recorder. The arguments are those of `run`."""
-    pictures, weights = inputs
-    notebook.update(weights=_weights_facts(weights), images=_picture_facts(pictures))
+    images, weights = inputs
+    notebook.update(weights=_weights_facts(weights), images=_image_facts(images))
     say("computing targets")
-    scales = prepare(experiment, pictures, weights, reads=reads, cache=cache, devices=devices)
+    scales = prepare(experiment, images, weights, reads=reads, cache=cache, devices=devices)
     planned = [prepared.scale for prepared in scales]
     notebook.update(scales=[scale._asdict() for scale in planned], devices=count_devices(devices))
     plan(planned)
-    return Begun(experiment, inputs, notebook, scales, _metadata(experiment, weights, pictures))
+    return Begun(experiment, inputs, notebook, scales, _metadata(experiment, weights, images))
 
 
 def conclude(begun: Begun, result: Result, *, compiled_ahead: float = 0.0) -> Run:
@@ -227,11 +227,11 @@ def conclude(begun: Begun, result: Result, *, compiled_ahead: float = 0.0) -> Ru
         peak_memory_bytes=memory.peak(),
         metrics=metrics,
     )
-    return Run(result, begun.notebook.folder, metadata, metrics, _notes(begun.inputs.pictures))
+    return Run(result, begun.notebook.folder, metadata, metrics, _notes(begun.inputs.images))
 
 
 def observer(begun: Begun, watch: Watch, resume: RunState | None) -> Observer:
-    """Takes the record back to where the run goes on; from there on records iterations, and the pictures on the way."""
+    """Takes the record back to where the run goes on; from there on records iterations, and the images on the way."""
     notebook, every = begun.notebook, begun.experiment.output.save_every
     history = resume.history if resume else ()
     reached = history[-1].iteration if history else 0
@@ -246,7 +246,7 @@ def observer(begun: Begun, watch: Watch, resume: RunState | None) -> Observer:
         reached = iterations[-1].iteration if iterations else reached
         if every and reached // every > saved:
             saved = reached // every
-            name = f"{PICTURES}/{reached:06d}.png"
+            name = f"{IMAGES}/{reached:06d}.png"
             _save(begun, name, _finished(begun, best()))
         return every - reached % every if every else None
 
@@ -255,7 +255,7 @@ def observer(begun: Begun, watch: Watch, resume: RunState | None) -> Observer:
 
 def _finished(begun: Begun, image: np.ndarray) -> np.ndarray:
     """An optimized image in the colours that are asked for."""
-    return finish(begun.experiment.colour, begun.inputs.pictures.content, image)
+    return finish(begun.experiment.colour, begun.inputs.images.content, image)
 
 
 def _save(begun: Begun, name: str, image: np.ndarray, facts: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -264,7 +264,7 @@ def _save(begun: Begun, name: str, image: np.ndarray, facts: Mapping[str, str] |
     own = look_of(output.display, image, begun.inputs.weights.preprocessing)
     metadata = {**begun.metadata, **(facts or {}), **own.to_metadata()}
     pixels = shown(image, own._replace(display=Display.IMAGE), output.display)
-    begun.notebook.save_picture(name, pixels, bits=output.bits, metadata=metadata)
+    begun.notebook.save_image(name, pixels, bits=output.bits, metadata=metadata)
     return metadata
 
 
@@ -314,22 +314,22 @@ def _keep(notebook: Recorder, ingredients: Mapping[str, Any], standing: RunState
 
 
 def _ingredients(inputs: Inputs) -> dict[str, str]:
-    """What an optimizer's state depends on besides the experiment: libraries, weights, pictures."""
+    """What an optimizer's state depends on besides the experiment: libraries, weights, images."""
     here = versions()
     return {
         **{package: here[package] for package in ("jaxstyle", "jax", "jaxlib", "jaxopt", "optax")},
         "weights": inputs.weights.sha256,
-        **{role: picture.sha256 for role, picture in inputs.pictures.by_role().items()},
+        **{role: image.sha256 for role, image in inputs.images.by_role().items()},
     }
 
 
-def _metadata(experiment: Experiment, weights: Weights, pictures: Pictures) -> dict[str, str]:
-    """What travels in the picture: enough to make it again."""
+def _metadata(experiment: Experiment, weights: Weights, images: SourceImages) -> dict[str, str]:
+    """What travels in the image: enough to make it again."""
     return {
         "Software": f"jaxstyle {__version__}",
         "jaxstyle:experiment": json.dumps(experiment.to_json()),
         "jaxstyle:weights": json.dumps(_weights_facts(weights)),
-        "jaxstyle:images": json.dumps(_picture_facts(pictures)),
+        "jaxstyle:images": json.dumps(_image_facts(images)),
         "jaxstyle:versions": json.dumps(versions()),
     }
 
@@ -338,12 +338,12 @@ def _weights_facts(weights: Weights) -> dict[str, str]:
     return {"name": weights.name, "network": weights.network, "sha256": weights.sha256}
 
 
-def _picture_facts(pictures: Pictures) -> dict[str, dict[str, Any]]:
-    def facts(picture: Picture) -> dict[str, Any]:
-        return {"path": str(picture.path), "sha256": picture.sha256, "notes": list(picture.notes)}
+def _image_facts(images: SourceImages) -> dict[str, dict[str, Any]]:
+    def facts(image: LoadedImage) -> dict[str, Any]:
+        return {"path": str(image.path), "sha256": image.sha256, "notes": list(image.notes)}
 
-    return {role: facts(picture) for role, picture in pictures.by_role().items()}
+    return {role: facts(image) for role, image in images.by_role().items()}
 
 
-def _notes(pictures: Pictures) -> tuple[str, ...]:
-    return tuple(f"{picture.path}: {note}" for picture in pictures.by_role().values() for note in picture.notes)
+def _notes(images: SourceImages) -> tuple[str, ...]:
+    return tuple(f"{image.path}: {note}" for image in images.by_role().values() for note in image.notes)

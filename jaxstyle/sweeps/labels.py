@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from jaxstyle.config.words import is_named_picture
+from jaxstyle.config.words import is_named_image
 
 _NAMES = {
     "image.content": "content",
@@ -66,13 +66,13 @@ def without_label(layer: str) -> str:
 
 
 def value_label(value: Any) -> str:
-    """Returns a value as a label says it: a number by its digits, a picture by its name, a weight before its layer."""
+    """Returns a value as a label says it: a number by its digits, an image by its name, a weight before its layer."""
     match value:
         case bool():
             return str(value).lower()
         case float():
             return _number(value)
-        case str() if is_named_picture(value):
+        case str() if is_named_image(value):
             return value.partition(":")[2]
         case str() if PurePath(value).is_absolute():
             return PurePath(value).stem

@@ -1,6 +1,6 @@
 """How many members of a sweep go side by side: measured on a device's first use, and remembered.
 
-Lanes pay where one picture does not fill the device. How many do depends on device, size and program, so it is timed:
+Lanes pay where one image does not fill the device. How many do depends on device, size and program, so it is timed:
 1, 2, 4, … lanes, until more gain nothing or do not fit into memory.
 """
 

@@ -53,7 +53,7 @@ def run_members(
       members: what it expands to.
       folder: the sweep's folder; made, or that of the same sweep.
       watcher: whom to tell of each member.
-      interrupted: asked between evaluations; true ends the sweep after saving the current members' best pictures.
+      interrupted: asked between evaluations; true ends the sweep after saving the current members' best images.
       engine: where they are carried out.
 
     Returns:

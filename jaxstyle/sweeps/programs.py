@@ -13,14 +13,14 @@ from jaxstyle.sweeps.expansion import Member
 from jaxstyle.sweeps.sharing import share
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.estimates import Outline, outlines
-from jaxstyle.synthesis.preparation import read_pictures
+from jaxstyle.synthesis.preparation import read_images
 
 
 class Program(NamedTuple):
     """A program that will be compiled, and the members of a sweep that share it.
 
     Attributes:
-      outline: what it computes; of the largest style picture, where the members' differ in size.
+      outline: what it computes; of the largest style image, where the members' differ in size.
       members: in the sweep's order.
       evaluations: of loss and gradient, expected of all members together.
     """
@@ -57,10 +57,10 @@ def outline_members(
       load_weights: called once for every set of weights.
       source: what to call the sweep in messages.
       finished: the indices of those of which nothing is wanted any more: what cannot be had of them is left out.
-      devices: over how many a picture is spread.
+      devices: over how many an image is spread.
 
     Raises:
-      JaxstyleError: pictures or weights of some members cannot be had, or are too small; each problem on a line, with
+      JaxstyleError: images or weights of some members cannot be had, or are too small; each problem on a line, with
         the first member that has it.
     """
     load, cache = functools.cache(load_weights), Cache()
@@ -69,8 +69,8 @@ def outline_members(
     for member, reads in zip(members, share([member.experiment for member in members]), strict=True):
         experiment = member.experiment
         try:
-            pictures, weights = read_pictures(experiment, cache=cache), load(experiment.network.weights)
-            planned = outlines(experiment, pictures, weights, reads=reads, cache=cache, devices=devices)
+            images, weights = read_images(experiment, cache=cache), load(experiment.network.weights)
+            planned = outlines(experiment, images, weights, reads=reads, cache=cache, devices=devices)
             found.append(Planned(member, planned))
         except JaxstyleError as error:
             if member.index not in finished:

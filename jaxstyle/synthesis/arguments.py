@@ -5,18 +5,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import Picture, picture_of
+from jaxstyle.images import LoadedImage, image_of
 
 SOURCE = "jaxstyle.transfer"
 """What to call the tables in messages."""
 
 _NOT_HERE = {
     "sweep": "makes one image; a sweep is for `jaxstyle run`, or for a loop over transfer",
-    "output": "writes no file; write result.image with jaxstyle.images.write_picture, or use `jaxstyle run`",
+    "output": "writes no file; write result.image with jaxstyle.images.write_image, or use `jaxstyle run`",
 }
 
 
-def tables_of(content: Any, style: Any, sections: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Picture]]:
+def tables_of(content: Any, style: Any, sections: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, LoadedImage]]:
     """Puts the images where an experiment file names them.
 
     Args:
@@ -34,7 +34,7 @@ def tables_of(content: Any, style: Any, sections: Mapping[str, Any]) -> tuple[di
         if sections.get(name) is not None:
             raise JaxstyleError(f"{SOURCE}: {name}: {SOURCE} {reason}")
     tables = {name: table for name, table in sections.items() if table is not None}
-    pictures: dict[str, Picture] = {}
+    images: dict[str, LoadedImage] = {}
 
     def named(value: Any, role: str) -> Any:
         if value is None or isinstance(value, str):
@@ -42,7 +42,7 @@ def tables_of(content: Any, style: Any, sections: Mapping[str, Any]) -> tuple[di
         if isinstance(value, os.PathLike):
             return os.fsdecode(value)
         name = f"array:{role}"
-        pictures[name] = picture_of(value, name)
+        images[name] = image_of(value, name)
         return name
 
     if isinstance(tables.setdefault("image", {}), Mapping):
@@ -57,7 +57,7 @@ def tables_of(content: Any, style: Any, sections: Mapping[str, Any]) -> tuple[di
         tables["image"] = {key: value for key, value in image.items() if value is not None}
     if isinstance(start := tables.get("start"), Mapping) and "method" in start:
         tables["start"] = {**start, "method": named(start["method"], "start")}
-    return plain(tables), pictures
+    return plain(tables), images
 
 
 def _of_styles(styles: Any, named: Callable[[Any, str], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""What several experiments need alike is made once: weights, networks, pictures, what was measured on them."""
+"""What several experiments need alike is made once: weights, networks, images, what was measured on them."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable

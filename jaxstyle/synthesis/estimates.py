@@ -21,10 +21,9 @@ from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.guides import layer_shape
 from jaxstyle.synthesis.loss_terms import Terms
 from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
-from jaxstyle.synthesis.pictures import result_shape, style_shapes
 from jaxstyle.synthesis.preparation import (
-    Pictures,
     Prepared,
+    SourceImages,
     build_objective,
     fitting,
     plan,
@@ -33,6 +32,7 @@ from jaxstyle.synthesis.preparation import (
     traced_weights,
 )
 from jaxstyle.synthesis.scales import Scale
+from jaxstyle.synthesis.sources import result_shape, style_shapes
 
 LEFT_BEHIND = 220_000_000
 """What compiling and running keep of this process's memory besides a program's arrays: 130 MB was seen on the CPU
@@ -44,7 +44,7 @@ PATIENCE = 4.0
 ROUND_SIZE = 16
 """The size that would fit is a multiple of this."""
 MARGIN = 0.9
-"""Of the memory that can be had, what a suggested size may use: per pixel, smaller pictures need a little more."""
+"""Of the memory that can be had, what a suggested size may use: per pixel, smaller images need a little more."""
 
 LIGHT = 0.25
 """Of the memory that can be had, what measuring may take before it is known that a run fits: at 2048 pixels optimizing
@@ -61,7 +61,7 @@ class Outline(NamedTuple):
       objective: what is static about the loss.
       problem: what is traced about it, by shapes.
       size: (height, width) of the result.
-      style_sizes: those of the style pictures as they are measured.
+      style_sizes: those of the style images as they are measured.
       settings: the optimizer and its options; its bounds, if it has any, are those of images of the whole range.
       in_use: bytes that the process, or the accelerator's allocator, held already.
     """
@@ -87,7 +87,7 @@ class Outline(NamedTuple):
 
 def outlines(
     experiment: Experiment,
-    pictures: Pictures,
+    images: SourceImages,
     weights: Weights,
     *,
     reads: Terms | None = None,
@@ -98,19 +98,19 @@ def outlines(
 
     Args:
       experiment: what will be optimized.
-      pictures: its pictures.
+      images: its images.
       weights: its network's parameters.
       reads: as for `prepare`.
       cache: what other experiments have outlined.
-      devices: over how many the picture is spread.
+      devices: over how many the image is spread.
 
     Raises:
-      JaxstyleError: a picture is too small for the deepest layer, or there are not so many devices.
+      JaxstyleError: an image is too small for the deepest layer, or there are not so many devices.
     """
     cache = cache or Cache()
     in_use = memory.in_use()
-    scales = plan(experiment, pictures)
-    reads = fitting(experiment, pictures, scales, reads)
+    scales = plan(experiment, images)
+    reads = fitting(experiment, images, scales, reads)
     objective, parameters = cache(
         "outline",
         (experiment.network, experiment.loss.convention, weights.sha256, reads, count_devices(devices)),
@@ -120,7 +120,7 @@ def outlines(
     bounds = bounds_of(experiment.optimizer.bounds, [WHOLE_RANGE], weights.preprocessing)
     found = []
     for scale in scales:
-        size = result_shape(experiment, pictures, scale.size)
+        size = result_shape(experiment, images, scale.size)
         own = spread_over(objective, devices, size[0])
         found.append(
             Outline(
@@ -128,7 +128,7 @@ def outlines(
                 objective=own,
                 problem=_problem(own, size, parameters, weighed, keeps=experiment.image.keep is not None),
                 size=size,
-                style_sizes=style_shapes(experiment, pictures, scale.size),
+                style_sizes=style_shapes(experiment, images, scale.size),
                 settings=settings_of(experiment, scale, bounds),
                 in_use=in_use,
             )
@@ -137,7 +137,7 @@ def outlines(
 
 
 def on_devices(planned: Outline, devices: Devices) -> Outline:
-    """The same with its picture spread over so many devices."""
+    """The same with its image spread over so many devices."""
     objective = spread_over(planned.objective, devices, planned.size[0])
     keeps = KEEP in planned.problem.guides
     problem = _problem(objective, planned.size, planned.problem.parameters, planned.problem.weights, keeps=keeps)
@@ -150,8 +150,8 @@ def _problem(
     """By shapes, what is traced about the loss."""
     bands = objective.bands
     guides = _guides(objective, size)
-    targets = jax.eval_shape(functools.partial(measure, objective), _picture(size), parameters, guides)
-    kept = {KEEP: jax.ShapeDtypeStruct((*size, 1), jnp.float32), KEPT: _picture(size)} if keeps else {}
+    targets = jax.eval_shape(functools.partial(measure, objective), _image(size), parameters, guides)
+    kept = {KEEP: jax.ShapeDtypeStruct((*size, 1), jnp.float32), KEPT: _image(size)} if keeps else {}
     guides |= jax.tree.map(functools.partial(stored_shape, bands), kept)
     return Problem(
         parameters=replicate(bands and bands.mesh, shapes(None, parameters)),
@@ -187,27 +187,27 @@ def estimate_memory(planned: Outline, *, lanes: int = 1) -> int:
     """The most memory that the process, or each accelerator's allocator, will hold, in bytes.
 
     Compiles the programs that the run will use, which then finds them compiled: what they hold is exact, what the
-    process has and keeps besides is not. Pictures are measured one after another, before and after optimizing.
+    process has and keeps besides is not. Images are measured one after another, before and after optimizing.
 
     Args:
       planned: what will be computed.
       lanes: how many such runs go side by side.
     """
     measuring = _measuring_bytes(planned)
-    optimizing = needed_bytes(planned.objective, _picture(planned.size), planned.problem, planned.settings, lanes=lanes)
+    optimizing = needed_bytes(planned.objective, _image(planned.size), planned.problem, planned.settings, lanes=lanes)
     return _peak(planned, max(measuring, optimizing))
 
 
 def is_light(planned: Outline) -> bool:
-    """Whether measuring the pictures takes so little memory that the run will fit; compiles only what measures."""
+    """Whether measuring the images takes so little memory that the run will fit; compiles only what measures."""
     return share_of_memory(_peak(planned, _measuring_bytes(planned))) <= LIGHT
 
 
 def _measuring_bytes(planned: Outline) -> int:
-    """What measuring the largest of the pictures holds on a device."""
+    """What measuring the largest of the images holds on a device."""
     programs = (
         measure.lower(
-            planned.objective, _picture(size), planned.problem.parameters, _guides(planned.objective, size)
+            planned.objective, _image(size), planned.problem.parameters, _guides(planned.objective, size)
         ).compile()
         for size in {planned.size, *planned.style_sizes}
     )
@@ -256,7 +256,7 @@ def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: 
 
 
 def _largest(size: int, share: float) -> int:
-    """The size whose pixels are this share of `size`'s, rounded down; 0 where that is no picture."""
+    """The size whose pixels are this share of `size`'s, rounded down; 0 where that is no image."""
     return int(size * math.sqrt(max(share, 0.0))) // ROUND_SIZE * ROUND_SIZE
 
 
@@ -292,5 +292,5 @@ def gigabytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB"
 
 
-def _picture(size: Size) -> Any:
+def _image(size: Size) -> Any:
     return jax.ShapeDtypeStruct((*size, 3), jnp.float32)

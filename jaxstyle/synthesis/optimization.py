@@ -1,4 +1,4 @@
-"""One experiment from start to finish: pictures and network, then each scale's optimization, from small to large."""
+"""One experiment from start to finish: images and network, then each scale's optimization, from small to large."""
 
 import dataclasses
 import functools
@@ -29,15 +29,15 @@ def optimize(
     resume: RunState | None = None,
     keep: KeepRunState = lambda standing, interrupted: None,
 ) -> Result:
-    """Optimizes at each scale in turn, each from the best picture of the one before.
+    """Optimizes at each scale in turn, each from the best image of the one before.
 
     Nothing is clamped on the way; the result is clipped to [0, 1].
 
     Args:
       scales: from small to large; the first gives the start, the last the result's size.
       say: told what is being done.
-      observe: called now and then with what is new; its pictures have the size of their scale.
-      interrupted: asked between evaluations; true ends the run with the best picture of the scale that it is at,
+      observe: called now and then with what is new; its images have the size of their scale.
+      interrupted: asked between evaluations; true ends the run with the best image of the scale that it is at,
         brought to the result's size.
       resume: where an earlier call with the same scales stood.
       keep: shown now and then where the run stands.
@@ -136,7 +136,7 @@ def _nothing_yet(prepared: Prepared) -> Result:
 
 
 def _finished(progress: Result, scales: Sequence[Prepared]) -> Result:
-    """The run with its picture as it is given away: of the result's size, clipped."""
+    """The run with its image as it is given away: of the result's size, clipped."""
     last = scales[-1]
     image = last.shown(last.settings.feasible(carry_to(progress.image, *last.start.shape[:2])))
     return dataclasses.replace(progress, image=np.clip(image, 0.0, 1.0))
@@ -150,7 +150,7 @@ def _advance(
     saved: Saved | None,
     keep: Keep,
 ) -> Result:
-    """The run after one more scale. All that goes from scale to scale is the run so far, its picture foremost."""
+    """The run after one more scale. All that goes from scale to scale is the run so far, its image foremost."""
     found = optimizers.minimize(
         prepared.objective,
         carry_to(progress.image, *prepared.start.shape[:2]),
@@ -171,7 +171,7 @@ def _after_scale(progress: Result, found: Result) -> Result:
         "compile_seconds": progress.compile_seconds + found.compile_seconds,
         "run_seconds": progress.run_seconds + found.run_seconds,
     }
-    if not found.evaluations:  # what is known of the picture is what the scale before found
+    if not found.evaluations:  # what is known of the image is what the scale before found
         return dataclasses.replace(progress, **spent)
     return dataclasses.replace(
         found,

@@ -1,4 +1,4 @@
-"""Pictures and an experiment → everything that is needed to optimize, at each scale."""
+"""Images and an experiment → everything that is needed to optimize, at each scale."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ from jaxstyle.config.regions import CONTENT_MASK, STYLE_MASK
 from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.devices.sharding import Bands, Devices, count_devices, mesh_over, place, replicate
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import Picture, fit_shape, fit_style, gallery, read_picture, resize_to
+from jaxstyle.images import LoadedImage, fit_shape, fit_style, gallery, read_image, resize_to
 from jaxstyle.network.vgg import VGG19, check_size, check_tileable, deepest
 from jaxstyle.network.weights import Preprocessing, Weights
 from jaxstyle.optimizers import Settings
@@ -26,7 +26,6 @@ from jaxstyle.synthesis.bounds import Bounds, bounds_of
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.loss_terms import Terms, layers_of, terms_of, weights_of
 from jaxstyle.synthesis.noise import standard_normal
-from jaxstyle.synthesis.pictures import Pictures, result_shape, style_fit
 from jaxstyle.synthesis.recolouring import recolour
 from jaxstyle.synthesis.regions import (
     guides_of,
@@ -40,14 +39,15 @@ from jaxstyle.synthesis.regions import (
     with_kept,
 )
 from jaxstyle.synthesis.scales import Scale, ladder, share
+from jaxstyle.synthesis.sources import SourceImages, result_shape, style_fit
 from jaxstyle.units import GREY_LEVEL
 
-MOST_PICTURES = 8
-"""How many pictures, and what was measured on how many, are kept for the next member of a sweep."""
+MOST_IMAGES = 8
+"""How many images, and what was measured on how many, are kept for the next member of a sweep."""
 
 
 class _Seen(NamedTuple):
-    """A picture at one size, and what was measured on it."""
+    """An image at one size, and what was measured on it."""
 
     pixels: Float[np.ndarray, "height width 3"]
     targets: Targets
@@ -61,9 +61,9 @@ class Prepared:
       scale: the long side and the steps.
       objective: what is static about the loss; on one device the same at every scale.
       problem: what is traced about it.
-      start: the picture to start from at this scale, sRGB in [0, 1].
+      start: the image to start from at this scale, sRGB in [0, 1].
       settings: the optimizer and its options.
-      content: the content picture at this scale's size, if there is one.
+      content: the content image at this scale's size, if there is one.
       styles: the style images as they are measured at this scale.
       keep: what of the content stays unchanged, if anything does, by the guides' names.
     """
@@ -82,32 +82,32 @@ class Prepared:
         return with_kept(image, self.keep)
 
 
-def read_pictures(
-    experiment: Experiment, given: Mapping[str, Picture] | None = None, *, cache: Cache | None = None
-) -> Pictures:
-    """Reads the pictures that an experiment names.
+def read_images(
+    experiment: Experiment, given: Mapping[str, LoadedImage] | None = None, *, cache: Cache | None = None
+) -> SourceImages:
+    """Reads the images that an experiment names.
 
     Args:
-      experiment: names files, pictures of the registry, or keys of `given`.
-      given: pictures that are there already.
+      experiment: names files, images of the registry, or keys of `given`.
+      given: images that are there already.
       cache: what other experiments have read.
 
     Raises:
-      JaxstyleError: a picture is missing or cannot be read.
+      JaxstyleError: an image is missing or cannot be read.
     """
 
     cache = cache or Cache()
 
-    def read(name: str) -> Picture:
+    def read(name: str) -> LoadedImage:
         if given and name in given:
             return given[name]
         path = gallery.resolve(name, relative_to=Path.cwd())
-        picture = cache("picture", path, lambda: read_picture(path), most=MOST_PICTURES)
+        loaded = cache("image", path, lambda: read_image(path), most=MOST_IMAGES)
         note = gallery.scan_note(name, path)
-        return dataclasses.replace(picture, notes=(*picture.notes, note)) if note else picture
+        return dataclasses.replace(loaded, notes=(*loaded.notes, note)) if note else loaded
 
     image, start = experiment.image, experiment.start.method
-    return Pictures(
+    return SourceImages(
         content=read(image.content) if image.content else None,
         style=tuple(read(style.image) for style in image.style),
         start=None if start in list(StartMethod) else read(start),
@@ -115,33 +115,33 @@ def read_pictures(
     )
 
 
-def coloured(experiment: Experiment, pictures: Pictures) -> Pictures:
-    """The pictures with the colours that they are compared in."""
+def coloured(experiment: Experiment, images: SourceImages) -> SourceImages:
+    """The images with the colours that they are compared in."""
     weights = [style.weight for style in experiment.image.style]
-    sources = recolour(experiment.colour, pictures.content, pictures.style, pictures.start, weights)
-    return Pictures(*sources, masks=pictures.masks)
+    sources = recolour(experiment.colour, images.content, images.style, images.start, weights)
+    return SourceImages(*sources, masks=images.masks)
 
 
-def plan(experiment: Experiment, pictures: Pictures) -> tuple[Scale, ...]:
-    """The scales at which a picture is optimized, from small to the result's size.
+def plan(experiment: Experiment, images: SourceImages) -> tuple[Scale, ...]:
+    """The scales at which an image is optimized, from small to the result's size.
 
     The ladder of `image.scales = "auto"` begins where every layer has something left, and has no more scales than
     there are iterations.
 
     Raises:
-      JaxstyleError: the result, a listed scale, or a style picture there has nothing left at the deepest layer that
+      JaxstyleError: the result, a listed scale, or a style image there has nothing left at the deepest layer that
         reads it.
     """
     image, iterations = experiment.image, experiment.optimizer.iterations
-    _check_sizes(experiment, pictures, image.size)
+    _check_sizes(experiment, images, image.size)
     if image.scales is ScaleRule.SINGLE:
         return share(iterations, (image.size,))
     if image.scales is ScaleRule.AUTO:
-        sizes = [size for size in ladder(image.size) if _is_large_enough(experiment, pictures, size)]
+        sizes = [size for size in ladder(image.size) if _is_large_enough(experiment, images, size)]
         return share(iterations, sizes[-iterations:])
     for size in image.scales:
         try:
-            _check_sizes(experiment, pictures, size)
+            _check_sizes(experiment, images, size)
         except JaxstyleError as error:
             raise JaxstyleError(f"image.scales: {size}: {error}") from None
     return share(iterations, image.scales)
@@ -150,7 +150,7 @@ def plan(experiment: Experiment, pictures: Pictures) -> tuple[Scale, ...]:
 @pinned()
 def prepare(
     experiment: Experiment,
-    pictures: Pictures,
+    images: SourceImages,
     weights: Weights,
     *,
     scales: Sequence[Scale] | None = None,
@@ -160,24 +160,24 @@ def prepare(
 ) -> tuple[Prepared, ...]:
     """Computes targets, coefficients and start of every scale, the result's own last.
 
-    The pictures of each scale are resized from the originals; the network is read only as deep as is asked for.
+    The images of each scale are resized from the originals; the network is read only as deep as is asked for.
 
     Args:
       experiment: what to optimize.
-      pictures: its pictures.
+      images: its images.
       weights: its network's parameters.
       scales: those wanted; by default all that `plan` gives.
       reads: what to read besides with weight 0, as other members of a sweep do; by default only what it asks for.
       cache: what other experiments have built and measured.
-      devices: over how many to spread the picture, by its rows.
+      devices: over how many to spread the image, by its rows.
 
     Raises:
-      JaxstyleError: a picture is too small for the deepest layer, or there are not so many devices.
+      JaxstyleError: an image is too small for the deepest layer, or there are not so many devices.
     """
     cache = cache or Cache()
-    planned = plan(experiment, pictures)
-    pictures = coloured(experiment, pictures)
-    reads = fitting(experiment, pictures, planned, reads)
+    planned = plan(experiment, images)
+    images = coloured(experiment, images)
+    reads = fitting(experiment, images, planned, reads)
     objective, parameters = cache(
         "network",
         (experiment.network, experiment.loss.convention, weights.sha256, reads, count_devices(devices)),
@@ -185,8 +185,8 @@ def prepare(
     )
 
     def prepare_at(scale: Scale) -> Prepared:
-        own = spread_over(objective, devices, result_shape(experiment, pictures, scale.size)[0])
-        return _prepare_scale(experiment, pictures, own, parameters, weights, cache, scale)
+        own = spread_over(objective, devices, result_shape(experiment, images, scale.size)[0])
+        return _prepare_scale(experiment, images, own, parameters, weights, cache, scale)
 
     return tuple(prepare_at(scale) for scale in scales or planned)
 
@@ -196,14 +196,14 @@ def _on_devices(devices: Devices, objective: Objective, parameters: Any) -> tupl
 
 
 def spread_over(objective: Objective, devices: Devices, height: int) -> Objective:
-    """The objective of a picture of that height, spread over so many devices."""
+    """The objective of an image of that height, spread over so many devices."""
     mesh = mesh_over(devices)
     return objective if mesh is None else dataclasses.replace(objective, bands=Bands(mesh, height))
 
 
-def fitting(experiment: Experiment, pictures: Pictures, scales: Sequence[Scale], reads: Terms | None) -> Terms:
-    """What is read: what is shared where the pictures are large enough for it, else what the experiment asks for."""
-    if reads and all(_is_large_enough(experiment, pictures, scale.size, reads) for scale in scales):
+def fitting(experiment: Experiment, images: SourceImages, scales: Sequence[Scale], reads: Terms | None) -> Terms:
+    """What is read: what is shared where the images are large enough for it, else what the experiment asks for."""
+    if reads and all(_is_large_enough(experiment, images, scale.size, reads) for scale in scales):
         return reads
     return terms_of(experiment)
 
@@ -219,34 +219,34 @@ def white_noise(seed: int, size: tuple[int, int], preprocessing: Preprocessing) 
 
 def _prepare_scale(
     experiment: Experiment,
-    pictures: Pictures,
+    images: SourceImages,
     objective: Objective,
     parameters: Any,
     weights: Weights,
     cache: Cache,
     scale: Scale,
 ) -> Prepared:
-    size = result_shape(experiment, pictures, scale.size)
-    over_result = masks_of_result(experiment, pictures.masks, size)
+    size = result_shape(experiment, images, scale.size)
+    over_result = masks_of_result(experiment, images.masks, size)
 
-    def seen(picture: Picture, objective: Objective, masks: Mapping[str, Any], role: str, **fit: Any) -> _Seen:
-        guided = identity(experiment, pictures.masks, role, masks)
-        key = (picture.sha256, guided, *fit.values(), objective, experiment.network, weights.sha256)
-        see = functools.partial(_see, experiment, picture, objective, parameters, masks, fit)
-        return cache("statistics", key, see, most=MOST_PICTURES)
+    def seen(image: LoadedImage, objective: Objective, masks: Mapping[str, Any], role: str, **fit: Any) -> _Seen:
+        guided = identity(experiment, images.masks, role, masks)
+        key = (image.sha256, guided, *fit.values(), objective, experiment.network, weights.sha256)
+        see = functools.partial(_see, experiment, image, objective, parameters, masks, fit)
+        return cache("statistics", key, see, most=MOST_IMAGES)
 
     content = None
-    if pictures.content:
+    if images.content:
         fit = {"height": size[0], "width": size[1], "rule": str(StyleSize.CONTENT)}
-        content = seen(pictures.content, objective.only("content"), over_result, CONTENT_MASK, **fit)
+        content = seen(images.content, objective.only("content"), over_result, CONTENT_MASK, **fit)
     styles = []
-    for index, picture in enumerate(pictures.style):
-        fit = style_fit(experiment, pictures, index, scale.size)
-        masks = masks_of_style(experiment, pictures.masks, index, picture.pixels.shape, **fit)
-        styles.append(seen(picture, objective, masks, STYLE_MASK, **fit))
+    for index, image in enumerate(images.style):
+        fit = style_fit(experiment, images, index, scale.size)
+        masks = masks_of_style(experiment, images.masks, index, image.pixels.shape, **fit)
+        styles.append(seen(image, objective, masks, STYLE_MASK, **fit))
     sources = [source.pixels for source in (content, *styles) if source is not None]
     of_styles = style_targets(experiment, objective, [style.targets for style in styles])
-    keep = kept_of_result(pictures.masks, content.pixels if content else None)
+    keep = kept_of_result(images.masks, content.pixels if content else None)
     guides = guides_of(experiment, objective.guides, over_result, size)
     return Prepared(
         scale=scale,
@@ -257,7 +257,7 @@ def _prepare_scale(
             weights=replicate(objective.bands and objective.bands.mesh, traced_weights(experiment, objective)),
             guides={name: place(objective.bands, array) for name, array in {**guides, **keep}.items()},
         ),
-        start=with_kept(_start(experiment, pictures, size, weights.preprocessing), keep),
+        start=with_kept(_start(experiment, images, size, weights.preprocessing), keep),
         settings=settings_of(experiment, scale, bounds_of(experiment.optimizer.bounds, sources, weights.preprocessing)),
         content=content.pixels if content else None,
         styles=tuple(style.pixels for style in styles),
@@ -267,42 +267,42 @@ def _prepare_scale(
 
 def _see(
     experiment: Experiment,
-    picture: Picture,
+    image: LoadedImage,
     objective: Objective,
     parameters: Any,
     masks: Mapping[str, Any],
     fit: Mapping[str, Any],
 ) -> _Seen:
-    pixels = fit_style(picture.pixels, **fit)
+    pixels = fit_style(image.pixels, **fit)
     found = guides_of(experiment, objective.guides, masks, pixels.shape[:2])
     guides = {name: place(objective.bands, array) for name, array in found.items()}
     return _Seen(pixels, measure(objective, jnp.asarray(pixels), parameters, guides))
 
 
-def _check_sizes(experiment: Experiment, pictures: Pictures, size: int, reads: Terms | None = None) -> None:
-    """Checks that every picture has something left at the deepest layer that reads it, if the long side is `size`."""
+def _check_sizes(experiment: Experiment, images: SourceImages, size: int, reads: Terms | None = None) -> None:
+    """Checks that every image has something left at the deepest layer that reads it, if the long side is `size`."""
     reads = reads or terms_of(experiment)
-    height, width = result_shape(experiment, pictures, size)
+    height, width = result_shape(experiment, images, size)
     if layers := layers_of(reads):
         check_size(height, width, deepest(layers))
         if experiment.network.padding is Padding.CIRCULAR:
             check_tileable(height, width, deepest(layers))
-    refuse_lost_masks(experiment, pictures.masks, reads, masks_of_result(experiment, pictures.masks, (height, width)))
+    refuse_lost_masks(experiment, images.masks, reads, masks_of_result(experiment, images.masks, (height, width)))
     if not layers_of(reads, "style"):
         return
-    for index, picture in enumerate(pictures.style):
-        fit = style_fit(experiment, pictures, index, size)
+    for index, image in enumerate(images.style):
+        fit = style_fit(experiment, images, index, size)
         try:
-            check_size(*fit_shape(picture.pixels.shape, **fit), deepest(layers_of(reads, "style")))
+            check_size(*fit_shape(image.pixels.shape, **fit), deepest(layers_of(reads, "style")))
         except JaxstyleError as error:
-            raise JaxstyleError(f"{picture.path}: {error}") from None
-        masks = masks_of_style(experiment, pictures.masks, index, picture.pixels.shape, **fit)
-        refuse_lost_masks(experiment, pictures.masks, reads, masks, over=STYLE_MASK)
+            raise JaxstyleError(f"{image.path}: {error}") from None
+        masks = masks_of_style(experiment, images.masks, index, image.pixels.shape, **fit)
+        refuse_lost_masks(experiment, images.masks, reads, masks, over=STYLE_MASK)
 
 
-def _is_large_enough(experiment: Experiment, pictures: Pictures, size: int, reads: Terms | None = None) -> bool:
+def _is_large_enough(experiment: Experiment, images: SourceImages, size: int, reads: Terms | None = None) -> bool:
     try:
-        _check_sizes(experiment, pictures, size, reads)
+        _check_sizes(experiment, images, size, reads)
     except JaxstyleError:
         return False
     return True
@@ -337,13 +337,13 @@ def traced_weights(experiment: Experiment, objective: Objective) -> dict[str, Ar
 
 
 def _start(
-    experiment: Experiment, pictures: Pictures, shape: tuple[int, int], preprocessing: Preprocessing
+    experiment: Experiment, images: SourceImages, shape: tuple[int, int], preprocessing: Preprocessing
 ) -> Float[np.ndarray, "height width 3"]:
     method = experiment.start.method
     if method == StartMethod.NOISE:
         return white_noise(experiment.start.seed, shape, preprocessing)
     role = method if method in list(StartMethod) else "start"
-    return resize_to(pictures.by_role()[role].pixels, *shape)
+    return resize_to(images.by_role()[role].pixels, *shape)
 
 
 def settings_of(experiment: Experiment, scale: Scale, bounds: Bounds | None) -> Settings:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxstyle.config import Colour, ColourChange, ColourMethod, LuminanceRule
-from jaxstyle.images import Picture, resize_to
+from jaxstyle.images import LoadedImage, resize_to
 from jaxstyle.images.luminance import (
     grey_image,
     luminance,
@@ -19,15 +19,15 @@ from jaxstyle.images.luminance import (
 )
 from jaxstyle.images.matching import colours_of, match_colours, pooled
 
-Sources = tuple[Picture | None, tuple[Picture, ...], Picture | None]
+Sources = tuple[LoadedImage | None, tuple[LoadedImage, ...], LoadedImage | None]
 """The content image, the style images, and the image that the start is made of, if any."""
 
 
 def recolour(
     colour: Colour,
-    content: Picture | None,
-    styles: tuple[Picture, ...],
-    start: Picture | None,
+    content: LoadedImage | None,
+    styles: tuple[LoadedImage, ...],
+    start: LoadedImage | None,
     weights: Sequence[float],
 ) -> Sources:
     """Returns the source images with the colours that they are compared in, clipped to [0, 1].
@@ -66,7 +66,7 @@ def recolour(
 
 
 def finish(
-    colour: Colour, content: Picture | None, image: Float[np.ndarray, "height width 3"]
+    colour: Colour, content: LoadedImage | None, image: Float[np.ndarray, "height width 3"]
 ) -> Float[np.ndarray, "height width 3"]:
     """Returns an optimized image in the colours that are asked for: with `luminance`, the content's chroma.
 
@@ -90,8 +90,8 @@ def _changes_sources(colour: Colour) -> bool:
     return colour.method is not ColourMethod.NONE and not is_afterwards
 
 
-def _repainted(picture: Picture, pixels: np.ndarray, key: str) -> Picture:
+def _repainted(image: LoadedImage, pixels: np.ndarray, key: str) -> LoadedImage:
     """The image with other pixels, and a checksum of its own: what is measured on it is kept by that."""
     return dataclasses.replace(
-        picture, pixels=pixels.astype(np.float32).clip(0, 1), sha256=f"{picture.sha256}, recoloured {key}"
+        image, pixels=pixels.astype(np.float32).clip(0, 1), sha256=f"{image.sha256}, recoloured {key}"
     )

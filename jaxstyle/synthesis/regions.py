@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from jaxstyle.config import Experiment
 from jaxstyle.config.regions import CONTENT_MASK, KEEP_MASK, STYLE_MASK, mask_names, styles_of_region
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import Picture, fit_mask
+from jaxstyle.images import LoadedImage, fit_mask
 from jaxstyle.paper.objective import KEEP, KEPT, Objective, Targets
 from jaxstyle.paper.statistics import blend
 from jaxstyle.paper.terms import Guide, Term
@@ -24,11 +24,11 @@ COVERED = 0.995
 """Regions that cover at least so much cover the image."""
 
 Mask = Float[np.ndarray, "_ _"]
-Masks = Mapping[str, Picture]
+Masks = Mapping[str, LoadedImage]
 """By what they are for, as in records."""
 
 
-def read_masks(experiment: Experiment, read: Callable[[str], Picture]) -> dict[str, Picture]:
+def read_masks(experiment: Experiment, read: Callable[[str], LoadedImage]) -> dict[str, LoadedImage]:
     """Reads the masks that an experiment names.
 
     Raises:
@@ -50,12 +50,12 @@ def read_masks(experiment: Experiment, read: Callable[[str], Picture]) -> dict[s
     return found
 
 
-def grey(mask: Picture) -> Mask:
+def grey(mask: LoadedImage) -> Mask:
     """A mask's values in [0, 1]."""
     return mask.pixels.mean(axis=-1)
 
 
-def _checked(role: str, mask: Picture) -> Picture:
+def _checked(role: str, mask: LoadedImage) -> LoadedImage:
     if float(np.max(np.ptp(mask.pixels, axis=-1))) > COLOURED:
         raise JaxstyleError(f"{mask.path}: {role}: has colours; allowed: a grey image, white where the region is")
     if float(grey(mask).max()) < 0.5:
@@ -126,7 +126,7 @@ def style_targets(experiment: Experiment, objective: Objective, measured: Sequen
 
 
 @jax.jit
-def _blended(measured: list[Targets], weights: Float[Array, " pictures"]) -> Targets:
+def _blended(measured: list[Targets], weights: Float[Array, " images"]) -> Targets:
     return jax.tree.map(lambda *of_each: blend(jnp.stack(of_each), weights), *measured)
 
 

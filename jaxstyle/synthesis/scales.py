@@ -1,4 +1,4 @@
-"""Coarse to fine: at which sizes a picture is optimized, and how the steps are shared among them."""
+"""Coarse to fine: at which sizes an image is optimized, and how the steps are shared among them."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ SMALLEST = 64
 
 
 class Scale(NamedTuple):
-    """One size at which the picture is optimized.
+    """One size at which the image is optimized.
 
     Attributes:
       size: the long side in pixels.

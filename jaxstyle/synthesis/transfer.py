@@ -14,7 +14,7 @@ from jaxstyle.optimizers import Observer, Result, ensure_finite
 from jaxstyle.synthesis.arguments import SOURCE, plain, tables_of
 from jaxstyle.synthesis.interrupt import CTRL_C, interruptible
 from jaxstyle.synthesis.optimization import optimize
-from jaxstyle.synthesis.preparation import prepare, read_pictures
+from jaxstyle.synthesis.preparation import prepare, read_images
 from jaxstyle.synthesis.recolouring import finish
 
 
@@ -34,15 +34,15 @@ def transfer(
         file, or an array [height, width] or [height, width, bands] of grey, grey and alpha, RGB or RGBA, in uint8,
         uint16 or float in [0, 1]; None for texture synthesis.
       style: likewise; or a list of them, each as {"image": …, "weight": …} if wanted; None for content reconstruction.
-      observe: called now and then with the iterations that are new and a function that gives the best picture.
-      devices: over how many of this process's devices the picture is spread, a number or "all"; more than one is for
-        pictures that do not fit on one, and gives the same picture up to rounding.
+      observe: called now and then with the iterations that are new and a function that gives the best image.
+      devices: over how many of this process's devices the image is spread, a number or "all"; more than one is for
+        images that do not fit on one, and gives the same image up to rounding.
       **sections: the tables of an experiment file, with the same keys and defaults: `image`, `network`, `loss`,
         `start`, `optimizer`, `colour`.
 
     Returns:
       The result: `image` [height, width, 3] in [0, 1], `history`, `status`, `loss`, `evaluations`. Ctrl-C ends the run
-      with the best picture so far and the status `interrupted`. SIGTERM is left to the caller's process.
+      with the best image so far and the status `interrupted`. SIGTERM is left to the caller's process.
 
     Raises:
       JaxstyleError: an image or an option is not what it should be; also for `sweep` and `output`, for which one image
@@ -58,9 +58,9 @@ def transfer(
 
     References: Gatys et al., CVPR 2016, Sec. 2.3.
     """
-    tables, pictures = tables_of(content, style, sections)
+    tables, images = tables_of(content, style, sections)
     experiment = experiment_from_mapping(tables, source=SOURCE, folder=Path.cwd())
-    sources = read_pictures(experiment, pictures)
+    sources = read_images(experiment, images)
     scales = prepare(
         experiment,
         sources,

@@ -1,4 +1,4 @@
-"""Makes `features.npz`: what PyTorch's convolutions, in float64, say about VGG-19's features of one drawn picture.
+"""Makes `features.npz`: what PyTorch's convolutions, in float64, say about VGG-19's features of one drawn image.
 
 Run it where PyTorch, NumPy and safetensors are installed (jaxstyle itself is not needed):
 
@@ -20,8 +20,8 @@ MEAN_BGR = (103.939, 116.779, 123.68)
 SAMPLES = 384
 
 
-def picture() -> np.ndarray:
-    """A picture of 48×40 pixels, float32 [40, 48, 3]: smooth ramps and hard tiles, in whole numbers until the end."""
+def image() -> np.ndarray:
+    """An image of 48×40 pixels, float32 [40, 48, 3]: smooth ramps and hard tiles, in whole numbers until the end."""
     y, x, channel = np.meshgrid(np.arange(40), np.arange(48), np.arange(3), indexing="ij")
     ramp = (x * (channel + 3) + y * (5 - channel)) * 2
     tiles = (x // 7 + y // 5) % (channel + 2) * 61
@@ -68,7 +68,7 @@ def main() -> None:
     tensors = load_file(parser.parse_args().weights)
     arrays = {}
     for pooling in POOLINGS:
-        for layer, features in torch_features(tensors, picture(), pooling).items():
+        for layer, features in torch_features(tensors, image(), pooling).items():
             key = f"{pooling}/{layer}"
             arrays[f"{key}/shape"] = np.asarray(features.shape, np.int32)
             arrays[f"{key}/norm"] = np.linalg.norm(features)

@@ -171,7 +171,7 @@ def normalize_to(
       source: the Oxford network.
       mean_activations: of every layer, [filters]; see `normalize_parameters`.
       output: the derived file, ending in `.safetensors`.
-      measured_on: the pictures and the pooling of the measurement, for people.
+      measured_on: the images and the pooling of the measurement, for people.
       activations_sha256: the checksum of the file of mean activations, if they come from one.
       overwrite: replace `output` if it exists.
 

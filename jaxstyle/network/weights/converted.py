@@ -31,7 +31,7 @@ class Weights:
       name: the set's name, which is its file's name without the suffix.
       network: `oxford`, `oxford-normalized` or `torchvision`.
       parameters: all sixteen layers.
-      preprocessing: how a picture is fed to this network.
+      preprocessing: how an image is fed to this network.
       sha256: the checksum of the file.
       path: the file.
       metadata: everything that the file says about itself.
@@ -63,7 +63,7 @@ def save_converted(
       path: where to; an existing file is replaced.
       parameters: the network.
       network: one of `registry.NETWORKS`.
-      preprocessing: how a picture is fed to it.
+      preprocessing: how an image is fed to it.
       source: what it was made from, for people.
       source_sha256: the checksum of the file that it was made from.
       credit: added to the attribution.

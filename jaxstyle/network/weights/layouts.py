@@ -141,7 +141,7 @@ def is_clustered(name: str) -> bool:
 def own_preprocessing(arrays: Arrays, found: Found) -> Preprocessing | None:
     """Reads the preprocessing that AdaIN's file carries as a 1×1 convolution in front, key `0`.
 
-    That convolution goes into the preprocessing, not into conv1_1: the picture is padded with zeros *behind* it, so
+    That convolution goes into the preprocessing, not into conv1_1: the image is padded with zeros *behind* it, so
     folded into conv1_1 it would give other features along the borders.
 
     Returns:
@@ -165,7 +165,7 @@ def own_preprocessing(arrays: Arrays, found: Found) -> Preprocessing | None:
             rounded = np.array_equal(np.array(known.mean).astype(bias.dtype), -bias)
             first, second, third = known.mean if rounded else (-shift).round(3).tolist()
             return Preprocessing(order, float(scale), (first, second, third), (1.0, 1.0, 1.0))
-    raise JaxstyleError("'0.weight': does more than order and scale the picture's channels; this file is not AdaIN's.")
+    raise JaxstyleError("'0.weight': does more than order and scale the image's channels; this file is not AdaIN's.")
 
 
 _Parts = dict[tuple[str, str], list[np.ndarray]]

@@ -19,7 +19,7 @@ from jaxstyle.network.layers import FILTERS, LAYERS, POOLINGS
 from jaxstyle.network.weights.parameters import Parameters
 
 MeanActivations = Mapping[str, Float[np.ndarray, " _filters"]]
-"""Layer → the mean over pictures and positions of each filter's response after the ReLU."""
+"""Layer → the mean over images and positions of each filter's response after the ReLU."""
 
 SILENT = 1e-6
 """A filter whose mean activation is not above this never fired (Oxford's quietest filter has 0.06)."""
@@ -34,10 +34,10 @@ def filter_scales(means: Float[np.ndarray, " filters"]) -> Float[np.ndarray, " f
 def normalize_parameters(parameters: Parameters, mean_activations: MeanActivations) -> Parameters:
     """Scales every filter so that its mean activation is 1.
 
-    With m the mean activations of a layer and n those of the layer before it (1 for the picture's channels), the kernel
+    With m the mean activations of a layer and n those of the layer before it (1 for the image's channels), the kernel
     becomes `kernel * n[in] / m[out]` and the bias `bias / m[out]`. ReLU, max pooling and average pooling all commute
     with a positive scale per filter, so each layer's features are the original's divided by m, with either pooling.
-    A filter that never fired on the calibration pictures (mean at most `SILENT`) keeps its scale: nothing is infinite.
+    A filter that never fired on the calibration images (mean at most `SILENT`) keeps its scale: nothing is infinite.
 
     Args:
       parameters: the original network.
@@ -112,7 +112,7 @@ def save_mean_activations(path: Path, mean_activations: Mapping[str, MeanActivat
 
 
 def default_mean_activations(pooling: str = "max") -> dict[str, np.ndarray]:
-    """Returns the means that the package carries: 1,000 ImageNet pictures; see `mean_activations.md` beside them.
+    """Returns the means that the package carries: 1,000 ImageNet images; see `mean_activations.md` beside them.
 
     Args:
       pooling: of the network that they were measured on. `max` is the network as it was trained, which the paper

@@ -12,11 +12,11 @@ CHANNELS = {"rgb": (0, 1, 2), "bgr": (2, 1, 0)}
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """From an sRGB picture in [0, 1] to what the network reads: `(image[..., order] * scale - mean) / std`.
+    """From an sRGB image in [0, 1] to what the network reads: `(image[..., order] * scale - mean) / std`.
 
     Attributes:
       order: the order of the network's three input channels.
-      scale: what multiplies the picture first.
+      scale: what multiplies the image first.
       mean: subtracted next; in the network's order and in scaled units.
       std: divides last; in the network's order.
     """
@@ -81,7 +81,7 @@ NETWORKS: dict[str, Network] = {
         attribution=f"{_OXFORD_ATTRIBUTION}; changed: filters rescaled after Gatys, Ecker and Bethge, CVPR 2016",
     ),
     "torchvision": Network(
-        title="trained again by torchvision; gives visibly other pictures than the Oxford network",
+        title="trained again by torchvision; gives visibly other images than the Oxford network",
         preprocessing=Preprocessing("rgb", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
         licence="BSD-3-Clause",
         attribution="VGG-19 trained by the torchvision contributors",

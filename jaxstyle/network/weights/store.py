@@ -104,7 +104,7 @@ def fetch(name: str = "vgg19", *, force: bool = False, progress: Progress | None
             source,
             default_mean_activations(recipe.pooling),
             path,
-            measured_on=f"1,000 ImageNet pictures, {recipe.pooling} pooling (the package's mean_activations.npz)",
+            measured_on=f"1,000 ImageNet images, {recipe.pooling} pooling (the package's mean_activations.npz)",
             activations_sha256=hashlib.sha256(default_mean_activations_bytes()).hexdigest(),
             overwrite=True,
         )

@@ -33,7 +33,7 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How one member ended, as its manifest has it; the picture is in its folder.
+    """How one member ended, as its manifest has it; the image is in its folder.
 
     Attributes:
       member: which.
@@ -90,7 +90,7 @@ class Engine(Protocol):
         Args:
           jobs: what to do.
           watcher: whom to tell of each member.
-          interrupted: asked now and then; true begins no further member, and saves the best pictures of those begun.
+          interrupted: asked now and then; true begins no further member, and saves the best images of those begun.
 
         Yields:
           The outcomes of the members that were begun, in the order in which they end.

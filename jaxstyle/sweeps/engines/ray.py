@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import Picture
+from jaxstyle.images import LoadedImage
 from jaxstyle.network.weights import Weights
 from jaxstyle.runs import runner
 from jaxstyle.runs.runner import Say
@@ -22,7 +22,7 @@ from jaxstyle.sweeps.engines.remote_record import RemoteRecord
 from jaxstyle.sweeps.engines.resources import ACCELERATORS, Resources, Share, capacity, choose_next, choose_share
 from jaxstyle.sweeps.engines.worker import Message, Order, Worker
 from jaxstyle.synthesis.estimates import outlines
-from jaxstyle.synthesis.preparation import read_pictures
+from jaxstyle.synthesis.preparation import read_images
 from jaxstyle.version import __version__
 
 DEATHS = 3
@@ -114,7 +114,7 @@ class _Task:
 
 
 class _Store:
-    """Reads what members name, and puts each network and each picture into the cluster's object store once."""
+    """Reads what members name, and puts each network and each image into the cluster's object store once."""
 
     def __init__(self, ray: Any, say: Say):
         self._ray = ray
@@ -123,14 +123,14 @@ class _Store:
 
     def task(self, job: Job, order: Order, watcher: Watcher) -> _Task:
         experiment = job.member.experiment
-        pictures, weights = read_pictures(experiment), self._load(experiment.network.weights)
-        program = tuple(outline.program for outline in outlines(experiment, pictures, weights, reads=job.reads))
-        by_role = pictures.by_role()
-        references = [self._put((picture.path, picture.sha256), picture) for picture in by_role.values()]
+        images, weights = read_images(experiment), self._load(experiment.network.weights)
+        program = tuple(outline.program for outline in outlines(experiment, images, weights, reads=job.reads))
+        by_role = images.by_role()
+        references = [self._put((image.path, image.sha256), image) for image in by_role.values()]
         arrays = (self._put(experiment.network.weights, weights), list(by_role), *references)
         return _Task(job, watcher, order, program, arrays)
 
-    def _put(self, key: Hashable, value: Picture | Weights) -> Any:
+    def _put(self, key: Hashable, value: LoadedImage | Weights) -> Any:
         if key not in self._references:
             self._references[key] = self._ray.put(value)
         return self._references[key]
@@ -171,7 +171,7 @@ class _Crew:
         return bool(self.waiting) or any(hand.task for hand in self._hands)
 
     def stop(self) -> None:
-        """Begins no further member, and asks for the best pictures of those begun."""
+        """Begins no further member, and asks for the best images of those begun."""
         if self._stopping:
             return
         self._stopping = True

@@ -39,7 +39,7 @@ class RemoteRecord:
             "save_checkpoint": self._save_checkpoint,
             "delete_checkpoint": self._record.delete_checkpoint,
             "discard": self._record.discard,
-            "save_picture": self._record.save_picture,
+            "save_image": self._record.save_image,
             "close": self._record.close,
             "say": watching.say,
             "plan": watching.plan,

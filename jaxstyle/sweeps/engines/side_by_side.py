@@ -30,7 +30,7 @@ def carry_out_together(
       lanes: how many the compiled programs have.
       cache: what members before have read, built and measured.
       watcher: whom to tell of each member.
-      interrupted: asked between evaluations; true ends all of them with their best pictures.
+      interrupted: asked between evaluations; true ends all of them with their best images.
     """
     with contextlib.ExitStack() as records:
         seats = [records.enter_context(contextlib.closing(_Seat(job))) for job in jobs]

@@ -17,7 +17,7 @@ from jaxstyle.config import Experiment
 from jaxstyle.devices import compilation_cache, deterministic
 from jaxstyle.devices.environment import environment
 from jaxstyle.devices.jax_settings import pinned
-from jaxstyle.images import Picture
+from jaxstyle.images import LoadedImage
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration
 from jaxstyle.runs.checkpoints import Checkpoint
@@ -26,7 +26,7 @@ from jaxstyle.runs.runner import Inputs, carry_out
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.estimates import estimate_memory, outlines, refuse_too_large
 from jaxstyle.synthesis.loss_terms import Terms
-from jaxstyle.synthesis.preparation import Pictures
+from jaxstyle.synthesis.preparation import SourceImages
 from jaxstyle.synthesis.scales import Scale
 from jaxstyle.version import __version__
 
@@ -108,10 +108,10 @@ class Teller:
         """Keeps neither a checkpoint nor a result any longer."""
         self.tell("discard")
 
-    def save_picture(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> None:
-        """Writes a picture into the folder."""
+    def save_image(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> None:
+        """Writes an image into the folder."""
         # Copied: the optimizer gives the buffer to its next evaluation, and the metadata grow.
-        self.tell("save_picture", name, np.array(pixels), bits=bits, metadata=dict(metadata))
+        self.tell("save_image", name, np.array(pixels), bits=bits, metadata=dict(metadata))
 
     def close(self, status: str, **facts: Any) -> None:
         """Ends the record."""
@@ -145,11 +145,11 @@ class Worker:
         return __version__
 
     def stop(self) -> None:
-        """Ends the member that is being carried out, with its best picture so far."""
+        """Ends the member that is being carried out, with its best image so far."""
         self._asked_to_stop.set()
 
     def carry_out(
-        self, order: Order, checkpoint: Checkpoint | None, weights: Weights, roles: Sequence[str], *pictures: Picture
+        self, order: Order, checkpoint: Checkpoint | None, weights: Weights, roles: Sequence[str], *images: LoadedImage
     ) -> Iterator[list[Message]]:
         """Carries out a member.
 
@@ -157,13 +157,13 @@ class Worker:
           order: what to do.
           checkpoint: where an earlier attempt stood.
           weights: the network.
-          roles: what each picture is for, as `Pictures.by_role` has it.
-          *pictures: the experiment's.
+          roles: what each image is for, as `SourceImages.by_role` has it.
+          *images: the experiment's.
 
         Yields:
           Messages, as many as there are; the last one is `FINISHED` or `FAILED`.
         """
-        inputs = Inputs(_assemble(dict(zip(roles, pictures, strict=True))), weights)
+        inputs = Inputs(_assemble(dict(zip(roles, images, strict=True))), weights)
         messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         teller = Teller(order.folder, checkpoint, messages)
         threading.Thread(target=self._work, args=(order, inputs, teller), daemon=True).start()
@@ -202,8 +202,8 @@ class Worker:
         )
 
 
-def _assemble(by_role: dict[str, Picture]) -> Pictures:
-    """Undoes `Pictures.by_role`."""
+def _assemble(by_role: dict[str, LoadedImage]) -> SourceImages:
+    """Undoes `SourceImages.by_role`."""
     content, start = by_role.pop("content", None), by_role.pop("start", None)
     masks = {role: by_role.pop(role) for role in list(by_role) if "mask" in role}
-    return Pictures(content=content, style=tuple(by_role.values()), start=start, masks=masks)
+    return SourceImages(content=content, style=tuple(by_role.values()), start=start, masks=masks)

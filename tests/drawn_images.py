@@ -1,4 +1,4 @@
-"""Pictures as arrays: one of the finest detail, one without any."""
+"""Images as arrays: one of the finest detail, one without any."""
 
 import numpy as np
 

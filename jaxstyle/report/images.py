@@ -1,4 +1,4 @@
-"""The pictures of a report: each run's, and the content and style pictures, as far as they can still be read."""
+"""The images of a report: each run's, and the content and style images, as far as they can still be read."""
 
 import dataclasses
 import hashlib
@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from jaxstyle.config import Display
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import encode_png, read_metadata, read_picture, resize_long_side
+from jaxstyle.images import encode_png, read_image, read_metadata, resize_long_side
 from jaxstyle.report.masks import base_role, overlay
 from jaxstyle.report.records import Recorded, mapping
 from jaxstyle.report.words import lettered
@@ -26,10 +26,10 @@ THUMBNAIL = 360
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """A run's picture.
+    """A run's image.
 
     Attributes:
-      pixels: for print, reduced if need be; None where there is no picture.
+      pixels: for print, reduced if need be; None where there is no image.
       data: the file itself.
       note: what is to be said of it: that there is none, or that it is not the final one.
     """
@@ -48,14 +48,14 @@ class _File(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A content or style picture.
+    """A content or style image.
 
     Attributes:
       role: `content`, `style`, `style 2`, ….
       path: where it was when it was used.
       sha256: of the file that was used.
       runs: the places of the runs that used it.
-      shared: whether all runs used it that used any picture in this role.
+      shared: whether all runs used it that used any image in this role.
       pixels: a thumbnail; None where the file is gone or another.
       problem: why there is no thumbnail.
     """
@@ -75,38 +75,38 @@ class Source:
 
 
 def show(run: Recorded, display: Display | None = None) -> Shown:
-    """Reads a run's picture.
+    """Reads a run's image.
 
     Args:
       run: the record.
       display: the look to show it in, by default that of the file; of a file that does not say how it was printed, as
         if it had the range of the paper's panels.
     """
-    path = run.picture
+    path = run.image
     if path is None:
-        return Shown(note="no picture")
+        return Shown(note="no image")
     try:
         pixels, data = _reduced(path, PRINTED), path.read_bytes()
         look = recorded_look(read_metadata(path)) or Look(Display.IMAGE, PAPER_INTERVAL)
         if display not in (None, look.display):
             pixels = shown(pixels, look, display).clip(0, 1)
-            data = encode_png(shown(read_picture(path).pixels, look, display))
+            data = encode_png(shown(read_image(path).pixels, look, display))
     except (JaxstyleError, OSError):
-        return Shown(note="the picture is damaged")
+        return Shown(note="the image is damaged")
     on_the_way = path.name != RESULT
     return Shown(pixels, data, f"at iteration {int(path.stem)}" if on_the_way and path.stem.isdecimal() else "")
 
 
 def find_sources(runs: Sequence[Recorded]) -> list[Source]:
-    """The distinct source pictures of some runs: contents first, then styles, each in the order of their first use.
+    """The distinct source images of some runs: contents first, then styles, each in the order of their first use.
 
-    A picture is shown only if the file at the recorded path still is the one that was used; a mask over its image.
+    An image is shown only if the file at the recorded path still is the one that was used; a mask over its image.
     """
     uses: dict[tuple[str, _File, _File | None], list[int]] = {}
-    with_pictures = 0
+    with_images = 0
     for index, run in enumerate(runs):
         images = mapping(run.manifest.get("images"))
-        with_pictures += bool(images)
+        with_images += bool(images)
         for role, facts in images.items():
             base = base_role(str(role), run.experiment)
             below = _file(images[base]) if base is not None and base in images else None
@@ -117,13 +117,13 @@ def find_sources(runs: Sequence[Recorded]) -> list[Source]:
         if pixels is not None and below is not None:
             image, problem = _look(below)
             pixels = None if image is None else overlay(image, pixels)
-        found.append(Source(role, file.path, file.sha256, tuple(places), len(places) == with_pictures, pixels, problem))
+        found.append(Source(role, file.path, file.sha256, tuple(places), len(places) == with_images, pixels, problem))
     roles = list(dict.fromkeys(source.role for source in found))
     return sorted(found, key=lambda source: roles.index(source.role))
 
 
 def missing_sources(sources: Sequence[Source]) -> str:
-    """Says which source pictures cannot be shown, and why."""
+    """Says which source images cannot be shown, and why."""
     return "; ".join(f"{source.role_of_runs} not shown: {source.problem}" for source in sources if source.problem)
 
 
@@ -145,5 +145,5 @@ def _look(file: _File) -> tuple[Pixels | None, str]:
 
 
 def _reduced(path: Path, size: int) -> Pixels:
-    pixels = read_picture(path).pixels
+    pixels = read_image(path).pixels
     return resize_long_side(pixels, size) if max(pixels.shape[:2]) > size else pixels
