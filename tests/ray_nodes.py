@@ -16,7 +16,10 @@ def serve(folder: str, cores: int) -> None:
     # Not the head's `temp_dir`: Ray would still write the current cluster's address into its default folder, /tmp/ray,
     # and fail where that does not exist.
     os.environ["RAY_TMPDIR"] = folder
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    # Processes that nobody needs here: workers before there is work, and those that watch logs and scale the cluster.
+    os.environ |= {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0"}
+    alone = {"num_cpus": 0, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+    cluster = Cluster(initialize_head=True, head_node_args=alone)
     node = cluster.add_node(num_cpus=cores)
     try:
         print(cluster.address, flush=True)

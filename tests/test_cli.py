@@ -257,7 +257,7 @@ def test_transfer_with_several_styles_and_every_shorthand(jaxstyle_command: Run,
     assert (recorded["image"]["size"], recorded["optimizer"]["iterations"]) == (32, 2)
 
 
-def test_transfer_replaces_a_image_only_when_told(jaxstyle_command: Run, folder: Path):
+def test_transfer_replaces_an_image_only_when_told(jaxstyle_command: Run, folder: Path):
     (folder / "out.png").write_text("mine")
     result = jaxstyle_command("transfer", "content.png", "style.png", "-o", "out.png", *SMALL)
     assert result.exit_code == 2
@@ -269,7 +269,7 @@ def test_transfer_replaces_a_image_only_when_told(jaxstyle_command: Run, folder:
     assert read_image(folder / "out.png").pixels.shape == (24, 32, 3)
 
 
-def test_transfer_writes_a_image_that_is_finished_without_painting_it_again(jaxstyle_command: Run, folder: Path):
+def test_transfer_writes_an_image_that_is_finished_without_painting_it_again(jaxstyle_command: Run, folder: Path):
     command = ("transfer", "content.png", "style.png", "-o", "out.png", *SMALL)
     assert jaxstyle_command(*command).exit_code == 0
     before = (folder / "out.png").read_bytes()
@@ -291,7 +291,7 @@ OUTPUTS = {
 
 
 @pytest.mark.parametrize(("output", "message"), OUTPUTS.values(), ids=OUTPUTS)
-def test_a_image_that_could_not_be_written_is_refused_before_it_is_made(
+def test_an_image_that_could_not_be_written_is_refused_before_it_is_made(
     jaxstyle_command: Run, folder: Path, output: str, message: str
 ):
     (folder / "file").write_text("")

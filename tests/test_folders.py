@@ -88,7 +88,7 @@ def checksums(experiment: Experiment) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("place", ["run", "run/members/3"])
-def test_a_image_that_has_changed_makes_another_experiment(tmp_path: Path, place: str):
+def test_an_image_that_has_changed_makes_another_experiment(tmp_path: Path, place: str):
     experiment = make(tmp_path)
     images = checksums(experiment)
     leave_run(tmp_path / "run", experiment)
@@ -114,7 +114,7 @@ def test_a_project_that_was_moved_goes_on(tmp_path: Path):
     assert found.startswith(f'image.content: "{tmp_path}/before/content.png" there, "{tmp_path}/after/')
 
 
-def test_a_image_is_the_same_by_any_name_and_another_by_the_same_place(tmp_path: Path):
+def test_an_image_is_the_same_by_any_name_and_another_by_the_same_place(tmp_path: Path):
     experiment = make(tmp_path)
     leave_run(tmp_path / "run", experiment, images=checksums(experiment))
     shutil.copy(tmp_path / "content.png", tmp_path / "copy.png")

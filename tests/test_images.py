@@ -320,7 +320,7 @@ def test_bitmaps_of_16_bits_a_pixel_lose_none(tmp_path: Path, masks: tuple[int, 
     ],
 )
 @pytest.mark.parametrize("behind", [False, True])
-def test_a_png_is_no_less_a_image_for_its_remarks(tmp_path: Path, name: str, chunk: bytes, behind: bool):
+def test_a_png_is_no_less_an_image_for_its_remarks(tmp_path: Path, name: str, chunk: bytes, behind: bool):
     samples = deep(3)
     (tmp_path / "a.png").write_bytes(raw_png(samples, 2, b"" if behind else chunk, behind=chunk if behind else b""))
     image = read_image(tmp_path / "a.png")

@@ -14,7 +14,7 @@ from jaxstyle.metrics.psnr import psnr
 IMAGE = np.random.default_rng(0).uniform(size=(6, 7, 3)).astype(np.float32)
 
 
-def test_a_image_correlates_with_itself_and_its_negative():
+def test_an_image_correlates_with_itself_and_its_negative():
     assert grey_correlation(IMAGE, IMAGE) == pytest.approx(1)
     assert grey_correlation(1 - IMAGE, IMAGE) == pytest.approx(-1)
     assert grey_correlation(0.5 * IMAGE + 0.1, IMAGE) == pytest.approx(1)

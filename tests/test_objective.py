@@ -69,7 +69,7 @@ def test_the_gradient_is_that_of_the_loss(tiny):
     np.testing.assert_allclose(in_float32, gradient, atol=1e-4 * np.abs(gradient).max())
 
 
-def test_a_image_is_at_no_distance_from_itself(tiny):
+def test_an_image_is_at_no_distance_from_itself(tiny):
     objective, parameters = objective_of(tiny, with_tv=False)
     own = measure(objective, random_image(0), parameters)
     problem = problem_of(objective, parameters)._replace(targets=own)

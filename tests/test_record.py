@@ -62,7 +62,7 @@ def test_facts_are_added_to_those_that_are_there(tmp_path: Path, notebook: Recor
     assert (manifest["title"], manifest["weights"], manifest["status"]) == ("a", {"name": "b"}, "running")
 
 
-def test_a_image_goes_into_the_folder_with_its_metadata(tmp_path: Path, notebook: Record):
+def test_an_image_goes_into_the_folder_with_its_metadata(tmp_path: Path, notebook: Record):
     path = notebook.save_image("images/000001.png", np.full((4, 5, 3), 0.5), bits=8, metadata={"key": "α"})
     assert path == tmp_path / "run/images/000001.png"
     assert read_metadata(path)["key"] == "α"

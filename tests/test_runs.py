@@ -151,7 +151,7 @@ def test_several_styles_and_a_start_are_recorded_by_their_roles(tmp_path: Path):
     assert names == {"style": "style.png", "style 2": "content.png", "start": "style.png"}
 
 
-def test_what_was_done_to_a_image_is_said(tmp_path: Path):
+def test_what_was_done_to_an_image_is_said(tmp_path: Path):
     PIL.Image.new("RGBA", (32, 24), (200, 100, 50, 128)).save(tmp_path / "glass.png")
     outcome = run(make(tmp_path, image={"content": "glass.png"}), tmp_path / "run")
     (note,) = read_manifest(tmp_path / "run")["images"]["content"]["notes"]
@@ -250,7 +250,7 @@ def test_a_run_that_is_interrupted_before_it_begins_saves_its_start(tmp_path: Pa
         ({"image": {"content": "line.png"}, "loss": {"content_layers": ["conv3_1"]}}, "nothing left at conv3_1"),
     ],
 )
-def test_a_image_that_cannot_be_used_fails_the_run_and_is_recorded(tmp_path: Path, sections: dict, message: str):
+def test_an_image_that_cannot_be_used_fails_the_run_and_is_recorded(tmp_path: Path, sections: dict, message: str):
     (tmp_path / "text.png").write_text("not an image")
     write_image(tmp_path / "line.png", np.full((2, 40, 3), 0.5))
     with pytest.raises(JaxstyleError) as caught:

@@ -1,4 +1,4 @@
-"""One device here; what holds on several is in `four_devices.py`, which needs a process of its own."""
+"""One device here; what holds on several is in `four_devices_*.py`, which need processes of their own."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ FLAGS = (
     "--xla_cpu_collective_call_warn_stuck_timeout_seconds=600",
     "--xla_cpu_collective_call_terminate_timeout_seconds=1200",
 )
-PATIENCE = 900  # seconds on a busy machine; 20 on an idle one
+PATIENCE = 900  # seconds on a busy machine
 
 
 def test_one_device_is_all_there_is():
@@ -63,18 +63,12 @@ def test_workers_of_a_cluster_have_one_device_each():
         parse_devices("all", here=False)
 
 
-def test_on_four_devices():
+@pytest.mark.parametrize("part", ["losses", "optimizers", "commands"])
+def test_on_four_devices(part: str):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    tests = Path(__file__).with_name(f"four_devices_{part}.py")
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            str(Path(__file__).with_name("four_devices.py")),
-        ],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)],
         env={**environment, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": " ".join(FLAGS)},
         capture_output=True,
         text=True,

@@ -307,7 +307,7 @@ def test_a_scale_is_a_program_and_the_same_sizes_are_compiled_once(transfer):
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])
-def test_an_interruption_at_a_small_scale_gives_a_image_of_the_size_asked_for(transfer, monkeypatch, method):
+def test_an_interruption_at_a_small_scale_gives_an_image_of_the_size_asked_for(transfer, monkeypatch, method):
     seen = []
     monkeypatch.setattr(
         "jaxstyle.synthesis.transfer.interruptible",
