@@ -68,6 +68,11 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 os.environ[compilation_cache.ENVIRONMENT] = str(SESSION / f"programs-{os.environ.get('PYTEST_XDIST_WORKER', '')}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that workers end together."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def tiny() -> Weights:
     """The first layers of a random network."""
@@ -118,6 +123,14 @@ def platforms() -> Iterator[None]:
 def direct_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
     """No layer takes Winograd's algorithm, for what is compared more exactly than that rounds."""
     monkeypatch.setattr(vgg, "WINOGRAD_FILTERS", max(FILTERS.values()) + 1)
+
+
+@pytest.fixture
+def quick_compilation() -> Iterator[None]:
+    """Programs are compiled in half the time and run slower: for deep networks whose numbers have tolerances here."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture

@@ -129,6 +129,7 @@ def test_ctrl_c_ends_a_sweep(process: Start, folder: Path):
     assert len((folder / "sweep/table.csv").read_text().splitlines()) == 2
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends processes otherwise")
 def test_a_sweep_that_is_killed_goes_on_to_the_bit(process: Start, folder: Path):
     settings = ("sweep.start.seed=[1, 2, 3]", "optimizer.iterations=300", "output.checkpoint_seconds=0.2")

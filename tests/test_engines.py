@@ -301,6 +301,7 @@ def nodes() -> Iterator[Nodes]:
                 cluster._delete(Path(folder))
 
 
+@pytest.mark.long
 def test_a_sweep_survives_the_death_of_a_node(tmp_path: Path, nodes: Nodes):
     # The first member takes seconds, so that it is still at work when the node is killed.
     experiment = make(tmp_path, "sweep.optimizer.iterations=[600, 8, 9]", "output.save_every=100")

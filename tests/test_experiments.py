@@ -129,6 +129,8 @@ class Silent:
         pass
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("path", RUNNABLE, ids=of)
 def test_a_file_runs_at_a_tiny_size(tmp_path: Path, path: Path):
     experiment = load_experiment(path, TINY)

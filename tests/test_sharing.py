@@ -189,7 +189,9 @@ def test_members_in_lanes_go_from_scale_to_scale(tmp_path: Path, tiny: Weights):
     in_lanes_and_alone([make(tmp_path, *change) for change in changes], tiny)
 
 
-@pytest.mark.parametrize("changes", [FIFTY, SEVEN], ids=["adam", "lbfgs"])
+@pytest.mark.long
+@pytest.mark.usefixtures("quick_compilation")
+@pytest.mark.parametrize("changes", [(*FIFTY, "optimizer.iterations=10"), SEVEN], ids=["adam", "lbfgs"])
 def test_members_in_lanes_on_the_real_network(tmp_path: Path, vgg19_normalized: Weights, changes: Sequence[str]):
     deep = {"content_layers": ["conv4_2"], "style_layers": ["conv1_1", "conv3_1", "conv5_1"]}
     others = ((), ('loss.style_layers=["conv3_1", "conv5_1"]', "loss.content_weight=0.1"))
