@@ -4,14 +4,22 @@ Nothing is imported because an experiment file names a module: a name stands for
 """
 
 import dataclasses
+import functools
 import importlib
 import importlib.metadata
+import sys
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from jaxstyle.errors import JaxstyleError, did_you_mean
 
 Part = TypeVar("Part")
+
+
+@functools.cache
+def _entry_points(group: str, path: tuple[str, ...]) -> importlib.metadata.EntryPoints:
+    """Those of the packages on `sys.path`, whose folders are searched once: that takes 10 ms."""
+    return importlib.metadata.entry_points(group=group)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Registry(Generic[Part]):
 
     def names(self) -> list[str]:
         """All names, this package's own first."""
-        others = {point.name for point in importlib.metadata.entry_points(group=self.group)}
+        others = {point.name for point in _entry_points(self.group, tuple(sys.path))}
         return [*self.own, *sorted(others - self.own.keys())]
 
     def load(self, name: str) -> Part:
@@ -44,7 +52,7 @@ class Registry(Generic[Part]):
         if name in self.own:
             module, _, attribute = self.own[name].partition(":")
             return getattr(importlib.import_module(module), attribute)
-        for point in importlib.metadata.entry_points(group=self.group):
+        for point in _entry_points(self.group, tuple(sys.path)):
             if point.name == name:
                 return point.load()
         allowed = self.names()

@@ -126,11 +126,11 @@ def direct_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def quick_compilation() -> Iterator[None]:
-    """Programs are compiled in half the time and run slower: for deep networks whose numbers have tolerances here."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
+def optimized() -> Iterator[None]:
+    """Programs are compiled as they are for users."""
     jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture

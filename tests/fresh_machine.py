@@ -22,6 +22,10 @@ SETTINGS = (
 )
 """Environment variables by which the user's own caches, images or cluster would come in."""
 
+QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+"""Programs are compiled in half the time and run slower, in the processes that tests start too: images are tiny. The
+fixture `optimized` is for what is about numbers at real sizes."""
+
 
 def begin() -> Path:
     """Returns the session's folder, which is the home; its first process makes it, and deletes it at its end."""
@@ -30,5 +34,5 @@ def begin() -> Path:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         for name in SETTINGS:
             os.environ.pop(name, None)
-        os.environ |= {FOLDER: folder, USERS_HOME: str(Path.home()), "HOME": folder}
+        os.environ |= {FOLDER: folder, USERS_HOME: str(Path.home()), "HOME": folder} | QUICK
     return Path(os.environ[FOLDER])

@@ -130,7 +130,6 @@ class Silent:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("path", RUNNABLE, ids=of)
 def test_a_file_runs_at_a_tiny_size(tmp_path: Path, path: Path):
     experiment = load_experiment(path, TINY)

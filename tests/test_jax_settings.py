@@ -116,6 +116,7 @@ def test_a_callers_function_runs_with_the_callers_settings(switch):
     assert jax.numpy.ones(1).dtype.name == "float64"
 
 
+@pytest.mark.usefixtures("optimized")
 def test_a_record_has_the_settings_that_were_found(tmp_path: Path, switch, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")  # jax has read it already
     switch("jax_enable_x64", True)
@@ -130,6 +131,7 @@ def test_a_record_has_the_settings_that_were_found(tmp_path: Path, switch, monke
     }
 
 
+@pytest.mark.usefixtures("optimized")
 def test_jaxs_defaults_are_no_remark():
     with jax.numpy_rank_promotion("allow"):
         assert {name for name in jax_settings.met() if name.startswith("jax_")} == set()

@@ -23,6 +23,8 @@ from jaxstyle.optimizers.reductions import norm
 from jaxstyle.paper.losses import content_loss, style_layer_loss, total_variation
 from jaxstyle.paper.statistics import blend, gram_matrix, mean_gram_matrix
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 FEATURES = [(512, 384, 64), (256, 192, 128), (64, 48, 512), (331, 99, 64), (2, 256, 192, 64), (3, 127, 65, 128)]
 """Those of an image of 512×384; 32,769 positions, the first number that was summed wrongly; members side by side."""
 POWERS = [(512, 256, 64), (64, 64, 512), (2, 256, 128, 64)]

@@ -17,8 +17,6 @@ FLAGS = (
     # A device that waits for another gives up after so many seconds: on a busy machine they wait for a processor.
     "--xla_cpu_collective_call_warn_stuck_timeout_seconds=600",
     "--xla_cpu_collective_call_terminate_timeout_seconds=1200",
-    # Most of the time goes into compiling, and what is compared was compiled alike. What devices exchange is the same.
-    "--xla_backend_optimization_level=0",
 )
 PATIENCE = 900  # seconds on a busy machine
 

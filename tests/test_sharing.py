@@ -190,7 +190,6 @@ def test_members_in_lanes_go_from_scale_to_scale(tmp_path: Path, tiny: Weights):
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("changes", [(*FIFTY, "optimizer.iterations=10"), SEVEN], ids=["adam", "lbfgs"])
 def test_members_in_lanes_on_the_real_network(tmp_path: Path, vgg19_normalized: Weights, changes: Sequence[str]):
     deep = {"content_layers": ["conv4_2"], "style_layers": ["conv1_1", "conv3_1", "conv5_1"]}

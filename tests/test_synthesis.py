@@ -50,6 +50,7 @@ def test_the_docstrings_examples_run():
         assert outcome.failed == 0
 
 
+@pytest.mark.usefixtures("optimized")
 def test_a_real_transfer_comes_nearer_to_both(vgg19_normalized):
     result = jaxstyle.transfer(smooth(0), smooth(1), image={"size": 48}, optimizer={"iterations": 25})
     first, last = result.history[0].terms, result.history[-1].terms

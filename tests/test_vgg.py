@@ -11,6 +11,8 @@ from jaxstyle.network.vgg import CONVOLUTIONS, VGG19, check_size, deepest, pool
 from jaxstyle.network.weights import NETWORKS, default_mean_activations
 from jaxstyle.network.weights.normalize import filter_scales
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 POOLINGS = ("average", "max")
 ROUNDING = 1e-5  # float32 sums of up to 4,608 products, sixteen layers deep, against float64: 2e-6 is seen
 

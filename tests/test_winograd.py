@@ -8,6 +8,8 @@ import pytest
 from jaxstyle.network import winograd
 from jaxstyle.network.winograd import MatrixConv, arrange_rows, convolve, convolve_rows, cut_tiles, transform_kernel
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 SIZES = [(1, 1), (3, 9), (4, 4), (8, 7), (17, 30)]
 FORMS = {
     "winograd": (convolve, transform_kernel),

@@ -3,10 +3,13 @@
 jax is imported where it is asked, so that versions are known where it cannot be.
 """
 
+import functools
 import importlib.metadata
 import os
 import platform
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from jaxstyle.errors import JaxstyleError
@@ -16,10 +19,11 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "jaxopt", "scipy", "numpy", "pillo
 NOTHING = "what it needs is not installed"
 
 
-def versions() -> dict[str, str]:
+@functools.cache
+def versions() -> Mapping[str, str]:
     """The versions of this library, Python, and the libraries that decide a result."""
     found = {"jaxstyle": __version__, "python": platform.python_version()}
-    return found | {package: importlib.metadata.version(package) for package in PACKAGES}
+    return MappingProxyType(found | {package: importlib.metadata.version(package) for package in PACKAGES})
 
 
 def devices() -> list[Any]:
@@ -58,7 +62,7 @@ def environment() -> dict[str, Any]:
     Raises:
       JaxstyleError: there is no device.
     """
-    facts = {"versions": versions(), "device": device_facts()}
+    facts = {"versions": dict(versions()), "device": device_facts()}
     from jaxstyle.devices.jax_settings import met
 
     return {**facts, "jax_settings": met()}

@@ -330,7 +330,7 @@ def _metadata(experiment: Experiment, weights: Weights, images: SourceImages) ->
         "jaxstyle:experiment": json.dumps(experiment.to_json()),
         "jaxstyle:weights": json.dumps(_weights_facts(weights)),
         "jaxstyle:images": json.dumps(_image_facts(images)),
-        "jaxstyle:versions": json.dumps(versions()),
+        "jaxstyle:versions": json.dumps(dict(versions())),
     }
 
 
