@@ -132,7 +132,7 @@ def test_ctrl_c_ends_a_sweep(process: Start, folder: Path):
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends processes otherwise")
 def test_a_sweep_that_is_killed_goes_on_to_the_bit(process: Start, folder: Path):
-    settings = ("sweep.start.seed=[1, 2, 3]", "optimizer.iterations=300", "output.checkpoint_seconds=0.2")
+    settings = ("sweep.start.seed=[1, 2, 3]", "optimizer.iterations=150", "output.checkpoint_seconds=0.2")
     command = ("run", "small.toml", *(word for setting in settings for word in ("--set", setting)))
     whole = process(*command, "--out", "whole")
     out, err = whole.communicate(timeout=PATIENCE)

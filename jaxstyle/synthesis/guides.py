@@ -2,13 +2,14 @@
 
 References: Gatys et al., CVPR 2017, Sec. 4.1, and SpatialControl.ipynb of NeuralImageSynthesis, which finds the neurons
 that a region touches by probing the network with noise; here they follow from the sizes of kernels and poolings.
+
+`scipy.ndimage` is imported where it is needed: it takes a third of a second, and most experiments have no regions.
 """
 
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 from jaxtyping import Float
-from scipy import ndimage
 
 from jaxstyle.config.regions import GuideRule
 from jaxstyle.errors import JaxstyleError
@@ -71,6 +72,8 @@ def refuse_nothing(found: Mapping[str, Mask], *, what: str) -> None:
 
 
 def _resized(mask: Mask, layers: Iterable[str]) -> dict[str, Mask]:
+    from scipy import ndimage
+
     splines = ndimage.spline_filter(mask, order=3, mode="nearest")
     found = {}
     for layer in layers:
@@ -83,6 +86,8 @@ def _resized(mask: Mask, layers: Iterable[str]) -> dict[str, Mask]:
 
 def _touched(region: np.ndarray, layers: list[str]) -> dict[str, Mask]:
     """Where the receptive field has a pixel of the region: as wide as 3×3 kernels and 2×2 poolings make it."""
+    from scipy import ndimage
+
     found, block = {}, 0
     for layer in LAYERS:
         if len(found) == len({*layers}):
@@ -98,6 +103,8 @@ def _touched(region: np.ndarray, layers: list[str]) -> dict[str, Mask]:
 
 
 def _grown(guide: Mask, by: int) -> Mask:
+    from scipy import ndimage
+
     if by == 0:
         return guide
     size = 2 * abs(by) + 1
