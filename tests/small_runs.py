@@ -9,10 +9,18 @@ import numpy as np
 
 from jaxstyle.config import Experiment, experiment_from_mapping
 from jaxstyle.images import write_image
+from jaxstyle.synthesis.events import Events
 
 CONTENT_SIZE, STYLE_SIZE = (24, 32), (30, 30)
 LAYERS = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
 """Shallow layers compile quickly and need no deep network."""
+
+
+class Heard(Events):
+    """Events that go to functions."""
+
+    def __init__(self, **functions: Any):
+        self.__dict__.update(functions)
 
 
 def smooth(height: int, width: int, seed: int) -> np.ndarray:

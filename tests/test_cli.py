@@ -139,7 +139,7 @@ def test_the_estimate_knows_that_larger_images_take_longer(capsys: pytest.Captur
 
     watching = Watching(20)
     watching.plan([Scale(16, 9), Scale(32, 9)])
-    watching([line(iteration, 16) for iteration in range(10)])
+    watching.progress([line(iteration, 16) for iteration in range(10)])
     # Ten small images took 5 s; ten of four times the pixels are to come.
     assert "about 20 s left" in capsys.readouterr().out
 

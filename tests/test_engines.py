@@ -23,13 +23,14 @@ from jaxstyle.optimizers import Iteration, Status
 from jaxstyle.runs import runner
 from jaxstyle.runs.checkpoints import Checkpoint
 from jaxstyle.sweeps import engines
-from jaxstyle.sweeps.engines import Job, Local, Watching, cluster
+from jaxstyle.sweeps.engines import Job, Local, cluster
 from jaxstyle.sweeps.engines.ray import Ray
 from jaxstyle.sweeps.engines.remote_record import RemoteRecord
 from jaxstyle.sweeps.engines.resources import Share, capacity, choose_next, choose_share
 from jaxstyle.sweeps.engines.worker import FAILED, FINISHED, Message, Order, Worker
 from jaxstyle.sweeps.expansion import Member, expand
 from jaxstyle.sweeps.members import run_members
+from jaxstyle.synthesis.events import Events
 from jaxstyle.synthesis.preparation import read_images
 from jaxstyle.synthesis.scales import Scale
 
@@ -51,13 +52,13 @@ class Silent:
     def __init__(self, seen: Callable[[Sequence[Iteration]], None] = lambda iterations: None):
         self.seen = seen
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         pass
 
     def plan(self, scales: Sequence[Scale]) -> None:
         pass
 
-    def __call__(self, iterations: Sequence[Iteration]) -> None:
+    def progress(self, iterations: Sequence[Iteration]) -> None:
         self.seen(iterations)
 
 
@@ -68,12 +69,12 @@ class Telling(Silent):
         super().__init__()
         self.told = told
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         self.told.append(message)
 
 
 @contextlib.contextmanager
-def silent(member: Member) -> Iterator[Watching]:
+def silent(member: Member) -> Iterator[Events]:
     yield Silent()
 
 
@@ -309,7 +310,7 @@ def test_a_sweep_survives_the_death_of_a_node(tmp_path: Path, nodes: Nodes):
     killed: list[int] = []
 
     @contextlib.contextmanager
-    def watcher(member: Member) -> Iterator[Watching]:
+    def watcher(member: Member) -> Iterator[Events]:
         def seen(iterations: Sequence[Iteration]) -> None:
             if iterations and not killed:
                 killed.append(member.index)

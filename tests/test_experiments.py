@@ -119,13 +119,13 @@ def networks(vgg19: Weights, vgg19_normalized: Weights):
 class Silent:
     """Hears everything and says nothing."""
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         pass
 
     def plan(self, scales: Sequence[Scale]) -> None:
         pass
 
-    def __call__(self, iterations: Sequence[Iteration]) -> None:
+    def progress(self, iterations: Sequence[Iteration]) -> None:
         pass
 
 

@@ -50,13 +50,13 @@ class Watcher:
         def __init__(self, all_of_them: "Watcher", index: int) -> None:
             self.all_of_them, self.index = all_of_them, index
 
-        def say(self, message: str) -> None:
+        def log(self, message: str) -> None:
             self.all_of_them.said.append((self.index, message))
 
         def plan(self, scales: Sequence[Scale]) -> None:
             self.all_of_them.planned.append((self.index, [*scales]))
 
-        def __call__(self, iterations: Sequence[Iteration]) -> None:
+        def progress(self, iterations: Sequence[Iteration]) -> None:
             self.all_of_them.seen += [(self.index, iteration.iteration) for iteration in iterations]
 
 

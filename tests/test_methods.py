@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 from pydantic import Field
 from small_commands import Run
-from small_runs import make, read_manifest, read_metrics
+from small_runs import Heard, make, read_manifest, read_metrics
 
 from jaxstyle.config.schema import key_table
 from jaxstyle.errors import JaxstyleError
@@ -141,7 +141,10 @@ def test_a_run_that_was_stopped_resumes_to_the_bit(tmp_path: Path, tiny: Weights
     whole = runner.run(experiment, tmp_path / "whole").result
     seen = []
     stopped = runner.run(
-        experiment, tmp_path / "stopped", watch=seen.extend, interrupted=lambda: bool(seen) and seen[-1].iteration == 3
+        experiment,
+        tmp_path / "stopped",
+        events=Heard(progress=seen.extend),
+        interrupted=lambda: bool(seen) and seen[-1].iteration == 3,
     )
     assert str(stopped.result.status) == "interrupted"
     resumed = runner.run(experiment, tmp_path / "stopped").result

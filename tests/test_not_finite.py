@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_commands import SMALL, Run
-from small_runs import make, read_manifest, read_metrics, smooth
+from small_runs import Heard, make, read_manifest, read_metrics, smooth
 from synthetic import MINIMIZER, START, Synthetic, settings
 from test_members import Watcher
 
@@ -76,7 +76,7 @@ def test_a_run_leaves_a_record_and_no_image(tmp_path: Path, method: str):
     experiment = make(tmp_path, TOO_LARGE, f"optimizer.method={method}")
     for _ in range(2):  # the second time it is tried again
         with pytest.raises(JaxstyleError, match="not finite"):
-            runner.run(experiment, tmp_path / "run", plan=lambda scales: leave_remains(tmp_path / "run"))
+            runner.run(experiment, tmp_path / "run", events=Heard(plan=lambda scales: leave_remains(tmp_path / "run")))
         check_record(tmp_path / "run")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
-from small_runs import make, read_manifest, read_metrics, strict_json
+from small_runs import Heard, make, read_manifest, read_metrics, strict_json
 
 import jaxstyle
 from jaxstyle.config import Display, experiment_from_mapping
@@ -182,7 +182,7 @@ def test_a_result_is_written_in_the_look_that_is_wanted(tmp_path: Path):
 
 def test_everybody_is_told_once(tmp_path: Path):
     said, seen = [], []
-    outcome = run(make(tmp_path), tmp_path / "run", say=said.append, watch=seen.extend)
+    outcome = run(make(tmp_path), tmp_path / "run", events=Heard(log=said.append, progress=seen.extend))
     assert said == ["computing targets", "optimizing"]
     assert tuple(seen) == outcome.result.history
 
@@ -192,7 +192,7 @@ COARSE_TO_FINE = ("image.scales=[16, 32]", "optimizer.iterations=6", "output.sav
 
 def test_a_run_with_scales_is_one_record(tmp_path: Path):
     said, planned = [], []
-    outcome = run(make(tmp_path, *COARSE_TO_FINE), tmp_path / "run", say=said.append, plan=planned.extend)
+    outcome = run(make(tmp_path, *COARSE_TO_FINE), tmp_path / "run", events=Heard(log=said.append, plan=planned.extend))
     assert said == ["computing targets", "optimizing at 16 pixels", "optimizing at 32 pixels"]
     assert planned == [(16, 3), (32, 3)]
     lines, manifest = read_metrics(tmp_path / "run"), read_manifest(tmp_path / "run")
@@ -211,7 +211,7 @@ def test_a_run_with_scales_is_one_record(tmp_path: Path):
 def test_a_run_that_is_interrupted_at_a_small_scale_is_measured_at_the_size_asked_for(tmp_path: Path):
     seen = []
     experiment = make(tmp_path, *COARSE_TO_FINE)
-    outcome = run(experiment, tmp_path / "run", watch=seen.extend, interrupted=lambda: len(seen) >= 2)
+    outcome = run(experiment, tmp_path / "run", events=Heard(progress=seen.extend), interrupted=lambda: len(seen) >= 2)
     assert {iteration.size for iteration in outcome.result.history} == {16}
     assert read_image(outcome.image).pixels.shape == (24, 32, 3)
     prepared = prepare(experiment, read_images(experiment), runner.load_weights("tiny", progress=str))[-1]
@@ -222,7 +222,7 @@ def test_a_run_that_is_interrupted_at_a_small_scale_is_measured_at_the_size_aske
 def test_an_interrupted_run_keeps_its_best_image(tmp_path: Path, method: str):
     seen = []
     experiment = make(tmp_path, "optimizer.iterations=1000", f"optimizer.method={method}")
-    outcome = run(experiment, tmp_path / "run", watch=seen.extend, interrupted=lambda: len(seen) >= 3)
+    outcome = run(experiment, tmp_path / "run", events=Heard(progress=seen.extend), interrupted=lambda: len(seen) >= 3)
     assert outcome.result.status is Status.INTERRUPTED
     manifest = read_manifest(tmp_path / "run")
     assert (manifest["status"], manifest["iterations"]) == ("interrupted", 2)
@@ -279,7 +279,7 @@ def test_an_error_in_the_middle_leaves_the_metrics_so_far(tmp_path: Path):
             raise MemoryError("no room")
 
     with pytest.raises(MemoryError):
-        run(make(tmp_path), tmp_path / "run", watch=watch)
+        run(make(tmp_path), tmp_path / "run", events=Heard(progress=watch))
     manifest = read_manifest(tmp_path / "run")
     assert (manifest["status"], manifest["error"]) == ("failed", "MemoryError: no room")
     assert len(read_metrics(tmp_path / "run")) == 2
@@ -299,7 +299,7 @@ def numbers(folder: Path) -> list[dict]:
 def stop_after(count: int) -> dict[str, Any]:
     """Options of a run that is interrupted after so many iterations, counted from where it goes on."""
     seen = []
-    return {"watch": seen.extend, "interrupted": lambda: len(seen) >= count}
+    return {"events": Heard(progress=seen.extend), "interrupted": lambda: len(seen) >= count}
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])
@@ -312,7 +312,7 @@ def test_an_interrupted_run_goes_on_to_the_bit(tmp_path: Path, method: str, scal
     said, seen = [], []
     if method != "scipy-lbfgsb":
         run(experiment, tmp_path / "run", **stop_after(3 + 4))
-    rest = run(experiment, tmp_path / "run", say=said.append, watch=seen.extend)
+    rest = run(experiment, tmp_path / "run", events=Heard(log=said.append, progress=seen.extend))
     assert any(message.startswith("going on after iteration ") for message in said) == (method != "scipy-lbfgsb")
     np.testing.assert_array_equal(rest.result.image, whole.result.image)
     assert (tmp_path / "run/result.png").read_bytes() == (tmp_path / "whole/result.png").read_bytes()

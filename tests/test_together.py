@@ -176,8 +176,8 @@ def test_members_that_stand_elsewhere_go_on_together(tmp_path: Path):
 
 def test_a_second_ctrl_c_closes_every_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     class Impatient(Watcher.Of):
-        def __call__(self, iterations: Sequence[Iteration]) -> None:
-            super().__call__(iterations)
+        def progress(self, iterations: Sequence[Iteration]) -> None:
+            super().progress(iterations)
             if (1, 1) in self.all_of_them.seen:
                 raise KeyboardInterrupt
 

@@ -23,7 +23,7 @@ from jaxstyle.config import Experiment
 from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.devices.sharding import Devices
 from jaxstyle.errors import JaxstyleError, did_you_mean
-from jaxstyle.files import ensure_writable
+from jaxstyle.files import ensure_writable, write_atomically
 from jaxstyle.images import gallery, output_format, read_image, read_metadata, write_image
 from jaxstyle.network import weights
 from jaxstyle.optimizers import Status
@@ -95,7 +95,9 @@ def run_experiment(
         folder = _run_single(members[0], place, chosen, source=source, ignore_memory=ignore_memory, devices=over)
     tell(f"record: {folder}")
     image = folder / RESULT
-    if copy_to is not None:
+    if copy_to is not None and copy_to.suffix.lower() == image.suffix:
+        write_atomically(copy_to, image.read_bytes())
+    elif copy_to is not None:
         write_image(copy_to, read_image(image).pixels, bits=experiment.output.bits, metadata=read_metadata(image))
     tell(f"image:  {copy_to or image}")
     return INTERRUPTED if folders.read_manifest(folder)["status"] == Status.INTERRUPTED else DONE
@@ -171,9 +173,7 @@ def _run_here(
             folder,
             inputs=inputs,
             cache=cache,
-            say=watching.say,
-            plan=watching.plan,
-            watch=watching,
+            events=watching,
             interrupted=interrupted,
             compiled_ahead=compiled_ahead,
             devices=devices,

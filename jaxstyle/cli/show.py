@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from jaxstyle.synthesis.events import Events
+
 if TYPE_CHECKING:
     from jaxstyle.optimizers import Iteration
     from jaxstyle.synthesis.scales import Scale
@@ -48,7 +50,7 @@ def _shown(text: str) -> str:
     return escape(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
-class Watching:
+class Watching(Events):
     """Progress of one optimization: a bar on a terminal, a line now and then elsewhere.
 
     Shows the iteration, the image's size where there are several scales, the evaluations of loss and gradient, the
@@ -92,7 +94,7 @@ class Watching:
         if self._bar is not None:
             self._bar.stop()
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Says what is being done before the first iteration."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=escape(self._label + message))
@@ -104,7 +106,7 @@ class Watching:
         """Hears the scales that the run will go through."""
         self._scales = scales
 
-    def __call__(self, iterations: "Sequence[Iteration]") -> None:
+    def progress(self, iterations: "Sequence[Iteration]") -> None:
         """Shows the newest of some iterations."""
         if not iterations:
             return
@@ -152,7 +154,7 @@ class Tally:
         sys.stdout.flush()
 
 
-class Tallied:
+class Tallied(Events):
     """One member of a tally."""
 
     def __init__(self, tally: Tally, label: str):
@@ -170,13 +172,7 @@ class Tallied:
         """The member has ended, by whatever."""
         self._tally.end(self._label, self._facts if error is None else f"  {error or 'interrupted'}")
 
-    def say(self, message: str) -> None:
-        """Hears what is being done, which would be too much of several members."""
-
-    def plan(self, scales: "Sequence[Scale]") -> None:
-        """Hears the scales."""
-
-    def __call__(self, iterations: "Sequence[Iteration]") -> None:
+    def progress(self, iterations: "Sequence[Iteration]") -> None:
         """Keeps the newest iteration, for the line at the end."""
         if iterations:
             self._facts = f"  iteration {iterations[-1].iteration}  loss {iterations[-1].loss:.4g}"

@@ -25,19 +25,18 @@ from jaxstyle.runs.folders import RESULT
 from jaxstyle.runs.record import IMAGES, Recorder, recording
 from jaxstyle.runs.resume import keeper, pack, unpack
 from jaxstyle.synthesis.cache import Cache
+from jaxstyle.synthesis.events import Events
 from jaxstyle.synthesis.loss_terms import Terms
 from jaxstyle.synthesis.measurements import measure_result
 from jaxstyle.synthesis.optimization import optimize
 from jaxstyle.synthesis.preparation import Prepared, SourceImages, prepare, read_images
 from jaxstyle.synthesis.recolouring import finish
-from jaxstyle.synthesis.scales import Scale
 from jaxstyle.synthesis.state import KeepRunState, RunState
 from jaxstyle.version import __version__
 
-Watch = Callable[[Sequence[Iteration]], None]
-"""Receives the iterations that are new."""
 Say = Callable[[str], None]
 """Is told what is being done."""
+SILENT = Events()
 
 
 class Inputs(NamedTuple):
@@ -91,9 +90,7 @@ def run(
     inputs: Inputs | None = None,
     reads: Terms | None = None,
     cache: Cache | None = None,
-    say: Say = lambda message: None,
-    plan: Callable[[Sequence[Scale]], None] = lambda scales: None,
-    watch: Watch = lambda iterations: None,
+    events: Events = SILENT,
     interrupted: Callable[[], bool] = lambda: False,
     compiled_ahead: float = 0.0,
     devices: Devices = 1,
@@ -107,9 +104,7 @@ def run(
       inputs: the experiment's, if they have been read already.
       reads: what to read besides with weight 0, so that members of a sweep share a program.
       cache: what members before have read, built and measured.
-      say: told what is being done.
-      plan: told the scales that the run will go through.
-      watch: told of iterations as they come.
+      events: told what happens.
       interrupted: asked between evaluations; true ends the run, and the best image so far is saved.
       compiled_ahead: seconds that compiling this run's programs has taken before.
       devices: over how many the image is spread.
@@ -126,13 +121,11 @@ def run(
         notebook.update(title=experiment.title, **facts)
         return carry_out(
             experiment,
-            inputs or read_inputs(experiment, say=say, cache=cache),
+            inputs or read_inputs(experiment, say=events.log, cache=cache),
             notebook,
             reads=reads,
             cache=cache,
-            say=say,
-            plan=plan,
-            watch=watch,
+            events=events,
             interrupted=interrupted,
             compiled_ahead=compiled_ahead,
             devices=devices,
@@ -145,9 +138,7 @@ def carry_out(
     inputs: Inputs,
     notebook: Recorder,
     *,
-    say: Say,
-    plan: Callable[[Sequence[Scale]], None],
-    watch: Watch,
+    events: Events,
     interrupted: Callable[[], bool],
     reads: Terms | None = None,
     cache: Cache | None = None,
@@ -155,8 +146,8 @@ def carry_out(
     devices: Devices = 1,
 ) -> Run:
     """Optimizes and measures, and tells a recorder; touches no file itself. The arguments are those of `run`."""
-    begun = begin(experiment, inputs, notebook, say=say, plan=plan, reads=reads, cache=cache, devices=devices)
-    result = _optimize(begun, say, watch, interrupted)
+    begun = begin(experiment, inputs, notebook, events=events, reads=reads, cache=cache, devices=devices)
+    result = _optimize(begun, events, interrupted)
     return conclude(begun, result, compiled_ahead=compiled_ahead)
 
 
@@ -184,8 +175,7 @@ def begin(
     inputs: Inputs,
     notebook: Recorder,
     *,
-    say: Say,
-    plan: Callable[[Sequence[Scale]], None],
+    events: Events,
     reads: Terms | None = None,
     cache: Cache | None = None,
     devices: Devices = 1,
@@ -193,11 +183,11 @@ def begin(
     """Prepares what is to be optimized, and tells a recorder. The arguments are those of `run`."""
     images, weights = inputs
     notebook.update(weights=_weights_facts(weights), images=_image_facts(images))
-    say("computing targets")
+    events.log("computing targets")
     scales = prepare(experiment, images, weights, reads=reads, cache=cache, devices=devices)
     planned = [prepared.scale for prepared in scales]
     notebook.update(scales=[scale._asdict() for scale in planned], devices=count_devices(devices))
-    plan(planned)
+    events.plan(planned)
     return Begun(experiment, inputs, notebook, scales, _metadata(experiment, weights, images))
 
 
@@ -230,19 +220,19 @@ def conclude(begun: Begun, result: Result, *, compiled_ahead: float = 0.0) -> Ru
     return Run(result, begun.notebook.folder, metadata, metrics, _notes(begun.inputs.images))
 
 
-def observer(begun: Begun, watch: Watch, resume: RunState | None) -> Observer:
+def observer(begun: Begun, events: Events, resume: RunState | None) -> Observer:
     """Takes the record back to where the run goes on; from there on records iterations, and the images on the way."""
     notebook, every = begun.notebook, begun.experiment.output.save_every
     history = resume.history if resume else ()
     reached = history[-1].iteration if history else 0
     saved = reached // every if every else 0
     notebook.rewind([iteration._asdict() for iteration in history])
-    watch(history)
+    events.progress(history)
 
     def observe(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> int | None:
         nonlocal saved, reached
         notebook.add([iteration._asdict() for iteration in iterations])
-        watch(iterations)
+        events.progress(iterations)
         reached = iterations[-1].iteration if iterations else reached
         if every and reached // every > saved:
             saved = reached // every
@@ -268,7 +258,7 @@ def _save(begun: Begun, name: str, image: np.ndarray, facts: Mapping[str, str] |
     return metadata
 
 
-def restored(begun: Begun, say: Say) -> RunState | None:
+def restored(begun: Begun, events: Events) -> RunState | None:
     """Where an earlier process has left the run, if it has.
 
     Raises:
@@ -277,7 +267,7 @@ def restored(begun: Begun, say: Say) -> RunState | None:
     checkpoint = begun.notebook.restore_checkpoint()
     standing = unpack(checkpoint, _ingredients(begun.inputs)) if checkpoint else None
     if standing and standing.history:
-        say(f"going on after iteration {standing.history[-1].iteration}")
+        events.log(f"going on after iteration {standing.history[-1].iteration}")
     return standing
 
 
@@ -293,14 +283,16 @@ def keeps(begun: Begun) -> KeepRunState:
     return keeper(functools.partial(_keep, begun.notebook, ingredients), begun.experiment.output.checkpoint_seconds)
 
 
-def _optimize(begun: Begun, say: Say, watch: Watch, interrupted: Callable[[], bool]) -> Result:
+def _optimize(begun: Begun, events: Events, interrupted: Callable[[], bool]) -> Result:
     def attempt(resume: RunState | None) -> Result:
-        observe = observer(begun, watch, resume)
-        return optimize(begun.scales, say=say, observe=observe, interrupted=interrupted, resume=resume, keep=keep)
+        observe = observer(begun, events, resume)
+        return optimize(
+            begun.scales, say=events.log, observe=observe, interrupted=interrupted, resume=resume, keep=keep
+        )
 
     keep = keeps(begun)
     try:
-        return attempt(restored(begun, say))
+        return attempt(restored(begun, events))
     except CheckpointError as error:
         begin_anew(begun, error)
         return attempt(None)

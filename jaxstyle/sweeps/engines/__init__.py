@@ -4,7 +4,7 @@ An engine is given jobs and yields how each ended. Whatever the engine, records 
 started, and a member gives the same numbers.
 """
 
-from jaxstyle.sweeps.engines.base import Engine, Job, Outcome, Watcher, Watching
+from jaxstyle.sweeps.engines.base import Engine, Job, Outcome, Watcher
 from jaxstyle.sweeps.engines.local import Batch, Local
 
-__all__ = ["Batch", "Engine", "Job", "Local", "Outcome", "Watcher", "Watching"]
+__all__ = ["Batch", "Engine", "Job", "Local", "Outcome", "Watcher"]

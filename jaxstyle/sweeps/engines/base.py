@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from jaxstyle.optimizers import Iteration
 from jaxstyle.runs.folders import FAILED
 from jaxstyle.runs.record import describe
 from jaxstyle.sweeps.expansion import Member
+from jaxstyle.synthesis.events import Events
 from jaxstyle.synthesis.loss_terms import Terms
-from jaxstyle.synthesis.scales import Scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,21 +58,8 @@ def failed(member: Member, error: BaseException) -> Outcome:
     return Outcome(member, {"status": FAILED, "error": describe(error)})
 
 
-class Watching(Protocol):
-    """Somebody who is told what is done and shown a member's iterations."""
-
-    def say(self, message: str) -> None:
-        """Hears what is being done."""
-
-    def plan(self, scales: Sequence[Scale]) -> None:
-        """Hears the scales that the member will go through."""
-
-    def __call__(self, iterations: Sequence[Iteration]) -> None:
-        """Sees the iterations that are new."""
-
-
-Watcher = Callable[[Member], contextlib.AbstractContextManager[Watching]]
-"""Gives each member's watching, entered before the member begins and left when it has ended."""
+Watcher = Callable[[Member], contextlib.AbstractContextManager[Events]]
+"""Gives each member's events, entered before the member begins and left when it has ended."""
 
 
 class Engine(Protocol):

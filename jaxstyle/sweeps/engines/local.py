@@ -53,15 +53,13 @@ class Local:
 
     def _carry_out(self, job: Job, cache: Cache, watcher: Watcher, interrupted: Callable[[], bool]) -> Outcome:
         try:
-            with watcher(job.member) as watching:
+            with watcher(job.member) as events:
                 run(
                     job.member.experiment,
                     job.folder,
                     reads=job.reads,
                     cache=cache,
-                    say=watching.say,
-                    plan=watching.plan,
-                    watch=watching,
+                    events=events,
                     interrupted=interrupted,
                     devices=self._devices,
                     **job.facts,

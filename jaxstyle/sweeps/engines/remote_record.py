@@ -11,7 +11,7 @@ from jaxstyle.sweeps.engines.worker import FAILED, FINISHED, Message
 
 
 class RemoteRecord:
-    """A member that is carried out elsewhere: what is told of it goes into its record and to its watching.
+    """A member that is carried out elsewhere: what is told of it goes into its record and to its events.
 
     Attributes:
       job: the member, and where its record is.
@@ -28,7 +28,7 @@ class RemoteRecord:
         self.losses: list[str] = []
         experiment = job.member.experiment
         with contextlib.ExitStack() as opened:
-            watching = opened.enter_context(watcher(job.member))
+            events = opened.enter_context(watcher(job.member))
             self._record = opened.enter_context(recording(job.folder, experiment, elsewhere=True))
             self._record.update(title=experiment.title, **job.facts)
             self._open = opened.pop_all()
@@ -41,9 +41,9 @@ class RemoteRecord:
             "discard": self._record.discard,
             "save_image": self._record.save_image,
             "close": self._record.close,
-            "say": watching.say,
-            "plan": watching.plan,
-            "watch": watching,
+            "log": events.log,
+            "plan": events.plan,
+            "progress": events.progress,
         }
 
     def hear(self, message: Message) -> Outcome | None:

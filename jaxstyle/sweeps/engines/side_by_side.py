@@ -76,17 +76,17 @@ class _Seat:
     def prepare(self, lanes: int, cache: Cache, watcher: Watcher) -> None:
         """Opens the record, and prepares what is to be optimized."""
         job, experiment = self.job, self.job.member.experiment
-        watching = self._open.enter_context(watcher(job.member))
+        events = self._open.enter_context(watcher(job.member))
         notebook = self._open.enter_context(recording(job.folder, experiment))
         notebook.update(title=experiment.title, lanes=lanes, **job.facts)
-        inputs = read_inputs(experiment, say=watching.say, cache=cache)
-        begun = begin(experiment, inputs, notebook, say=watching.say, plan=watching.plan, reads=job.reads, cache=cache)
+        inputs = read_inputs(experiment, say=events.log, cache=cache)
+        begun = begin(experiment, inputs, notebook, events=events, reads=job.reads, cache=cache)
         try:
-            resume = restored(begun, watching.say)
+            resume = restored(begun, events)
         except CheckpointError as error:
             begin_anew(begun, error)
             resume = None
-        observe = observer(begun, watching, resume)
+        observe = observer(begun, events, resume)
 
         def guarded(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> int | None:
             return self.attempt(lambda: observe(iterations, best))
@@ -114,7 +114,7 @@ class _Seat:
             self.error = error
 
     def close(self) -> None:
-        """Leaves record and watching, which hear of the error."""
+        """Leaves record and events, which are told of the error."""
         if self.error is None:
             self._open.close()
             return

@@ -25,6 +25,7 @@ from jaxstyle.runs.record import describe
 from jaxstyle.runs.runner import Inputs, carry_out
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.estimates import estimate_memory, outlines, refuse_too_large
+from jaxstyle.synthesis.events import Events
 from jaxstyle.synthesis.loss_terms import Terms
 from jaxstyle.synthesis.preparation import SourceImages
 from jaxstyle.synthesis.scales import Scale
@@ -38,7 +39,7 @@ class Message(NamedTuple):
     """Something told: a call to be made where the record is.
 
     Attributes:
-      name: a method of `Recorder` or `Watching` (`watch` is the call itself), or `FINISHED` or `FAILED`.
+      name: a method of `Recorder` or `Events`, or `FINISHED` or `FAILED`.
       arguments: by position.
       options: by name.
     """
@@ -66,8 +67,8 @@ class Order(NamedTuple):
     reads: Terms | None = None
 
 
-class Teller:
-    """The `Recorder` and the `Watching` of a member that is carried out here: turns every call into a message."""
+class Teller(Events):
+    """The `Recorder` and the `Events` of a member that is carried out here: turns every call into a message."""
 
     def __init__(self, folder: Path, checkpoint: Checkpoint | None, messages: "queue.SimpleQueue[Message]"):
         """Tells of a run whose record is in `folder`, somewhere, with the checkpoint that it goes on from."""
@@ -117,17 +118,17 @@ class Teller:
         """Ends the record."""
         self.tell("close", status, **facts)
 
-    def say(self, message: str) -> None:
-        """Says what is being done."""
-        self.tell("say", message)
+    def log(self, message: str) -> None:
+        """What is being done."""
+        self.tell("log", message)
 
     def plan(self, scales: Sequence[Scale]) -> None:
         """Tells the scales."""
         self.tell("plan", scales)
 
-    def watch(self, iterations: Sequence[Iteration]) -> None:
+    def progress(self, iterations: Sequence[Iteration]) -> None:
         """Shows the iterations that are new."""
-        self.tell("watch", iterations)
+        self.tell("progress", iterations)
 
 
 class Worker:
@@ -185,16 +186,14 @@ class Worker:
         teller.update(**environment())
         began = time.perf_counter()
         if order.remedy is not None:
-            teller.say("compiling")
+            teller.log("compiling")
             for planned in outlines(order.experiment, *inputs, reads=order.reads):
                 refuse_too_large(planned, estimate_memory(planned), source=order.source, remedy=order.remedy)
         carry_out(
             order.experiment,
             inputs,
             teller,
-            say=teller.say,
-            plan=teller.plan,
-            watch=teller.watch,
+            events=teller,
             interrupted=self._asked_to_stop.is_set,
             reads=order.reads,
             cache=self._cache,
