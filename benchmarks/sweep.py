@@ -49,7 +49,7 @@ PROGRAM = "jit(advance_"
 class Silent:
     """Watches without a word."""
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Hears what is done."""
 
     def plan(self, scales: Sequence[Any]) -> None:
@@ -122,7 +122,7 @@ def run_sweep(sweep: Experiment, members: Sequence[Member], lanes: int) -> tuple
                 sweep,
                 members,
                 Path(folder) / "sweep",
-                watcher=lambda member: nullcontext(Silent()),
+                events_of=lambda member: nullcontext(Silent()),
                 engine=side_by_side(lanes),
             )
         )

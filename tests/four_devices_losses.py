@@ -8,7 +8,7 @@ import pytest
 from four_devices import COUNT, TWO_POOLINGS, exchanged, on
 from small_runs import smooth
 
-from jaxstyle.devices.sharding import Bands, count_devices, fetch, mesh_over, place
+from jaxstyle.devices.sharding import Bands, count_devices, mesh_over, place, to_host
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import write_image
 from jaxstyle.network.layers import FILTERS
@@ -23,7 +23,7 @@ from jaxstyle.synthesis.preparation import Prepared
 def loss_and_gradient(prepared: Prepared) -> tuple[float, np.ndarray]:
     bands = prepared.objective.bands
     (loss, _), gradient = evaluate(prepared.objective, place(bands, prepared.start), prepared.problem)
-    return float(loss), fetch(bands, gradient)
+    return float(loss), to_host(bands, gradient)
 
 
 def test_there_are_so_many():
@@ -42,7 +42,7 @@ def test_an_image_is_stored_in_equal_bands_and_comes_back(height: int, stored: i
     placed = place(bands, image)
     assert placed.shape == (stored, 5, 3)
     assert {shard.data.shape for shard in placed.addressable_shards} == {(stored // COUNT, 5, 3)}
-    np.testing.assert_array_equal(fetch(bands, placed), image)
+    np.testing.assert_array_equal(to_host(bands, placed), image)
 
 
 @pytest.mark.parametrize(

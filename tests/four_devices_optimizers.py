@@ -98,17 +98,17 @@ def test_many_evaluations_are_one_call_of_one_program(tiny: Weights):
 def test_it_goes_on_from_where_it_was_stopped(tiny: Weights, then: int):
     """A checkpoint has the image's own height; on the same devices every number is as if nothing had happened."""
     first, second = (on(devices, tiny, (21, 16), "optimizer.iterations=6", **ONE_POOLING) for devices in (COUNT, then))
-    whole, standings = optimize([first]), []
+    whole, states = optimize([first]), []
 
-    def keep(standing: Callable[[], RunState], interrupted: bool) -> None:
-        standings.append(standing())
+    def keep(state: Callable[[], RunState], interrupted: bool) -> None:
+        states.append(state())
 
-    stopped = optimize([first], keep=keep, interrupted=lambda: len(standings) > 3)
+    stopped = optimize([first], keep=keep, interrupted=lambda: len(states) > 3)
     assert (stopped.status, len(stopped.history)) == ("interrupted", 4)
-    assert standings[-1].saved is not None
-    assert standings[-1].saved.arrays["method/s_history"].shape == (20, 21, 16, 3)
+    assert states[-1].saved is not None
+    assert states[-1].saved.arrays["method/s_history"].shape == (20, 21, 16, 3)
     before = advance_once._cache_size()
-    result = optimize([second], resume=standings[-1])
+    result = optimize([second], resume=states[-1])
     if then == COUNT:
         assert advance_once._cache_size() == before
         assert losses(result) == losses(whole)

@@ -12,7 +12,7 @@ import pytest
 from small_commands import SMALL, Run
 from small_runs import read_manifest, read_metrics, smooth, strict_json
 
-from jaxstyle.cli.show import Watching
+from jaxstyle.cli.show import RunProgress
 from jaxstyle.devices import memory
 from jaxstyle.images import read_image, read_metadata, write_image
 from jaxstyle.optimizers import Iteration
@@ -47,12 +47,12 @@ def test_the_same_command_does_nothing_again(jaxstyle_command: Run, folder: Path
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in record.iterdir()}
     again = jaxstyle_command("run", "small.toml")
     assert again.exit_code == 0
-    assert again.stdout.splitlines()[0] == f"going on with runs/small/{record.name}; --fresh begins anew"
+    assert again.stdout.splitlines()[0] == f"resuming runs/small/{record.name}; --fresh starts a new run"
     assert re.search("^finished before: budget spent: 3 evaluations", again.stdout, re.M)
     assert f"image:  runs/small/{record.name}/result.png" in again.stdout
     named = jaxstyle_command("run", "small.toml", "--out", record)
     assert named.exit_code == 0
-    assert f"going on with {record}; another --out begins anew" in named.stdout
+    assert f"resuming {record}; another --out starts a new run" in named.stdout
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in record.iterdir()} == before
     assert jaxstyle_command("run", "small.toml", "--fresh").exit_code == 0
     assert jaxstyle_command("run", "small.toml", "--set", "start.seed=1").exit_code == 0
@@ -137,7 +137,7 @@ def test_the_estimate_knows_that_larger_images_take_longer(capsys: pytest.Captur
     def line(iteration: int, size: int) -> Iteration:
         return Iteration(iteration, iteration + 1, 1.0, {}, 1.0, 1.0, 0.5 * (iteration + 1), size)
 
-    watching = Watching(20)
+    watching = RunProgress(20)
     watching.plan([Scale(16, 9), Scale(32, 9)])
     watching.progress([line(iteration, 16) for iteration in range(10)])
     # Ten small images took 5 s; ten of four times the pixels are to come.

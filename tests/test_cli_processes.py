@@ -156,9 +156,9 @@ def test_a_sweep_that_is_killed_goes_on_to_the_bit(process: Start, folder: Path)
     wait_for(then, lambda: read_manifest(sweep / "members/1")["status"] == "budget spent")
     then.kill()
     out, _ = then.communicate(timeout=PATIENCE)
-    assert f"going on with runs/small/{sweep.name}; --fresh begins anew" in out
+    assert f"resuming runs/small/{sweep.name}; --fresh starts a new run" in out
     assert "3 members, 1 of them finished before" in out
-    assert re.search(r"2/3 seed = 2: going on after iteration [1-9]", out)
+    assert re.search(r"2/3 seed = 2: resuming after iteration [1-9]", out)
     assert not (sweep / "members/2/result.png").exists()
 
     last = process(*command)

@@ -8,7 +8,7 @@ from jaxstyle.config import experiment_from_mapping, former_terms, load_experime
 from jaxstyle.config.former import FORMAT
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.runs.folders import differences, latest_folder
-from jaxstyle.runs.record import recording, write_json
+from jaxstyle.runs.record import open_record, write_json
 
 IMAGE = {"content": "skimage:chelsea", "style": [{"image": "skimage:coffee", "weight": 1.0}]}
 
@@ -69,8 +69,8 @@ def test_an_unknown_format_is_answered(found):
 def test_an_old_run_of_the_same_weights_does_not_go_on(tmp_path):
     experiment = make(loss={"content_weight": 1e-3})
     folder = tmp_path / "fig" / "20260101-000000"
-    with recording(folder, experiment) as notebook:
-        notebook.close("interrupted")
+    with open_record(folder, experiment) as record:
+        record.close("interrupted")
     assert latest_folder(tmp_path, "fig", experiment) == folder
     as_format_1(experiment, folder)
     assert differences(folder, experiment) == ["loss.content_weight: 0.01 there, 0.001 here"]

@@ -26,8 +26,8 @@ from jaxstyle.sweeps import engines
 from jaxstyle.sweeps.engines import Job, Local, cluster
 from jaxstyle.sweeps.engines.ray import Ray
 from jaxstyle.sweeps.engines.remote_record import RemoteRecord
-from jaxstyle.sweeps.engines.resources import Share, capacity, choose_next, choose_share
-from jaxstyle.sweeps.engines.worker import FAILED, FINISHED, Message, Order, Worker
+from jaxstyle.sweeps.engines.resources import MemberResources, capacity, choose_next, choose_resources
+from jaxstyle.sweeps.engines.worker import FAILED, FINISHED, Message, RemoteJob, Worker
 from jaxstyle.sweeps.expansion import Member, expand
 from jaxstyle.sweeps.members import run_members
 from jaxstyle.synthesis.events import Events
@@ -108,31 +108,34 @@ GPU_NODE, CPU_NODE, TPU_NODE = {"CPU": 32.0, "GPU": 8.0}, {"CPU": 16.0}, {"CPU":
 
 
 @pytest.mark.parametrize(
-    ("nodes", "cores", "accelerators", "share", "room"),
+    ("nodes", "cores", "accelerators", "resources", "room"),
     [
-        ([GPU_NODE, GPU_NODE], None, None, Share(1, "GPU", 1), 16),
-        ([GPU_NODE, CPU_NODE], None, None, Share(1, "GPU", 1), 8),
-        ([GPU_NODE], 8, None, Share(8, "GPU", 1), 4),
-        ([GPU_NODE], None, 0.5, Share(1, "GPU", 0.5), 16),
-        ([GPU_NODE, CPU_NODE], None, 0, Share(4), 12),
-        ([TPU_NODE], None, None, Share(1, "TPU", 1), 4),
-        ([CPU_NODE, {"CPU": 2.0}, {"CPU": 0.0}], None, None, Share(2), 9),
-        ([CPU_NODE], 16, None, Share(16), 1),
-        ([CPU_NODE], 17, None, Share(17), 0),
-        ([CPU_NODE], None, 1, Share(1, "GPU", 1), 0),
-        ([], None, None, Share(4), 0),
+        ([GPU_NODE, GPU_NODE], None, None, MemberResources(1, "GPU", 1), 16),
+        ([GPU_NODE, CPU_NODE], None, None, MemberResources(1, "GPU", 1), 8),
+        ([GPU_NODE], 8, None, MemberResources(8, "GPU", 1), 4),
+        ([GPU_NODE], None, 0.5, MemberResources(1, "GPU", 0.5), 16),
+        ([GPU_NODE, CPU_NODE], None, 0, MemberResources(4), 12),
+        ([TPU_NODE], None, None, MemberResources(1, "TPU", 1), 4),
+        ([CPU_NODE, {"CPU": 2.0}, {"CPU": 0.0}], None, None, MemberResources(2), 9),
+        ([CPU_NODE], 16, None, MemberResources(16), 1),
+        ([CPU_NODE], 17, None, MemberResources(17), 0),
+        ([CPU_NODE], None, 1, MemberResources(1, "GPU", 1), 0),
+        ([], None, None, MemberResources(4), 0),
     ],
 )
-def test_a_member_takes_an_accelerator_where_there_are_some(nodes, cores, accelerators, share, room):
-    assert choose_share(nodes, cores, accelerators) == share
-    assert capacity(nodes, share) == room
+def test_a_member_takes_an_accelerator_where_there_are_some(nodes, cores, accelerators, resources, room):
+    assert choose_resources(nodes, cores, accelerators) == resources
+    assert capacity(nodes, resources) == room
 
 
 def test_jax_is_told_what_is_its_own_before_it_starts():
-    assert Share(3).options == {"num_cpus": 3, "runtime_env": {"env_vars": {"JAX_PLATFORMS": "cpu", "NPROC": "3"}}}
-    assert Share(1, "GPU", 1).options == {"num_cpus": 1, "num_gpus": 1, "runtime_env": {"env_vars": {}}}
-    assert Share(1, "GPU", 0.5).environment == {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    assert Share(1, "TPU", 1).options["resources"] == {"TPU": 1}
+    assert MemberResources(3).options == {
+        "num_cpus": 3,
+        "runtime_env": {"env_vars": {"JAX_PLATFORMS": "cpu", "NPROC": "3"}},
+    }
+    assert MemberResources(1, "GPU", 1).options == {"num_cpus": 1, "num_gpus": 1, "runtime_env": {"env_vars": {}}}
+    assert MemberResources(1, "GPU", 0.5).environment == {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    assert MemberResources(1, "TPU", 1).options["resources"] == {"TPU": 1}
 
 
 @pytest.mark.parametrize(("own", "others", "taken"), [("b", set(), 1), (None, {"a"}, 1), ("z", {"a", "b"}, 0)])
@@ -148,8 +151,8 @@ def send(
 ) -> Iterator[list[Message]]:
     experiment = job.member.experiment
     by_role = read_images(experiment).by_role()
-    order = Order(experiment, job.folder, "small", "No remedy.")._replace(**changes)
-    return worker.carry_out(order, checkpoint, tiny, list(by_role), *by_role.values())
+    remote = RemoteJob(experiment, job.folder, "small", "No remedy.")._replace(**changes)
+    return worker.run_member(remote, checkpoint, tiny, list(by_role), *by_role.values())
 
 
 def job_of(folder: Path, *overrides: str, name: str = "run", **sections: Any) -> Job:
@@ -160,9 +163,9 @@ def test_a_record_from_messages_is_the_record(tmp_path: Path, tiny: Weights):
     styles = {"style": [{"image": "style.png", "weight": 2}, "content.png"], "content": "content.png"}
     overrides = ("output.save_every=2", "optimizer.iterations=5", f"start.method={tmp_path / 'style.png'}")
     here, there = (job_of(tmp_path, *overrides, name=name, image=styles) for name in ("here", "there"))
-    (local,) = Local().carry_out([here], watcher=silent, interrupted=lambda: False)
-    attendance = RemoteRecord(there, silent)
-    outcomes = [attendance.hear(message) for batch in send(Worker(), there, tiny) for message in batch]
+    (local,) = Local().run_jobs([here], events_of=silent, interrupted=lambda: False)
+    record = RemoteRecord(there, silent)
+    outcomes = [record.apply(message) for batch in send(Worker(), there, tiny) for message in batch]
     assert outcomes[-1] is not None
     assert {*outcomes[:-1]} == {None}
     assert outcomes[-1].manifest == read_manifest(there.folder)
@@ -172,10 +175,10 @@ def test_a_record_from_messages_is_the_record(tmp_path: Path, tiny: Weights):
 
 def test_a_member_that_raises_is_failed_with_its_reason(tmp_path: Path, tiny: Weights):
     job = job_of(tmp_path, loss={"content_layers": ["conv5_1"]})  # the tiny network ends before
-    attendance = RemoteRecord(job, silent)
+    record = RemoteRecord(job, silent)
     messages = [message for batch in send(Worker(), job, tiny, remedy=None) for message in batch]
     assert [message.name for message in messages if message.name in (FINISHED, FAILED)] == [FAILED]
-    outcome = [attendance.hear(message) for message in messages][-1]
+    outcome = [record.apply(message) for message in messages][-1]
     assert outcome is not None
     manifest = read_manifest(job.folder)
     assert (outcome.status, manifest["status"], manifest["error"]) == ("failed", "failed", outcome.error)
@@ -183,11 +186,11 @@ def test_a_member_that_raises_is_failed_with_its_reason(tmp_path: Path, tiny: We
 
 def test_a_worker_that_is_stopped_sends_its_best_image(tmp_path: Path, tiny: Weights):
     job, worker = job_of(tmp_path, "optimizer.iterations=100000"), Worker()
-    attendance = RemoteRecord(job, silent)
+    record = RemoteRecord(job, silent)
     outcome = None
     for batch in send(worker, job, tiny):
         for message in batch:
-            outcome = attendance.hear(message)
+            outcome = record.apply(message)
         if read_metrics(job.folder):
             worker.stop()
     assert outcome is not None
@@ -199,17 +202,17 @@ def test_an_attempt_that_is_lost_leaves_no_trace_but_its_reason(tmp_path: Path, 
     here, there = (
         job_of(tmp_path, "output.save_every=1", "optimizer.iterations=4", name=name) for name in ("here", "there")
     )
-    list(Local().carry_out([here], watcher=silent, interrupted=lambda: False))
-    attendance = RemoteRecord(there, silent)
+    list(Local().run_jobs([here], events_of=silent, interrupted=lambda: False))
+    record = RemoteRecord(there, silent)
     for batch in send(Worker(), there, tiny):  # all but the last message: the worker dies at the worst moment
         for message in batch:
             if message.name != FINISHED:
-                attendance.hear(message)
-    attendance.lose("the lights went out")
+                record.apply(message)
+    record.lose_attempt("the lights went out")
     assert read_manifest(there.folder)["status"] == "running"
     for batch in send(Worker(), there, tiny):
         for message in batch:
-            attendance.hear(message)
+            record.apply(message)
     assert without_clocks(there.folder) == without_clocks(here.folder)
     assert read_manifest(there.folder)["lost_attempts"] == ["the lights went out"]
 
@@ -217,28 +220,28 @@ def test_an_attempt_that_is_lost_leaves_no_trace_but_its_reason(tmp_path: Path, 
 def test_the_next_attempt_goes_on_from_what_the_lost_one_has_kept(tmp_path: Path, tiny: Weights):
     overrides = ("output.save_every=2", "optimizer.iterations=9", "output.checkpoint_seconds=1e-9")
     here, there = (job_of(tmp_path, *overrides, name=name) for name in ("here", "there"))
-    list(Local().carry_out([here], watcher=silent, interrupted=lambda: False))
+    list(Local().run_jobs([here], events_of=silent, interrupted=lambda: False))
     told: list[str] = []
-    attendance = RemoteRecord(there, lambda member: contextlib.nullcontext(Telling(told)))
+    record = RemoteRecord(there, lambda member: contextlib.nullcontext(Telling(told)))
     for message in (message for batch in send(Worker(), there, tiny) for message in batch):
-        attendance.hear(message)
+        record.apply(message)
         if message.name == "save_checkpoint":  # the worker dies right after it
             break
-    attendance.lose("the lights went out")
-    checkpoint = attendance.restore_checkpoint()
+    record.lose_attempt("the lights went out")
+    checkpoint = record.restore_checkpoint()
     assert checkpoint is not None
     for batch in send(Worker(), there, tiny, checkpoint):
         for message in batch:
-            attendance.hear(message)
-    assert any(message.startswith("going on after iteration ") for message in told)
+            record.apply(message)
+    assert any(message.startswith("resuming after iteration ") for message in told)
     assert without_clocks(there.folder) == without_clocks(here.folder)
     assert not (there.folder / "checkpoint").exists()
 
 
 def test_what_is_abandoned_says_that_it_was_interrupted(tmp_path: Path):
-    attendance = RemoteRecord(job_of(tmp_path), silent)
-    attendance.abandon()
-    attendance.abandon()
+    record = RemoteRecord(job_of(tmp_path), silent)
+    record.interrupt()
+    record.interrupt()
     assert read_manifest(tmp_path / "run")["status"] == "interrupted"
 
 
@@ -252,10 +255,10 @@ def test_what_members_share_goes_into_the_object_store_once(tmp_path: Path, tiny
             return len(self.put_in)
 
     library = Library()
-    store = engines.ray._Store(library, lambda message: None)
+    store = engines.ray._ObjectStore(library, lambda message: None)
     experiment = make(tmp_path, "sweep.start.seed=[1, 2, 3]")
     tasks = [
-        store.task(job, Order(job.member.experiment, job.folder, "", None), silent)
+        store.put_job(job, RemoteJob(job.member.experiment, job.folder, "", None), silent)
         for job in (Job(member, tmp_path / str(member.index), {}) for member in expand(experiment))
     ]
     assert [Path(value.path).name for value in library.put_in] == ["content.png", "style.png", "tiny"]
@@ -306,11 +309,11 @@ def nodes() -> Iterator[Nodes]:
 def test_a_sweep_survives_the_death_of_a_node(tmp_path: Path, nodes: Nodes):
     # The first member takes seconds, so that it is still at work when the node is killed.
     experiment = make(tmp_path, "sweep.optimizer.iterations=[600, 8, 9]", "output.save_every=100")
-    expected = run_members(experiment, expand(experiment), tmp_path / "local", watcher=silent)
+    expected = run_members(experiment, expand(experiment), tmp_path / "local", events_of=silent)
     killed: list[int] = []
 
     @contextlib.contextmanager
-    def watcher(member: Member) -> Iterator[Events]:
+    def events_of(member: Member) -> Iterator[Events]:
         def seen(iterations: Sequence[Iteration]) -> None:
             if iterations and not killed:
                 killed.append(member.index)
@@ -319,8 +322,8 @@ def test_a_sweep_survives_the_death_of_a_node(tmp_path: Path, nodes: Nodes):
         yield Silent(seen)
 
     said: list[str] = []
-    engine = Ray(address=nodes.address, cores=CORES, say=said.append)
-    outcomes = run_members(experiment, expand(experiment), tmp_path / "ray", watcher=watcher, engine=engine)
+    engine = Ray(address=nodes.address, cores=CORES, log=said.append)
+    outcomes = run_members(experiment, expand(experiment), tmp_path / "ray", events_of=events_of, engine=engine)
     assert [outcome.error for outcome in outcomes] == [None, None, None]
     assert [outcome.member for outcome in outcomes] == [outcome.member for outcome in expected]
     assert rows(tmp_path / "ray/table.csv") == rows(tmp_path / "local/table.csv")
@@ -342,7 +345,7 @@ def test_a_cluster_without_what_a_member_needs_is_not_waited_for(
             experiment,
             expand(experiment),
             tmp_path / "ray",
-            watcher=silent,
+            events_of=silent,
             engine=Ray(address=nodes.address, accelerators=2),
         )
 

@@ -112,7 +112,7 @@ def test_what_does_not_fit_is_refused_with_a_size_that_does(
     with pytest.raises(JaxstyleError) as refused:
         refuse_too_large(plan, need, source="a.toml", remedy="Or else.")
     answer = re.fullmatch(
-        r"a\.toml: image\.size: 128 needs about 0\.\d GB of memory, and only 0\.\d GB can be had; "
+        r"a\.toml: image\.size: 128 needs about 0\.\d GB of memory, and only 0\.\d GB is available; "
         r"the largest size that fits is about (\d+)\. Or else\.",
         str(refused.value),
     )

@@ -138,7 +138,7 @@ def test_a_file_runs_at_a_tiny_size(tmp_path: Path, path: Path):
         folders = [tmp_path]
     else:
         members = expand(experiment)
-        outcomes = run_members(experiment, members, tmp_path, watcher=lambda member: contextlib.nullcontext(Silent()))
+        outcomes = run_members(experiment, members, tmp_path, events_of=lambda member: contextlib.nullcontext(Silent()))
         assert [outcome.error for outcome in outcomes] == [None] * len(members)
         folders = [tmp_path / "members" / str(member.index) for member in members]
     for folder in folders:

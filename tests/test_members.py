@@ -15,7 +15,7 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_image
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Status
-from jaxstyle.runs import runner
+from jaxstyle.runs import recorded, runner
 from jaxstyle.runs.locks import locked
 from jaxstyle.sweeps import members
 from jaxstyle.sweeps.expansion import Member, expand
@@ -30,7 +30,7 @@ def tiny_network(tiny: Weights):
         yield
 
 
-class Watcher:
+class EventLog:
     """Keeps what it is told, by member."""
 
     def __init__(self) -> None:
@@ -40,14 +40,14 @@ class Watcher:
         self.left: list[int] = []
 
     @contextlib.contextmanager
-    def __call__(self, member: Member) -> Iterator["Watcher.Of"]:
+    def __call__(self, member: Member) -> Iterator["EventLog.Of"]:
         try:
-            yield Watcher.Of(self, member.index)
+            yield EventLog.Of(self, member.index)
         finally:
             self.left.append(member.index)
 
     class Of:
-        def __init__(self, all_of_them: "Watcher", index: int) -> None:
+        def __init__(self, all_of_them: "EventLog", index: int) -> None:
             self.all_of_them, self.index = all_of_them, index
 
         def log(self, message: str) -> None:
@@ -61,7 +61,7 @@ class Watcher:
 
 
 def run_all(experiment: Experiment, folder: Path, **options: Any) -> list[Outcome]:
-    return run_members(experiment, expand(experiment), folder, **{"watcher": Watcher(), **options})
+    return run_members(experiment, expand(experiment), folder, **{"events_of": EventLog(), **options})
 
 
 def table(folder: Path) -> list[dict[str, str]]:
@@ -71,8 +71,8 @@ def table(folder: Path) -> list[dict[str, str]]:
 
 def test_every_member_has_its_own_record(tmp_path: Path):
     experiment = make(tmp_path, 'sweep.loss.content_weight=[1e-3, "x"]'.replace('"x"', "1e-1"), "sweep.start.seed=[5]")
-    watcher = Watcher()
-    outcomes = run_all(experiment, tmp_path / "sweep", watcher=watcher)
+    events_of = EventLog()
+    outcomes = run_all(experiment, tmp_path / "sweep", events_of=events_of)
     assert jaxstyle.load_experiment(tmp_path / "sweep/experiment.json") == experiment
     assert [outcome.status for outcome in outcomes] == ["budget spent"] * 2
     for outcome, member in zip(outcomes, expand(experiment), strict=True):
@@ -83,9 +83,9 @@ def test_every_member_has_its_own_record(tmp_path: Path):
         assert read_manifest(folder)["member"] == facts
         assert len(read_metrics(folder)) == 4
         assert read_image(folder / "result.png").pixels.shape == (24, 32, 3)
-    assert watcher.seen == [(index, iteration) for index in (0, 1) for iteration in range(4)]
-    assert watcher.planned == [(index, [Scale(32, 3)]) for index in (0, 1)]
-    assert watcher.left == [0, 1]
+    assert events_of.seen == [(index, iteration) for index in (0, 1) for iteration in range(4)]
+    assert events_of.planned == [(index, [Scale(32, 3)]) for index in (0, 1)]
+    assert events_of.left == [0, 1]
 
 
 def test_the_table_holds_what_was_varied_and_what_came_out(tmp_path: Path):
@@ -123,7 +123,7 @@ def test_one_that_fails_does_not_stop_the_others(tmp_path: Path):
 
 
 def test_an_error_nobody_foresaw_belongs_to_its_member_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    measure_result = runner.measure_result
+    measure_result = recorded.measure_result
     calls = iter([True, False])
 
     def measure(*arguments: Any) -> Any:
@@ -131,7 +131,7 @@ def test_an_error_nobody_foresaw_belongs_to_its_member_alone(tmp_path: Path, mon
             raise KeyError("conv9_9")
         return measure_result(*arguments)
 
-    monkeypatch.setattr(runner, "measure_result", measure)
+    monkeypatch.setattr(recorded, "measure_result", measure)
     outcomes = run_all(make(tmp_path, "sweep.start.seed=[1, 2]"), tmp_path / "sweep")
     assert [(outcome.status, outcome.error) for outcome in outcomes] == [
         ("failed", "KeyError: 'conv9_9'"),
@@ -140,12 +140,12 @@ def test_an_error_nobody_foresaw_belongs_to_its_member_alone(tmp_path: Path, mon
 
 
 def test_an_interruption_ends_the_sweep(tmp_path: Path):
-    watcher = Watcher()
+    events_of = EventLog()
     outcomes = run_all(
         make(tmp_path, "sweep.start.seed=[1, 2, 3]", "optimizer.iterations=50"),
         tmp_path / "sweep",
-        watcher=watcher,
-        interrupted=lambda: (1, 2) in watcher.seen,
+        events_of=events_of,
+        interrupted=lambda: (1, 2) in events_of.seen,
     )
     assert [outcome.status for outcome in outcomes] == ["budget spent", "interrupted"]
     assert [row["status"] for row in table(tmp_path / "sweep")] == ["budget spent", "interrupted"]
@@ -155,16 +155,16 @@ def test_an_interruption_ends_the_sweep(tmp_path: Path):
 
 
 def test_a_second_ctrl_c_ends_it_at_once_with_the_table_so_far(tmp_path: Path):
-    class Impatient(Watcher):
+    class Impatient(EventLog):
         @contextlib.contextmanager
-        def __call__(self, member: Member) -> Iterator[Watcher.Of]:
+        def __call__(self, member: Member) -> Iterator[EventLog.Of]:
             if member.index == 1:
                 raise KeyboardInterrupt
             with super().__call__(member) as watching:
                 yield watching
 
     with pytest.raises(KeyboardInterrupt):
-        run_all(make(tmp_path, "sweep.start.seed=[1, 2, 3]"), tmp_path / "sweep", watcher=Impatient())
+        run_all(make(tmp_path, "sweep.start.seed=[1, 2, 3]"), tmp_path / "sweep", events_of=Impatient())
     assert [row["status"] for row in table(tmp_path / "sweep")] == ["budget spent"]
 
 
@@ -186,16 +186,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_is_finished_is_not_run_again_and_the_rest_goes_on(whole: Path, tmp_path: Path):
     experiment = make(whole.parent, *THREE)
-    first, second = Watcher(), Watcher()
-    run_all(experiment, tmp_path / "sweep", watcher=first, interrupted=lambda: (1, 2) in first.seen)
+    first, second = EventLog(), EventLog()
+    run_all(experiment, tmp_path / "sweep", events_of=first, interrupted=lambda: (1, 2) in first.seen)
     finished = tmp_path / "sweep/members/0"
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.rglob("*")}
-    outcomes = run_all(experiment, tmp_path / "sweep", watcher=second)
+    outcomes = run_all(experiment, tmp_path / "sweep", events_of=second)
     assert [(outcome.member.index, outcome.status) for outcome in outcomes] == [
         (index, "budget spent") for index in (0, 1, 2)
     ]
     assert second.left == [1, 2]
-    assert (1, "going on after iteration 2") in second.said
+    assert (1, "resuming after iteration 2") in second.said
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.rglob("*")} == before
     assert numbers(tmp_path / "sweep") == numbers(whole)
     for index in range(3):
@@ -205,11 +205,11 @@ def test_what_is_finished_is_not_run_again_and_the_rest_goes_on(whole: Path, tmp
 
 
 def test_a_sweep_that_is_finished_runs_nothing(whole: Path):
-    watcher, before = Watcher(), table(whole)
-    assert [outcome.status for outcome in run_all(make(whole.parent, *THREE), whole, watcher=watcher)] == [
+    events_of, before = EventLog(), table(whole)
+    assert [outcome.status for outcome in run_all(make(whole.parent, *THREE), whole, events_of=events_of)] == [
         "budget spent"
     ] * 3
-    assert watcher.left == []
+    assert events_of.left == []
     assert table(whole) == before
 
 
@@ -219,16 +219,16 @@ def test_a_member_that_failed_is_tried_again_with_the_table_kept_whole(tmp_path:
     assert [row["status"] for row in table(tmp_path / "sweep")] == ["budget spent", "failed", "budget spent"]
     (tmp_path / "late.png").write_bytes((tmp_path / "style.png").read_bytes())
 
-    class Looking(Watcher):
+    class Looking(EventLog):
         @contextlib.contextmanager
-        def __call__(self, member: Member) -> Iterator[Watcher.Of]:
+        def __call__(self, member: Member) -> Iterator[EventLog.Of]:
             assert len(table(tmp_path / "sweep")) >= 2  # those that are finished
             with super().__call__(member) as watching:
                 yield watching
 
-    watcher = Looking()
-    run_all(experiment, tmp_path / "sweep", watcher=watcher)
-    assert watcher.left == [1]
+    events_of = Looking()
+    run_all(experiment, tmp_path / "sweep", events_of=events_of)
+    assert events_of.left == [1]
     rows = table(tmp_path / "sweep")
     assert [row["status"] for row in rows] == ["budget spent"] * 3
     assert "error" not in rows[1]

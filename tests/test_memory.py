@@ -1,4 +1,4 @@
-"""What is used and what can be had, against what the tests themselves take and pretend."""
+"""What is used and what is available, against what the tests themselves take and pretend."""
 
 from pathlib import Path
 

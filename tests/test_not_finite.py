@@ -8,7 +8,7 @@ import pytest
 from small_commands import SMALL, Run
 from small_runs import Heard, make, read_manifest, read_metrics, smooth
 from synthetic import MINIMIZER, START, Synthetic, settings
-from test_members import Watcher
+from test_members import EventLog
 
 import jaxstyle
 from jaxstyle.errors import JaxstyleError
@@ -19,7 +19,7 @@ from jaxstyle.runs import runner
 from jaxstyle.runs.folders import is_finished
 from jaxstyle.sweeps.engines import Batch, Job, Local
 from jaxstyle.sweeps.engines.remote_record import RemoteRecord
-from jaxstyle.sweeps.engines.worker import Order, Worker
+from jaxstyle.sweeps.engines.worker import RemoteJob, Worker
 from jaxstyle.sweeps.expansion import expand
 from jaxstyle.sweeps.members import run_members
 from jaxstyle.synthesis.preparation import read_images
@@ -94,7 +94,9 @@ def test_of_a_sweep_it_fails_alone(tmp_path: Path, lanes: int):
         return (Batch(jobs[first : first + lanes], lanes) for first in range(0, len(jobs), lanes))
 
     experiment = make(tmp_path, sweep={"loss.style_weight": [1.0, 3e38, 2.0]})
-    outcomes = run_members(experiment, expand(experiment), tmp_path / "sweep", watcher=Watcher(), engine=Local(batches))
+    outcomes = run_members(
+        experiment, expand(experiment), tmp_path / "sweep", events_of=EventLog(), engine=Local(batches)
+    )
     assert [outcome.status for outcome in outcomes] == ["budget spent", "failed", "budget spent"]
     check_record(tmp_path / "sweep/members/1")
     table = (tmp_path / "sweep/table.csv").read_text(encoding="utf-8")
@@ -104,12 +106,12 @@ def test_of_a_sweep_it_fails_alone(tmp_path: Path, lanes: int):
 
 def test_on_a_cluster_the_record_says_the_same(tmp_path: Path, tiny: Weights):
     job = Job(expand(make(tmp_path, TOO_LARGE))[0], tmp_path / "run", {})
-    attendance = RemoteRecord(job, Watcher())
+    record = RemoteRecord(job, EventLog())
     leave_remains(tmp_path / "run")
     images = read_images(job.member.experiment).by_role()
-    order = Order(job.member.experiment, job.folder, "small", None)
-    batches = Worker().carry_out(order, None, tiny, list(images), *images.values())
-    outcomes = [attendance.hear(message) for batch in batches for message in batch]
+    remote = RemoteJob(job.member.experiment, job.folder, "small", None)
+    batches = Worker().run_member(remote, None, tiny, list(images), *images.values())
+    outcomes = [record.apply(message) for batch in batches for message in batch]
     assert outcomes[-1] is not None
     assert outcomes[-1].status == "failed"
     check_record(tmp_path / "run")

@@ -17,21 +17,20 @@ from small_runs import make, read_manifest, read_metrics, strict_json
 import jaxstyle
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_metadata
-from jaxstyle.runs import record
 from jaxstyle.runs.checkpoints import Checkpoint
-from jaxstyle.runs.record import Record, recording
+from jaxstyle.runs.record import Record, open_record, write_json
 
 LINE = {"iteration": 0, "loss": 1.5, "terms": {"style/conv1_1": 1.5}}
 
 
 @pytest.fixture
-def notebook(tmp_path: Path) -> Iterator[Record]:
-    with recording(tmp_path / "run", make(tmp_path)) as notebook:
-        yield notebook
-        notebook.close("converged")
+def record(tmp_path: Path) -> Iterator[Record]:
+    with open_record(tmp_path / "run", make(tmp_path)) as record:
+        yield record
+        record.close("converged")
 
 
-def test_a_record_is_complete_from_its_first_moment(tmp_path: Path, notebook: Record):
+def test_a_record_is_complete_from_its_first_moment(tmp_path: Path, record: Record):
     manifest = read_manifest(tmp_path / "run")
     assert manifest["status"] == "running"
     assert manifest["versions"]["jaxstyle"] == jaxstyle.__version__
@@ -41,29 +40,29 @@ def test_a_record_is_complete_from_its_first_moment(tmp_path: Path, notebook: Re
     assert jaxstyle.load_experiment(tmp_path / "run" / "experiment.json") == make(tmp_path)
 
 
-def test_metrics_can_be_read_while_the_run_goes_on(tmp_path: Path, notebook: Record):
-    notebook.add([LINE, LINE | {"iteration": 1}])
+def test_metrics_can_be_read_while_the_run_goes_on(tmp_path: Path, record: Record):
+    record.add([LINE, LINE | {"iteration": 1}])
     assert [line["iteration"] for line in read_metrics(tmp_path / "run")] == [0, 1]
-    notebook.add([LINE | {"iteration": 2}])
+    record.add([LINE | {"iteration": 2}])
     assert [line["iteration"] for line in read_metrics(tmp_path / "run")] == [0, 1, 2]
 
 
-def test_a_record_ends_with_its_last_facts(tmp_path: Path, notebook: Record):
-    notebook.close("converged", loss=1.5)
+def test_a_record_ends_with_its_last_facts(tmp_path: Path, record: Record):
+    record.close("converged", loss=1.5)
     manifest = read_manifest(tmp_path / "run")
     assert (manifest["status"], manifest["loss"]) == ("converged", 1.5)
     assert manifest["started"] <= manifest["ended"]
 
 
-def test_facts_are_added_to_those_that_are_there(tmp_path: Path, notebook: Record):
-    notebook.update(title="a")
-    notebook.update(weights={"name": "b"})
+def test_facts_are_added_to_those_that_are_there(tmp_path: Path, record: Record):
+    record.update(title="a")
+    record.update(weights={"name": "b"})
     manifest = read_manifest(tmp_path / "run")
     assert (manifest["title"], manifest["weights"], manifest["status"]) == ("a", {"name": "b"}, "running")
 
 
-def test_an_image_goes_into_the_folder_with_its_metadata(tmp_path: Path, notebook: Record):
-    path = notebook.save_image("images/000001.png", np.full((4, 5, 3), 0.5), bits=8, metadata={"key": "α"})
+def test_an_image_goes_into_the_folder_with_its_metadata(tmp_path: Path, record: Record):
+    path = record.save_image("images/000001.png", np.full((4, 5, 3), 0.5), bits=8, metadata={"key": "α"})
     assert path == tmp_path / "run/images/000001.png"
     assert read_metadata(path)["key"] == "α"
 
@@ -81,7 +80,7 @@ def test_a_later_process_keeps_what_an_earlier_one_has_left(tmp_path: Path):
     first.save_checkpoint(checkpoint)
     first.close("failed", error="no room")
     started = first.manifest["started"]
-    with recording(tmp_path / "run", make(tmp_path)) as second:
+    with open_record(tmp_path / "run", make(tmp_path)) as second:
         manifest = read_manifest(tmp_path / "run")
         assert (manifest["status"], manifest["started"]) == ("running", started)
         assert manifest["resumed"] >= started
@@ -98,18 +97,18 @@ def test_a_later_process_keeps_what_an_earlier_one_has_left(tmp_path: Path):
 
 
 def test_an_interrupted_record_keeps_its_checkpoint(tmp_path: Path):
-    with recording(tmp_path / "run", make(tmp_path)) as notebook:
-        notebook.save_checkpoint(Checkpoint({"image": np.zeros((2, 2, 3), np.float32)}, {}))
-        notebook.close("interrupted")
+    with open_record(tmp_path / "run", make(tmp_path)) as record:
+        record.save_checkpoint(Checkpoint({"image": np.zeros((2, 2, 3), np.float32)}, {}))
+        record.close("interrupted")
     assert (tmp_path / "run/checkpoint").is_dir()
     assert not (tmp_path / "run/.lock").exists()
 
 
-def test_two_records_of_one_folder(tmp_path: Path, notebook: Record):
-    notebook.add([LINE])
+def test_two_records_of_one_folder(tmp_path: Path, record: Record):
+    record.add([LINE])
 
     def second() -> None:
-        with recording(tmp_path / "run", make(tmp_path)):
+        with open_record(tmp_path / "run", make(tmp_path)):
             pass
 
     with (
@@ -121,7 +120,7 @@ def test_two_records_of_one_folder(tmp_path: Path, notebook: Record):
 
 
 def test_a_second_ctrl_c_is_recorded_as_an_interruption(tmp_path: Path):
-    with pytest.raises(KeyboardInterrupt), recording(tmp_path / "run", make(tmp_path)):
+    with pytest.raises(KeyboardInterrupt), open_record(tmp_path / "run", make(tmp_path)):
         raise KeyboardInterrupt
     manifest = read_manifest(tmp_path / "run")
     assert manifest["status"] == "interrupted"
@@ -138,8 +137,8 @@ def test_a_second_ctrl_c_is_recorded_as_an_interruption(tmp_path: Path):
 )
 def test_a_block_that_raises_is_recorded_as_failed(tmp_path: Path, error: BaseException, said: str):
     def fail() -> None:
-        with recording(tmp_path / "run", make(tmp_path)) as notebook:
-            notebook.add([LINE])
+        with open_record(tmp_path / "run", make(tmp_path)) as record:
+            record.add([LINE])
             raise error
 
     with pytest.raises(type(error)):
@@ -151,20 +150,20 @@ def test_a_block_that_raises_is_recorded_as_failed(tmp_path: Path, error: BaseEx
 
 def test_what_cannot_be_written_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "a.json"
-    record.write_json(path, {"old": 1})
+    write_json(path, {"old": 1})
     with pytest.raises(TypeError):
-        record.write_json(path, {"new": object()})
+        write_json(path, {"new": object()})
     with monkeypatch.context() as context:
         context.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(JaxstyleError, match=r"a\.json: cannot be written: No space left on device"):
-            record.write_json(path, {"new": 1})
+            write_json(path, {"new": 1})
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
     assert strict_json(path.read_text()) == {"old": 1}
 
 
 def test_files_have_the_permissions_of_any_new_file(tmp_path: Path):
     (tmp_path / "plain").write_text("")
-    record.write_json(tmp_path / "a.json", {})
+    write_json(tmp_path / "a.json", {})
     assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 
 
@@ -175,11 +174,11 @@ nested = st.recursive(plain, lambda inner: st.lists(inner) | st.dictionaries(st.
 @given(nested)
 def test_any_content_is_standard_json_with_its_numbers_kept(tmp_path_factory: pytest.TempPathFactory, content: object):
     path = tmp_path_factory.getbasetemp() / "any.json"
-    record.write_json(path, content)
+    write_json(path, content)
     found = strict_json(path.read_text(encoding="utf-8"))
     assert found == json.loads(json.dumps(content), parse_constant=lambda name: str(float(name)))
 
 
 def test_what_is_not_finite_is_named(tmp_path: Path):
-    record.write_json(tmp_path / "a.json", {"loss": math.inf, "terms": [math.nan, -math.inf]})
+    write_json(tmp_path / "a.json", {"loss": math.inf, "terms": [math.nan, -math.inf]})
     assert strict_json((tmp_path / "a.json").read_text()) == {"loss": "inf", "terms": ["nan", "-inf"]}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.cli.devices import parse_devices
-from jaxstyle.devices.sharding import count_devices, fetch, mesh_over, place, replicate, spread, store, unstore
+from jaxstyle.devices.sharding import count_devices, mesh_over, place, replicate, spread, store, to_host, unstore
 from jaxstyle.errors import JaxstyleError
 
 FLAGS = (
@@ -52,7 +52,7 @@ def test_numpys_integers_are_numbers():
 def test_on_one_device_nothing_is_done():
     image = np.ones((3, 4, 3), np.float32)
     placed = place(None, image)
-    np.testing.assert_array_equal(fetch(None, placed), image)
+    np.testing.assert_array_equal(to_host(None, placed), image)
     for same in (store(None, placed), unstore(None, placed, 3), spread(None, placed), replicate(None, placed)):
         assert same is placed
 

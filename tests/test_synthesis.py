@@ -376,13 +376,13 @@ def prepared(tiny, tmp_path, **sections):
 def test_a_run_goes_on_from_any_scale_to_the_bit(tiny, tmp_path, method):
     scales = prepared(tiny, tmp_path, image=COARSE_TO_FINE, optimizer={"method": method, "iterations": 9})
     kept, told = [], []
-    whole = optimize(scales, keep=lambda standing, ends: kept.append(standing()))
-    assert [standing.scale for standing in kept] == sorted(standing.scale for standing in kept)
-    assert {standing.scale for standing in kept} == {0, 1, 2}
-    for standing in (kept[1], kept[len(kept) // 2], kept[-2]):
+    whole = optimize(scales, keep=lambda state, ends: kept.append(state()))
+    assert [state.scale for state in kept] == sorted(state.scale for state in kept)
+    assert {state.scale for state in kept} == {0, 1, 2}
+    for state in (kept[1], kept[len(kept) // 2], kept[-2]):
         told.clear()
-        rest = optimize(scales, resume=standing, observe=lambda iterations, best: told.extend(iterations))
+        rest = optimize(scales, resume=state, observe=lambda iterations, best: told.extend(iterations))
         np.testing.assert_array_equal(rest.image, whole.image)
         assert (rest.loss, rest.evaluations, rest.status) == (whole.loss, whole.evaluations, whole.status)
-        assert (*standing.history, *told) == rest.history
+        assert (*state.history, *told) == rest.history
         assert [it._replace(seconds=0.0) for it in rest.history] == [it._replace(seconds=0.0) for it in whole.history]

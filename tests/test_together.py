@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 from small_runs import make, read_manifest, read_metrics
-from test_members import Watcher, table
+from test_members import EventLog, table
 
 from jaxstyle.config import Experiment
 from jaxstyle.images import read_image
@@ -40,14 +40,14 @@ def run_all(
     experiment: Experiment,
     folder: Path,
     lanes: int = 3,
-    watcher: Watcher | None = None,
+    events_of: EventLog | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> list[Outcome]:
     return run_members(
         experiment,
         expand(experiment),
         folder,
-        watcher=watcher or Watcher(),
+        events_of=events_of or EventLog(),
         interrupted=interrupted,
         engine=in_batches(lanes),
     )
@@ -58,12 +58,12 @@ LAYERS = {"loss.style_layers": [["conv1_1"], ["conv2_1"], ["conv1_1", "conv2_1"]
 
 def test_every_member_has_the_record_it_has_alone(tmp_path: Path):
     experiment = make(tmp_path, "start.method=content", "output.save_every=2", sweep=LAYERS)
-    watcher = Watcher()
-    outcomes = run_all(experiment, tmp_path / "lanes", watcher=watcher)
+    events_of = EventLog()
+    outcomes = run_all(experiment, tmp_path / "lanes", events_of=events_of)
     run_all(experiment, tmp_path / "alone", lanes=1)
     assert [outcome.status for outcome in outcomes] == ["budget spent"] * 4
-    assert sorted(watcher.left) == [0, 1, 2, 3]
-    assert sorted({(index, iteration) for index, iteration in watcher.seen}) == [
+    assert sorted(events_of.left) == [0, 1, 2, 3]
+    assert sorted({(index, iteration) for index, iteration in events_of.seen}) == [
         (index, iteration) for index in range(4) for iteration in range(4)
     ]
     for index, layers in enumerate(LAYERS["loss.style_layers"]):
@@ -140,9 +140,9 @@ def test_a_record_that_cannot_be_written_is_one_members_alone(tmp_path: Path, mo
 
 def test_an_interruption_saves_every_members_best_image_and_all_go_on(tmp_path: Path):
     experiment = make(tmp_path, "optimizer.iterations=12", sweep={"start.seed": [1, 2, 3, 4]})
-    watcher = Watcher()
+    events_of = EventLog()
     outcomes = run_all(
-        experiment, tmp_path / "sweep", lanes=2, watcher=watcher, interrupted=lambda: (1, 5) in watcher.seen
+        experiment, tmp_path / "sweep", lanes=2, events_of=events_of, interrupted=lambda: (1, 5) in events_of.seen
     )
     assert [outcome.status for outcome in outcomes] == ["interrupted", "interrupted"]
     for index in (0, 1):
@@ -164,8 +164,8 @@ def test_an_interruption_saves_every_members_best_image_and_all_go_on(tmp_path: 
 
 def test_members_that_stand_elsewhere_go_on_together(tmp_path: Path):
     experiment = make(tmp_path, "optimizer.iterations=14", "image.scales=[24, 32]", sweep={"start.seed": [1, 2]})
-    watcher = Watcher()
-    run_all(experiment, tmp_path / "sweep", lanes=1, watcher=watcher, interrupted=lambda: (0, 9) in watcher.seen)
+    events_of = EventLog()
+    run_all(experiment, tmp_path / "sweep", lanes=1, events_of=events_of, interrupted=lambda: (0, 9) in events_of.seen)
     outcomes = run_all(experiment, tmp_path / "sweep", lanes=2)  # the first at its second scale, the other at none
     assert [outcome.status for outcome in outcomes] == ["budget spent"] * 2
     for index in (0, 1):
@@ -175,16 +175,16 @@ def test_members_that_stand_elsewhere_go_on_together(tmp_path: Path):
 
 
 def test_a_second_ctrl_c_closes_every_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    class Impatient(Watcher.Of):
+    class Impatient(EventLog.Of):
         def progress(self, iterations: Sequence[Iteration]) -> None:
             super().progress(iterations)
             if (1, 1) in self.all_of_them.seen:
                 raise KeyboardInterrupt
 
-    watcher = Watcher()
-    monkeypatch.setattr(Watcher, "Of", Impatient)
+    events_of = EventLog()
+    monkeypatch.setattr(EventLog, "Of", Impatient)
     with pytest.raises(KeyboardInterrupt):
-        run_all(make(tmp_path, sweep={"start.seed": [1, 2]}), tmp_path / "sweep", watcher=watcher)
+        run_all(make(tmp_path, sweep={"start.seed": [1, 2]}), tmp_path / "sweep", events_of=events_of)
     for name in "01":
         assert read_manifest(tmp_path / "sweep/members" / name)["status"] == "interrupted"
-    assert sorted(watcher.left) == [0, 1]
+    assert sorted(events_of.left) == [0, 1]

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from jaxstyle.cli.show import tell
+from jaxstyle.cli.show import echo
 from jaxstyle.errors import JaxstyleError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def build_engine(options: EngineOptions, *, source: str, remedy: str | None) -> 
     Args:
       options: as they were given.
       source: what to call the experiment in messages.
-      remedy: what to say to whom a member is refused that does not fit into memory; None to refuse none.
+      remedy: how to run a member that does not fit into memory, for the message that refuses it; None to refuse none.
 
     Raises:
       JaxstyleError: an option belongs to another engine.
@@ -57,5 +57,5 @@ def build_engine(options: EngineOptions, *, source: str, remedy: str | None) -> 
         accelerators=options.gpus_per_member,
         source=source,
         remedy=remedy,
-        say=tell,
+        log=echo,
     )

@@ -10,15 +10,15 @@ from jaxstyle.cli.devices import ONE, parse_devices
 from jaxstyle.cli.engines import EngineOptions, build_engine
 from jaxstyle.cli.forecast import (
     REMEDY,
+    echo_estimates,
     ensure_all_fit,
     ensure_it_fits,
     extent,
     keep_programs,
     load_weights,
-    tell_estimates,
 )
 from jaxstyle.cli.lanes import Lanes, in_lanes, lanes_of_members
-from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, Tallied, Tally, Watching, complain, tell
+from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, MemberProgress, RunProgress, SweepProgress, echo, echo_error
 from jaxstyle.config import Experiment
 from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.devices.sharding import Devices
@@ -62,9 +62,9 @@ def run_experiment(
     devices: str = ONE,
     engine: EngineOptions = EngineOptions(),  # noqa: B008  (immutable)
 ) -> int:
-    """Runs an experiment, or every member of its sweep, and says where the images are; returns the exit status.
+    """Runs an experiment, or every member of its sweep, and prints where the images are; returns the exit status.
 
-    Goes on in the folder where the same command was stopped, and does nothing again that is finished there.
+    Resumes in the folder where the same command was stopped, and repeats nothing that is finished there.
     """
     if copy_to is not None:
         _ensure_output(copy_to, experiment, force=force)
@@ -89,22 +89,24 @@ def run_experiment(
             devices=over,
         )
     if found and folders.is_finished(found):
-        folder = found
-        tell(f"finished before: {_summary(folders.read_manifest(folder))}")
+        folder, manifest = found, folders.read_manifest(found)
+        echo(f"finished before: {_summary(manifest)}")
     else:
-        folder = _run_single(members[0], place, chosen, source=source, ignore_memory=ignore_memory, devices=over)
-    tell(f"record: {folder}")
+        folder, manifest = _run_single(
+            members[0], place, chosen, source=source, ignore_memory=ignore_memory, devices=over
+        )
+    echo(f"record: {folder}")
     image = folder / RESULT
     if copy_to is not None and copy_to.suffix.lower() == image.suffix:
         write_atomically(copy_to, image.read_bytes())
     elif copy_to is not None:
         write_image(copy_to, read_image(image).pixels, bits=experiment.output.bits, metadata=read_metadata(image))
-    tell(f"image:  {copy_to or image}")
-    return INTERRUPTED if folders.read_manifest(folder)["status"] == Status.INTERRUPTED else DONE
+    echo(f"image:  {copy_to or image}")
+    return INTERRUPTED if manifest["status"] == Status.INTERRUPTED else DONE
 
 
 def _ensure_output(path: Path, experiment: Experiment, *, force: bool) -> None:
-    """Proves that the image can be written before it is made.
+    """Checks that the image can be written, before it is made.
 
     Raises:
       JaxstyleError: it cannot.
@@ -118,7 +120,7 @@ def _ensure_output(path: Path, experiment: Experiment, *, force: bool) -> None:
 
 
 def _find(experiment: Experiment, name: str, named: Path | None, *, fresh: bool) -> Path | None:
-    """The folder to run in, with a word if this experiment has been there before; None for a new one.
+    """The folder to run in, with a message if this experiment has run there before; None for a new one.
 
     Raises:
       JaxstyleError: the folder that was named holds something else, or another process is at work there.
@@ -129,67 +131,69 @@ def _find(experiment: Experiment, name: str, named: Path | None, *, fresh: bool)
             raise JaxstyleError(f"{found}: already holds a run; --fresh needs a folder without one")
         folders.refuse_another(found, experiment)
         ensure_free(found)
-        tell(f"going on with {found}; {'another --out' if named else '--fresh'} begins anew")
+        echo(f"resuming {found}; {'another --out' if named else '--fresh'} starts a new run")
     return found
 
 
 def _run_single(
     member: Member, place: Place, engine: Engine, *, source: str, ignore_memory: bool, devices: Devices
-) -> Path:
-    experiment = member.experiment
+) -> tuple[Path, Mapping[str, Any]]:
+    """Runs an experiment without a sweep; returns its folder and its manifest."""
     keep_programs()
     # Before the folder is made: an image that is missing, or a size that does not fit, leaves nothing behind.
-    inputs = read_inputs(experiment, say=tell)
-    plan(experiment, inputs.images)
+    inputs = read_inputs(member.experiment, log=echo)
+    plan(member.experiment, inputs.images)
     with place as folder:
         if engine.here:
-            _run_here(experiment, inputs, folder, source=source, ignore_memory=ignore_memory, devices=devices)
+            manifest = _run_here(
+                member.experiment, inputs, folder, source=source, ignore_memory=ignore_memory, devices=devices
+            )
         else:
-            _run_elsewhere(member, folder, engine)
-    manifest = folders.read_manifest(folder)
+            manifest = _run_elsewhere(member, folder, engine)
     for facts in manifest["images"].values():
         for note in facts["notes"]:
-            tell(f"note: {facts['path']}: {note}")
-    tell(_summary(manifest))
-    return folder
+            echo(f"note: {facts['path']}: {note}")
+    echo(_summary(manifest))
+    return folder, manifest
 
 
 def _run_here(
     experiment: Experiment, inputs: Inputs, folder: Path, *, source: str, ignore_memory: bool, devices: Devices
-) -> None:
-    cache, compiled_ahead = Cache(), 0.0
+) -> Mapping[str, Any]:
+    cache, compile_seconds = Cache(), 0.0
     if not ignore_memory:
-        tell("compiling")
+        echo("compiling")
         planned = outlines(experiment, *inputs, devices=devices)
-        if all(is_light(outline) for outline in planned):  # goes on in the background
+        if all(is_light(outline) for outline in planned):  # compiling continues in the background
             prepare(experiment, *inputs, scales=[planned[0].scale], cache=cache, devices=devices)
         began = time.perf_counter()
         for outline in planned:
             ensure_it_fits(outline, source=source)
-        compiled_ahead = time.perf_counter() - began
-    with interruptible(END_OF_JOB) as interrupted, Watching(experiment.optimizer.iterations) as watching:
-        run(
+        compile_seconds = time.perf_counter() - began
+    with interruptible(END_OF_JOB) as interrupted, RunProgress(experiment.optimizer.iterations) as progress:
+        return run(
             experiment,
             folder,
             inputs=inputs,
             cache=cache,
-            events=watching,
+            events=progress,
             interrupted=interrupted,
-            compiled_ahead=compiled_ahead,
+            compile_seconds=compile_seconds,
             devices=devices,
-        )
+        ).manifest
 
 
-def _run_elsewhere(member: Member, folder: Path, engine: Engine) -> None:
-    def watcher(member: Member) -> Watching:
-        return Watching(member.experiment.optimizer.iterations)
+def _run_elsewhere(member: Member, folder: Path, engine: Engine) -> Mapping[str, Any]:
+    def events_of(member: Member) -> RunProgress:
+        return RunProgress(member.experiment.optimizer.iterations)
 
     with interruptible(END_OF_JOB) as interrupted:
-        outcomes = list(engine.carry_out([Job(member, folder, {})], watcher=watcher, interrupted=interrupted))
+        outcomes = list(engine.run_jobs([Job(member, folder, {})], events_of=events_of, interrupted=interrupted))
     if not outcomes:
         raise KeyboardInterrupt
     if outcomes[0].error:
         raise JaxstyleError(outcomes[0].error)
+    return outcomes[0].manifest
 
 
 def _run_sweep(
@@ -206,41 +210,43 @@ def _run_sweep(
 ) -> int:
     keep_programs()
     side_by_side: dict[int, int] = {}
-    tally = Tally(len(members) - len(done))
+    sweep_progress = SweepProgress(len(members) - len(done))
 
-    def watcher(member: Member) -> Watching | Tallied:
+    def events_of(member: Member) -> RunProgress | MemberProgress:
         if not engine.here or side_by_side.get(member.index, 1) > 1:
-            return tally.of(member.label)
-        return Watching(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
+            return sweep_progress.member(member.label)
+        return RunProgress(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
 
     planned = outline_members(members, load_weights, source=source, finished=done, devices=devices)
     left = [each for each in planned if each.member.index not in done]
     with place as folder:
         if engine.here:
-            tell(extent(members, programs(left), finished=len(done)))
+            echo(extent(members, programs(left), finished=len(done)))
             side_by_side = lanes_of_members(left, lanes)
             engine = in_lanes(left, side_by_side, devices=devices)
             if not ignore_memory:
                 ensure_all_fit(programs(left), members, side_by_side, source=source)
         else:
-            tell(extent(members, None, finished=len(done)))
+            echo(extent(members, None, finished=len(done)))
         with interruptible(END_OF_JOB) as interrupted:
-            outcomes = run_members(experiment, members, folder, watcher=watcher, interrupted=interrupted, engine=engine)
+            outcomes = run_members(
+                experiment, members, folder, events_of=events_of, interrupted=interrupted, engine=engine
+            )
     for outcome in outcomes:
         label = f"{outcome.member.index}: {outcome.member.label}"
         if outcome.error is None:
-            tell(f"{label}: {_summary(outcome.manifest)}")
+            echo(f"{label}: {_summary(outcome.manifest)}")
         else:
-            complain(f"member {label}: {outcome.error}")
-    tell(f"record: {folder}")
-    tell(f"table:  {folder / TABLE}")
+            echo_error(f"member {label}: {outcome.error}")
+    echo(f"record: {folder}")
+    echo(f"table:  {folder / TABLE}")
     if len(outcomes) < len(members) or any(outcome.status == Status.INTERRUPTED for outcome in outcomes):
         return INTERRUPTED
     return MISTAKE if any(outcome.error for outcome in outcomes) else DONE
 
 
 def _summary(manifest: Mapping[str, Any]) -> str:
-    """Says how a run ended."""
+    """How a run ended, in a line."""
     best = "; the best image so far is saved" if manifest["status"] == Status.INTERRUPTED else ""
     work = f"{manifest['evaluations']} evaluations in {manifest['run_seconds']:.0f} s"
     return f"{manifest['status']}: {work}, loss {float(manifest['loss']):.5g}{best}"
@@ -248,42 +254,42 @@ def _summary(manifest: Mapping[str, Any]) -> str:
 
 @pinned()
 def check_experiment(experiment: Experiment, *, source: str, estimate: bool = True, devices: str = ONE) -> None:
-    """Shows what an experiment file says, proves that its images can be read, and says what the run will take.
+    """Shows an experiment's settings, checks that its images can be read, and estimates memory and time.
 
     Raises:
       JaxstyleError: something would stop the run.
     """
     members, over = expand(experiment, source=source), parse_devices(devices)
-    tell(f"{source}: {experiment.title or 'no title'}")
+    echo(f"{source}: {experiment.title or 'no title'}")
     images = sorted({name for member in members for name in _image_names(member.experiment)})
     for name in images:
         image = read_image(gallery.resolve(name, relative_to=Path.cwd()))
         height, width, _ = image.pixels.shape
-        tell(f"  {name}: {width}×{height}" + "".join(f"; {note}" for note in image.notes))
+        echo(f"  {name}: {width}×{height}" + "".join(f"; {note}" for note in image.notes))
     for scales in dict.fromkeys(_scales_of(member.experiment) for member in members):
-        tell(f"  scales: {scales}")
+        echo(f"  scales: {scales}")
     sets = {member.experiment.network.weights for member in members}
     places = {wanted: _find_weights(wanted, source) for wanted in sorted(sets)}
     for wanted, place in places.items():
-        tell(f"  weights {wanted}: {place}")
+        echo(f"  weights {wanted}: {place}")
     for section, values in experiment.to_json().items():
         if isinstance(values, dict):
-            tell(f"  [{section}]")
+            echo(f"  [{section}]")
             for key, value in values.items():
-                tell(f"    {key} = {value}")
+                echo(f"    {key} = {value}")
     if experiment.sweep is not None:
-        tell(f"  {len(members)} members:")
+        echo(f"  {len(members)} members:")
         for member in members:
-            tell(f"    {member.index}: {member.label}")
+            echo(f"    {member.index}: {member.label}")
     absent = [wanted for wanted, place in places.items() if place != HERE]
     if estimate and absent:
-        tell(f"  no estimate without the weights: jaxstyle weights fetch {absent[0]}")
+        echo(f"  no estimate without the weights: jaxstyle weights fetch {absent[0]}")
     elif estimate:
         keep_programs()
-        tell_estimates(members, source=source, devices=over)
+        echo_estimates(members, source=source, devices=over)
     elif experiment.sweep is not None and not absent:
-        tell(f"  {extent(members, programs(outline_members(members, load_weights)))}")
-    tell("ok")
+        echo(f"  {extent(members, programs(outline_members(members, load_weights)))}")
+    echo("ok")
 
 
 def _scales_of(experiment: Experiment) -> str:
@@ -294,7 +300,7 @@ def _scales_of(experiment: Experiment) -> str:
 
 
 def _find_weights(wanted: str, source: str) -> str:
-    """Says whether a set of weights is here, or can be fetched."""
+    """Whether a set of weights is here, or can be downloaded."""
     sets = {entry.name: entry.path for entry in weights.available()}
     if wanted in sets:
         return HERE if sets[wanted] else "will be fetched"

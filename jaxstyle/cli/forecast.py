@@ -1,8 +1,8 @@
-"""What the commands say of a run before it starts, and when they refuse it."""
+"""Estimates before a run starts, and the refusal of what does not fit into memory."""
 
 from collections.abc import Mapping, Sequence
 
-from jaxstyle.cli.show import duration, tell
+from jaxstyle.cli.show import duration, echo
 from jaxstyle.devices import compilation_cache, memory
 from jaxstyle.devices.sharding import ALL, Devices, count_devices
 from jaxstyle.network.weights import Weights
@@ -22,25 +22,25 @@ from jaxstyle.synthesis.preparation import prepare
 
 REMEDY = "To run it all the same: --ignore-memory"
 LARGE = 0.5
-"""Of the memory that can be had, what an image takes that is worth spreading over several devices."""
+"""The share of the available memory from which an image is worth spreading over several devices."""
 
 
 def keep_programs() -> None:
-    """Switches the compilation cache on; where it cannot be, a note says so and every program is compiled."""
+    """Switches the compilation cache on; prints a note where that fails."""
     if note := compilation_cache.switch_on():
-        tell(f"note: {note}")
+        echo(f"note: {note}")
 
 
 def load_weights(name: str) -> Weights:
-    """Loads a set of weights and says what takes long about it."""
-    return runner.load_weights(name, progress=tell)
+    """Loads a set of weights, with messages about slow steps."""
+    return runner.load_weights(name, progress=echo)
 
 
 def ensure_it_fits(planned: Outline, *, source: str, lanes: int = 1) -> int:
     """Compiles a run's programs; returns the memory that it will need, or so many of it side by side.
 
     Raises:
-      JaxstyleError: more than can be had.
+      JaxstyleError: more than is available.
     """
     peak_bytes = estimate_memory(planned, lanes=lanes)
     advice = _advice(planned) if share_of_memory(peak_bytes) > 1 else ""
@@ -64,7 +64,7 @@ def ensure_all_fit(
     """As `ensure_it_fits`, for every program of a sweep, with the lanes of its first member.
 
     Raises:
-      JaxstyleError: a member needs more than can be had.
+      JaxstyleError: a member needs more than is available.
     """
     for program in planned:
         first = program.members[0].index
@@ -86,31 +86,31 @@ def extent(members: Sequence[Member], planned: Sequence[Program] | None, *, fini
     return ", ".join(parts)
 
 
-def tell_estimates(members: Sequence[Member], *, source: str, devices: Devices = 1) -> None:
+def echo_estimates(members: Sequence[Member], *, source: str, devices: Devices = 1) -> None:
     """Says how much memory and how much time the members will take; compiles their programs and times each.
 
     Raises:
-      JaxstyleError: a member needs more than can be had.
+      JaxstyleError: a member needs more than is available.
     """
     planned = programs(outline_members(members, load_weights, devices=devices))
     peaks, seconds = [], []
     for program in planned:
         peaks.append(ensure_it_fits(program.outline, source=_first_of(program, source, members)))
         height, width = program.outline.size
-        tell(f"  timing a few evaluations at {width}×{height}")
+        echo(f"  timing a few evaluations at {width}×{height}")
         each = _time(program, devices)
         seconds.append(each * program.evaluations)
         work = f"{each:.2g} s an evaluation, {_extent(program)}"
-        tell(f"  about {gigabytes(peaks[-1])}{_places(program.outline)}, about {duration(seconds[-1])} ({work})")
+        echo(f"  about {gigabytes(peaks[-1])}{_places(program.outline)}, about {duration(seconds[-1])} ({work})")
         if share_of_memory(peaks[-1]) > LARGE and (advice := _advice(program.outline)):
-            tell(f"  {advice}")
+            echo(f"  {advice}")
     if len(members) > 1 or len(planned) > 1:
-        tell(f"  {extent(members, planned)}: about {gigabytes(max(peaks))}, about {duration(sum(seconds))}")
+        echo(f"  {extent(members, planned)}: about {gigabytes(max(peaks))}, about {duration(sum(seconds))}")
 
 
 def _time(program: Program, devices: Devices) -> float:
     experiment, outline = program.members[0].experiment, program.outline
-    inputs = runner.read_inputs(experiment, say=tell)
+    inputs = runner.read_inputs(experiment, log=echo)
     (prepared,) = prepare(experiment, *inputs, scales=[outline.scale], reads=outline.reads, devices=devices)
     return time_evaluation(prepared)
 

@@ -3,7 +3,7 @@
 XLA takes the memory of every evaluation anew, 0.3 GB at 512 pixels, and the first touch of each page of 4 kB goes into
 the kernel. glibc asks for pages of 2 MB instead if a tunable says so, and reads its tunables only as a process starts:
 so a command that computes is started once more, in the same process, before anything is imported. A program that only
-calls `main()`, or a script on the standard input, would not do the same again: it goes on in small pages. What large
+calls `main()`, or a script on the standard input, would not do the same again: it runs in small pages. What large
 ones gain is in docs/notebook.md.
 """
 
@@ -30,7 +30,7 @@ def take() -> None:
     if not sys.executable or not is_the_command(sys.modules["__main__"]):
         return
     if wanted(os.environ, kernel=kernel, libc=platform.libc_ver()):
-        with contextlib.suppress(OSError):  # it goes on in small pages
+        with contextlib.suppress(OSError):  # it runs in small pages
             os.execve(sys.executable, sys.orig_argv, {**os.environ, TUNABLES: SETTING})
 
 

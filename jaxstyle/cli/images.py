@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jaxstyle.cli.show import output, tell
+from jaxstyle.cli.show import echo, output
 from jaxstyle.errors import JaxstyleError
 
 app = typer.Typer(help="Named images, such as paper:neckarfront: list, fetch, from-paper.", no_args_is_help=True)
@@ -22,9 +22,9 @@ def list_images() -> None:
 
     for entry in gallery.entries():
         path = gallery.find(entry.name)
-        tell(f"paper:{entry.name:<18} {'here' if path else 'not here'}  {entry.caption}; {entry.rights}")
+        echo(f"paper:{entry.name:<18} {'here' if path else 'not here'}  {entry.caption}; {entry.rights}")
     for name in gallery.bundled_names():
-        tell(f"skimage:{name}")
+        echo(f"skimage:{name}")
 
 
 @app.command("from-paper")
@@ -41,7 +41,7 @@ def from_paper(
         raise JaxstyleError(f"{gallery.ENVIRONMENT} names no folder; set it to the one that the panels are to go into")
     folder = next(gallery.folders())
     for name, fate in printed.from_pdf(pdf, folder).items():
-        tell(f"{folder / name}: {fate}")
+        echo(f"{folder / name}: {fate}")
 
 
 @app.command()
@@ -64,4 +64,4 @@ def fetch(
                 name.removeprefix("paper:"),
                 lambda done, total, task=task: bar.update(task, completed=done, total=total),
             )
-        tell(f"{name}: {path}")
+        echo(f"{name}: {path}")

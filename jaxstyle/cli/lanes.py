@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 import jax
 
-from jaxstyle.cli.show import tell
+from jaxstyle.cli.show import echo
 from jaxstyle.devices.sharding import Devices
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.optimizers import has_lanes
@@ -44,12 +44,12 @@ def lanes_of_members(planned: Sequence[Planned], wanted: Lanes | None) -> dict[i
     for group in groups(planned):
         outline = group[0].outlines[-1]
         if wanted == AUTO:
-            lanes = choose_lanes(group, _prepare, say=tell)
+            lanes = choose_lanes(group, _prepare, log=echo)
         else:
             lanes = min(wanted, len(group)) if has_lanes(outline.objective, outline.settings) else 1
         if lanes > 1:
             height, width = outline.size
-            tell(f"{len(group)} members at {width}×{height}, {lanes} side by side")
+            echo(f"{len(group)} members at {width}×{height}, {lanes} side by side")
         found |= {each.member.index: lanes for each in group}
     return found
 
@@ -71,5 +71,5 @@ def in_lanes(planned: Sequence[Planned], lanes: Mapping[int, int], *, devices: D
 
 def _prepare(planned: Planned) -> Prepared:
     outline, experiment = planned.outlines[-1], planned.member.experiment
-    inputs = runner.read_inputs(experiment, say=tell, cache=Cache())
+    inputs = runner.read_inputs(experiment, log=echo, cache=Cache())
     return prepare(experiment, *inputs, scales=[outline.scale], reads=outline.reads)[0]

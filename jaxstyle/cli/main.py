@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from jaxstyle.cli import images, weights
 from jaxstyle.cli.engines import EngineName, EngineOptions
 from jaxstyle.cli.report import report
-from jaxstyle.cli.show import INTERRUPTED, MISTAKE, complain, tell, warned
+from jaxstyle.cli.show import INTERRUPTED, MISTAKE, echo, echo_error, echo_warning
 from jaxstyle.cli.terms import terms
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.version import __version__
@@ -27,13 +27,13 @@ class Commands(TyperGroup):
         """Runs the command."""
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = warned
+                warnings.showwarning = echo_warning
                 return super().invoke(ctx)
         except JaxstyleError as error:
-            complain(str(error))
+            echo_error(str(error))
             raise typer.Exit(MISTAKE) from None
         except KeyboardInterrupt:
-            complain("interrupted")
+            echo_error("interrupted")
             raise typer.Exit(INTERRUPTED) from None
 
 
@@ -64,9 +64,9 @@ Folder = Annotated[
         help="The run's folder. Default: where this experiment was run last, or runs/NAME/TIME in the current folder.",
     ),
 ]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Begin in a new folder even where an earlier run could go on.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start a new run even where an earlier one could be resumed.")]
 IgnoreMemory = Annotated[
-    bool, typer.Option("--ignore-memory", help="Run even what is estimated to need more memory than can be had.")
+    bool, typer.Option("--ignore-memory", help="Run even what is estimated to need more memory than is available.")
 ]
 Devices = Annotated[
     str,
@@ -157,7 +157,7 @@ def run(
     ] = None,
     devices: Devices = "1",
 ) -> None:
-    """Run an experiment file and record it. What was stopped goes on, what is finished is not run again.
+    """Run an experiment file and record it. A run that was stopped is resumed; a finished one is not repeated.
 
     Example: jaxstyle run experiments/quickstart.toml --set image.size=384 --set loss.style_weight=2
     """
@@ -215,23 +215,18 @@ def transfer(
         from jaxstyle.cli.experiments import run_experiment
         from jaxstyle.config import experiment_from_mapping
 
-    shorthands = {
-        "image.size": size,
-        "optimizer.iterations": iterations,
-        "loss.content_weight": content_weight,
-        "loss.style_weight": style_weight,
-        "start.method": start,
-        "start.seed": seed,
+    tables = {
+        "image": {"content": content, "style": style, "size": size},
+        "loss": {"content_weight": content_weight, "style_weight": style_weight},
+        "start": {"method": start, "seed": seed},
+        "optimizer": {"iterations": iterations},
     }
-    settings = [f"{key}={value}" for key, value in shorthands.items() if value is not None]
+    given = {name: {key: value for key, value in table.items() if value is not None} for name, table in tables.items()}
     experiment = experiment_from_mapping(
-        {
-            "title": f"{Path(content).stem} in the style of {Path(style[0]).stem}",
-            "image": {"content": content, "style": style},
-        },
+        {"title": f"{Path(content).stem} in the style of {Path(style[0]).stem}", **given},
         source="jaxstyle transfer",
         folder=Path.cwd(),
-        overrides=[*settings, *(overrides or ())],
+        overrides=overrides or (),
     )
     status = run_experiment(
         experiment,
@@ -278,4 +273,4 @@ def doctor() -> None:
         from jaxstyle.cli.doctor import diagnose
 
     for line in diagnose():
-        tell(line)
+        echo(line)

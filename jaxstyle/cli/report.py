@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jaxstyle.cli.show import tell
+from jaxstyle.cli.show import echo
 
 
 class Look(StrEnum):
@@ -57,11 +57,11 @@ def report(
         display=Display(display) if display else None,
     )
     count, ranking = len(finished.runs), finished.ranking
-    tell("1 run" if count == 1 else f"{count} runs")
+    echo("1 run" if count == 1 else f"{count} runs")
     if len(ranking.order) > 1:
         best, worst = (finished.runs[index] for index in (ranking.order[0], ranking.order[-1]))
-        tell(f"  best, by the {ranking.rule}: {best.label}; worst: {worst.label}")
+        echo(f"  best, by the {ranking.rule}: {best.label}; worst: {worst.label}")
     elif ranking.reason:
-        tell(f"  no best and worst: {ranking.reason}")
+        echo(f"  no best and worst: {ranking.reason}")
     for file in finished.files:
-        tell(f"  {file}")
+        echo(f"  {file}")

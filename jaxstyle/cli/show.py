@@ -1,4 +1,4 @@
-"""How the command line speaks: messages, errors and progress."""
+"""Console output: messages, errors and progress."""
 
 import sys
 import time
@@ -26,31 +26,31 @@ output = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def tell(message: str) -> None:
+def echo(message: str) -> None:
     """Prints a line."""
-    output.print(_shown(message))
+    output.print(_printable(message))
 
 
-def complain(message: str) -> None:
+def echo_error(message: str) -> None:
     """Prints an error, every line of it."""
     for line in message.splitlines() or [""]:
-        errors.print(f"[red]error:[/red] {_shown(line)}")
+        errors.print(f"[red]error:[/red] {_printable(line)}")
 
 
-def warned(message: Warning | str, *_: object) -> None:
-    """Prints a library's warning as a note, without its line of source; takes the place of `warnings.showwarning`."""
+def echo_warning(message: Warning | str, *_: object) -> None:
+    """Prints a library's warning as a note, without its line of source; replaces `warnings.showwarning`."""
     from jaxstyle.devices import compilation_cache
 
     text = str(message)
-    errors.print(f"note: {_shown(compilation_cache.mend(text) or text)}")
+    errors.print(f"note: {_printable(compilation_cache.mend(text) or text)}")
 
 
-def _shown(text: str) -> str:
-    """The text as rich prints it: no markup in it, and escapes for what is no Unicode, in a file's name."""
+def _printable(text: str) -> str:
+    """The text for rich to print as it is: markup escaped, and in a file's name what is not Unicode."""
     return escape(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
-class Watching(Events):
+class RunProgress(Events):
     """Progress of one optimization: a bar on a terminal, a line now and then elsewhere.
 
     Shows the iteration, the image's size where there are several scales, the evaluations of loss and gradient, the
@@ -95,15 +95,15 @@ class Watching(Events):
             self._bar.stop()
 
     def log(self, message: str) -> None:
-        """Says what is being done before the first iteration."""
+        """Shows a message until the first iteration."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=escape(self._label + message))
         else:
-            tell(self._label + message)
+            echo(self._label + message)
             sys.stdout.flush()
 
     def plan(self, scales: "Sequence[Scale]") -> None:
-        """Hears the scales that the run will go through."""
+        """Keeps the scales, for the estimate of the end."""
         self._scales = scales
 
     def progress(self, iterations: "Sequence[Iteration]") -> None:
@@ -122,7 +122,7 @@ class Watching(Events):
         elif time.monotonic() - self._last_line > LINE_EVERY or newest.iteration >= self._iterations:
             self._last_line = time.monotonic()
             where = f"iteration {newest.iteration}/{self._iterations}"
-            tell(f"{self._label}{where}  {facts}  {duration(newest.seconds)}  {left}".rstrip())
+            echo(f"{self._label}{where}  {facts}  {duration(newest.seconds)}  {left}".rstrip())
             sys.stdout.flush()
 
     def _remaining(self, newest: "Iteration") -> float:
@@ -136,41 +136,41 @@ class Watching(Events):
         return newest.seconds * ahead / done
 
 
-class Tally:
-    """Progress of several members at once: a line when one begins, and when one ends, with how many have."""
+class SweepProgress:
+    """Progress of several members at once: a line when one starts, and one when it ends, with how many have ended."""
 
     def __init__(self, members: int):
         """Prepares for so many members."""
         self._members, self._ended = members, 0
 
-    def of(self, label: str) -> "Tallied":
-        """The watching of one member."""
-        return Tallied(self, label)
+    def member(self, label: str) -> "MemberProgress":
+        """The events of one member."""
+        return MemberProgress(self, label)
 
     def end(self, label: str, facts: str) -> None:
         """Counts a member that has ended."""
         self._ended += 1
-        tell(f"{self._ended}/{self._members} ended: {label}{facts}")
+        echo(f"{self._ended}/{self._members} ended: {label}{facts}")
         sys.stdout.flush()
 
 
-class Tallied(Events):
-    """One member of a tally."""
+class MemberProgress(Events):
+    """One member of a `SweepProgress`."""
 
-    def __init__(self, tally: Tally, label: str):
-        """Says nothing until it begins."""
-        self._tally, self._label, self._facts = tally, label, ""
+    def __init__(self, sweep: SweepProgress, label: str):
+        """Prints nothing until the member starts."""
+        self._sweep, self._label, self._facts = sweep, label, ""
 
     def __enter__(self) -> Self:
-        """The member begins."""
-        tell(f"{self._label}: begun")
+        """The member starts."""
+        echo(f"{self._label}: started")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """The member has ended, by whatever."""
-        self._tally.end(self._label, self._facts if error is None else f"  {error or 'interrupted'}")
+        """The member has ended, in whatever way."""
+        self._sweep.end(self._label, self._facts if error is None else f"  {error or 'interrupted'}")
 
     def progress(self, iterations: "Sequence[Iteration]") -> None:
         """Keeps the newest iteration, for the line at the end."""

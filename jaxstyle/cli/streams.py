@@ -1,7 +1,7 @@
 """The process's own streams, made so that what is printed never decides what a command does.
 
 A reader may go away (`jaxstyle run … | head`), a disk be full, a terminal be gone, a stream be closed from the start,
-an encoding lack a letter: what cannot be printed is dropped, a letter replaced, and the work goes on.
+an encoding lack a letter: what cannot be printed is dropped, a letter replaced, and the work continues.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Any, TextIO
 def steady() -> Iterator[None]:
     """Within the block printing to the process's own output and error streams cannot fail.
 
-    Streams that somebody has put in their place are left alone.
+    Streams that other code has put in their place are left alone.
     """
     _open_missing()
     with contextlib.ExitStack() as stack:

@@ -2,7 +2,7 @@
 
 import inspect
 
-from jaxstyle.cli.show import tell
+from jaxstyle.cli.show import echo
 
 
 def terms() -> None:
@@ -22,8 +22,8 @@ def terms() -> None:
         keys = [
             f"{key} = {getattr(defaults, key)}" if defaults and key != "layers" else key for key in model.model_fields
         ]
-        tell(f"{name}: {', '.join(['weight = 1.0', *keys])}")
-        tell(f"{inspect.getmodule(kind).__doc__}".strip())
+        echo(f"{name}: {', '.join(['weight = 1.0', *keys])}")
+        echo(f"{inspect.getmodule(kind).__doc__}".strip())
         for line in (inspect.getdoc(kind) or "").splitlines():
-            tell(f"    {line}".rstrip())
-        tell("")
+            echo(f"    {line}".rstrip())
+        echo("")

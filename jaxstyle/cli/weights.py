@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jaxstyle.cli.show import output, tell
+from jaxstyle.cli.show import echo, output
 from jaxstyle.errors import JaxstyleError
 
 app = typer.Typer(help="The network's weights: fetch, list, verify, convert, normalize.", no_args_is_help=True)
@@ -26,7 +26,7 @@ def fetch(
     """
     from jaxstyle.network import weights
 
-    tell(f"{name}: {weights.fetch(name, force=force, progress=tell)}")
+    echo(f"{name}: {weights.fetch(name, force=force, progress=echo)}")
 
 
 @app.command("list")
@@ -37,9 +37,9 @@ def list_sets() -> None:
     """
     from jaxstyle.network import weights
 
-    tell(f"store: {weights.store_folder()}")
+    echo(f"store: {weights.store_folder()}")
     for entry in weights.available():
-        tell(f"  {entry.name:<18} {'here' if entry.path else 'not here'}  {entry.description}")
+        echo(f"  {entry.name:<18} {'here' if entry.path else 'not here'}  {entry.description}")
 
 
 @app.command()
@@ -56,9 +56,9 @@ def verify(
 
     results = weights.verify(name)
     for result in results:
-        tell(f"{'ok' if result.ok else 'BAD'}  {result.name}: {result.message}")
+        echo(f"{'ok' if result.ok else 'BAD'}  {result.name}: {result.message}")
     if not results:
-        tell("nothing in the store yet; `jaxstyle weights fetch` brings the default set")
+        echo("nothing in the store yet; `jaxstyle weights fetch` brings the default set")
     if not all(result.ok for result in results):
         raise typer.Exit(2)
 
@@ -82,9 +82,9 @@ def convert(
 
     path = weights.convert(file, out, network=network, overwrite=force)
     found = weights.load_converted(path)
-    tell(f"{path}: {found.network}, sha256 {found.sha256}")
+    echo(f"{path}: {found.network}, sha256 {found.sha256}")
     for note in found.metadata.get("notes", "").splitlines():
-        tell(f"note: {note}")
+        echo(f"note: {note}")
 
 
 @app.command()
@@ -110,11 +110,11 @@ def normalize(
     paths = sorted(path for path in images.iterdir() if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise JaxstyleError(f"{images}: no images in it; looked for {', '.join(SUFFIXES)}")
-    original = weights.load(source, progress=tell)
+    original = weights.load(source, progress=echo)
     with Progress(console=output, transient=True) as progress:
         task = progress.add_task("mean activations", total=len(paths))
         means = measure_mean_activations(original, paths, pooling=pooling, advance=lambda path: progress.advance(task))
     path = weights.normalize_to(
         original, means, out, measured_on=f"{len(paths)} images, {pooling} pooling", overwrite=force
     )
-    tell(f"{path}: normalized on {len(paths)} images")
+    echo(f"{path}: normalized on {len(paths)} images")

@@ -126,7 +126,7 @@ class Output(Section):
     save_every: int = Field(default=0, ge=0)
     """Also save the image every so many iterations; 0: only the result."""
     checkpoint_seconds: float = Field(default=60.0, ge=0, allow_inf_nan=False)
-    """Seconds between checkpoints, from which a run that was stopped goes on (lbfgs and adam); further apart where
+    """Seconds between checkpoints, from which a run that was stopped is resumed (lbfgs and adam); further apart where
     writing them would take more than 1 % of the time. 0: only at an interruption."""
 
 

@@ -1,4 +1,4 @@
-"""How much memory is used, was used, and can be had: the accelerator's where there is one, else this process's."""
+"""How much memory is used, was used, and is available: the accelerator's where there is one, else this process's."""
 
 import os
 import platform
@@ -67,7 +67,7 @@ def _of_accelerator() -> dict[str, Any] | None:
 
 
 def _of_machine() -> int | None:
-    """Linux' own estimate of what can be had, else all there is."""
+    """Linux' own estimate of the available memory, else all there is."""
     try:
         lines = MEMORY_INFO.read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))

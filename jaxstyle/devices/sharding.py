@@ -102,7 +102,7 @@ def place(bands: Bands | None, image: Float[np.ndarray, "height width channels"]
     return jax.device_put(padded(bands, np.asarray(image, np.float32)), bands.sharding(image))
 
 
-def fetch(bands: Bands | None, stored: Any) -> Any:
+def to_host(bands: Bands | None, stored: Any) -> Any:
     """What is stored, or a tree of it, on the host and at the image's own height."""
 
     def own(array: np.ndarray) -> np.ndarray:

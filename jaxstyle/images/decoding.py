@@ -37,7 +37,7 @@ def read_samples(name: str, image: ImageFile.ImageFile, data: bytes, notes: list
       name: of the image, for messages.
       image: opened, not yet decoded.
       data: the file.
-      notes: is told what was done.
+      notes: what was done is appended.
 
     Returns:
       The samples, and EXIF's orientation.
@@ -81,7 +81,7 @@ def samples_of(name: str, image: Image.Image, *, raw: str, data: bytes | None, n
       image: any.
       raw: how the samples lie in its file, in Pillow's words; empty if that is not known.
       data: its file, for the bits that Pillow drops.
-      notes: is told what was done.
+      notes: what was done is appended.
 
     Raises:
       JaxstyleError: a mode that means no colour.
@@ -171,7 +171,7 @@ def raw_mode(image: Image.Image) -> str:
 
 
 def _arguments(image: Any) -> tuple[Any, ...]:
-    """What Pillow's decoder of a file that is not decoded yet is told."""
+    """The arguments of Pillow's decoder, for a file that is not decoded yet."""
     args = image.tile[0].args if getattr(image, "tile", None) else ()
     return args if isinstance(args, tuple) else (args,)
 

@@ -180,7 +180,7 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
 
     Args:
       name: of the entry.
-      progress: is told how far it is.
+      progress: called with the bytes that have arrived, and their number in all.
 
     Returns:
       The file in the cache.

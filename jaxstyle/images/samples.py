@@ -71,7 +71,7 @@ def on_white(samples: Samples, name: str, notes: list[str]) -> Float32[np.ndarra
     Args:
       samples: what was read.
       name: of the image, for messages.
-      notes: is told what was done.
+      notes: what was done is appended.
 
     Raises:
       JaxstyleError: values outside their range, or nothing but transparency.

@@ -72,7 +72,7 @@ def read_tiff(name: str, data: bytes, notes: list[str], check_size: Callable[[in
     Args:
       name: of the image, for messages.
       data: the file.
-      notes: is told what was done.
+      notes: what was done is appended.
       check_size: is asked before anything is decoded, with width and height.
 
     Returns:

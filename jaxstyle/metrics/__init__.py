@@ -56,7 +56,7 @@ def measure_all(image: Pixels, content: Pixels | None, styles: Sequence[Pixels] 
     for name in names():
         try:
             number = load(name).value(image, content, styles)
-        except Exception as error:  # somebody else's; the image was worth more
+        except Exception as error:  # of another package; the image is worth more
             warnings.warn(f"metric {name}: {type(error).__name__}: {error}", stacklevel=2)
             continue
         if number is not None:

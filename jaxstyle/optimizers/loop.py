@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxstyle.devices.sharding import Bands, fetch, padded, place
+from jaxstyle.devices.sharding import Bands, padded, place, to_host
 from jaxstyle.errors import CheckpointError
 from jaxstyle.optimizers import device
 from jaxstyle.optimizers.base import Iteration, Keep, Observer, Result, Saved, Settings, Status
@@ -190,7 +190,7 @@ class _Run:
         )
 
     def _fetch(self, stored: Any) -> Any:
-        return fetch(self._bands, stored if self._index is None else stored[self._index])
+        return to_host(self._bands, stored if self._index is None else stored[self._index])
 
     def _saved(self, state: LoopState) -> Saved:
         """What `_restored` can resume from, on however many devices.
@@ -199,7 +199,7 @@ class _Run:
         another.
         """
         own = state if self._index is None else jax.tree.map(lambda array: array[self._index], state)
-        arrays = dict(zip(_names(own), fetch(self._bands, jax.tree.leaves(own)), strict=True))
+        arrays = dict(zip(_names(own), to_host(self._bands, jax.tree.leaves(own)), strict=True))
         return Saved(arrays, tuple(self._history), self._compile_seconds, self._seconds)
 
 

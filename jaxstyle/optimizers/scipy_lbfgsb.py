@@ -11,7 +11,7 @@ import numpy as np
 import scipy.optimize
 from pydantic import Field
 
-from jaxstyle.devices.sharding import fetch, place
+from jaxstyle.devices.sharding import place, to_host
 from jaxstyle.optimizers.base import WINDOW, Iteration, Observer, OnHost, Result, Settings, Status, most_evaluations
 from jaxstyle.optimizers.box import Box
 from jaxstyle.paper.objective import LossFunction, evaluate
@@ -63,7 +63,7 @@ class ScipyLBFGSB(OnHost):
             point = flat.reshape(image.shape).astype(np.float32)
             (loss, terms), grad = evaluate(objective, place(objective.bands, point), problem)
             loss, terms = jax.device_get((loss, terms))
-            gradient = fetch(objective.bands, grad).astype(np.float64).ravel()
+            gradient = to_host(objective.bands, grad).astype(np.float64).ravel()
             if not (np.isfinite(loss) and np.isfinite(gradient).all()):
                 story.evaluations += 1
                 raise _Stop(Status.NOT_FINITE)

@@ -36,7 +36,7 @@ class Cell:
       letter: such as `(a)`; empty for a source image.
       label: below the image.
       detail: its numbers, below the label.
-      message: what stands in the image's place.
+      message: shown in the image's place.
       insets: source images that are this run's own.
     """
 

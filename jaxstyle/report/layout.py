@@ -66,7 +66,7 @@ class Sheet:
     """Runs in rows and columns.
 
     Attributes:
-      heading: what tells it from the other sheets; empty if it is the only one.
+      heading: distinguishes it from the other sheets; empty if it is the only one.
       down: what varies from row to row; empty if each row varies something of its own.
       across: what varies from column to column; empty likewise.
       columns: the columns' labels; none where each row has its own captions.
@@ -81,7 +81,7 @@ class Sheet:
 
 
 def lay_out(runs: Sequence[Recorded]) -> Layout:
-    """Finds the axes that tell the runs apart, and each run's place on them.
+    """Finds the axes that distinguish the runs, and each run's place on them.
 
     Args:
       runs: at least one.

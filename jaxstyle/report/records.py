@@ -27,11 +27,11 @@ _LINE = {"evaluations": (int,), "loss": (int, float, str), "seconds": (int, floa
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """One run, as its folder tells it.
+    """One run, as its folder has it.
 
     Attributes:
       folder: the run's folder; of a member that has not begun, where it would be.
-      label: what tells it from the other runs of the report.
+      label: distinguishes it from the other runs of the report.
       experiment: the resolved experiment, of a member that has not begun the planned one; empty if it is damaged.
       manifest: what is known of the run; empty if it had not begun.
       iterations: the lines of the metrics as far as they are whole.

@@ -36,7 +36,7 @@ CHECKPOINT, IMAGES = "checkpoint", "images"
 
 
 class Recorder(Protocol):
-    """Somebody who is told what a record holds: the `Record` itself, or who passes it on from another machine.
+    """Keeps a record: the `Record` itself, or what sends it from another machine.
 
     Attributes:
       folder: the run's, on the machine that keeps the record.
@@ -94,7 +94,7 @@ class Record:
         Args:
           folder: the run's own.
           experiment: without a sweep.
-          elsewhere: whether another process carries the run out, which will tell of its own versions and device.
+          elsewhere: whether another process runs it, and will report its own versions and device.
 
         Raises:
           JaxstyleError: it holds a finished run or another experiment, or cannot be made; or there is no device.
@@ -167,8 +167,8 @@ class Record:
         self.delete_checkpoint()
         (self.folder / RESULT).unlink(missing_ok=True)
 
-    def lose(self, reasons: Sequence[str]) -> None:
-        """Takes back that an attempt has ended, because it was lost; the next one goes on from the checkpoint."""
+    def lose_attempt(self, reasons: Sequence[str]) -> None:
+        """Notes that an attempt was lost; the run is to be resumed from its checkpoint."""
         if self._metrics.closed:
             self._metrics = open(self.folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
         self.update(status="running", lost_attempts=list(reasons))
@@ -182,7 +182,7 @@ class Record:
 
 
 @contextlib.contextmanager
-def recording(folder: Path, experiment: Experiment, *, elsewhere: bool = False) -> Iterator[Record]:
+def open_record(folder: Path, experiment: Experiment, *, elsewhere: bool = False) -> Iterator[Record]:
     """A record that says `failed`, and why, if the block raises; `interrupted` after a second Ctrl-C.
 
     Raises:

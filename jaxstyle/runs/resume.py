@@ -9,49 +9,49 @@ from jaxstyle.optimizers import Iteration, Result, Saved, Status
 from jaxstyle.runs.checkpoints import Checkpoint
 from jaxstyle.synthesis.state import KeepRunState, RunState
 
-SHARE = 0.01
+MOST_OVERHEAD = 0.01
 """Checkpoints are further apart than was asked for where writing them would take more than this of the time."""
 _STATE = "optimizer/"
 
 
-def keeper(
+def periodic_checkpoints(
     save: Callable[[RunState], None], seconds: float, *, clock: Callable[[], float] = time.monotonic
 ) -> KeepRunState:
-    """Decides when to save: at an interruption, and every so often while the run goes on.
+    """Returns a callback that saves the run's state at an interruption, and from time to time.
 
     Args:
       save: writes a checkpoint.
-      seconds: between two of them, or more where writing takes more than `SHARE` of the time; 0: only at an
+      seconds: between two of them, or more where writing takes more than `MOST_OVERHEAD` of the time; 0: only at an
         interruption.
       clock: the time in seconds.
     """
     ended, took = clock(), 0.0
 
-    def keep(standing: Callable[[], RunState], interrupted: bool) -> None:
+    def keep(state: Callable[[], RunState], interrupted: bool) -> None:
         nonlocal ended, took
         began = clock()
-        due = seconds > 0 and began - ended >= max(seconds, took / SHARE)
+        due = seconds > 0 and began - ended >= max(seconds, took / MOST_OVERHEAD)
         if interrupted or due:
-            save(standing())
+            save(state())
             ended = clock()
             took = ended - began
 
     return keep
 
 
-def pack(standing: RunState, ingredients: Mapping[str, Any]) -> Checkpoint:
-    """A standing as a checkpoint.
+def pack(state: RunState, ingredients: Mapping[str, Any]) -> Checkpoint:
+    """The state of a run as a checkpoint.
 
     Args:
-      standing: what to write.
-      ingredients: what must be the same for the run to go on: versions, weights, images.
+      state: what to write.
+      ingredients: what must be the same for a run to resume: versions, weights, images.
     """
-    before, saved = standing.before, standing.saved
+    before, saved = state.before, state.saved
     return Checkpoint(
         arrays={"before": before.image} | {f"{_STATE}{name}": array for name, array in saved.arrays.items()},
         facts={
             "ingredients": dict(ingredients),
-            "scale": standing.scale,
+            "scale": state.scale,
             "before": {
                 "loss": before.loss,
                 "history": [iteration._asdict() for iteration in before.history],
@@ -69,7 +69,7 @@ def pack(standing: RunState, ingredients: Mapping[str, Any]) -> Checkpoint:
 
 
 def unpack(checkpoint: Checkpoint, ingredients: Mapping[str, Any]) -> RunState:
-    """The standing that `pack` made a checkpoint of.
+    """The inverse of `pack`.
 
     Raises:
       CheckpointError: it was made of other ingredients, or holds something else.

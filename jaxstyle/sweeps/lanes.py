@@ -58,7 +58,7 @@ def choose_lanes(
     group: Sequence[Planned],
     prepare: Callable[[Planned], Prepared],
     *,
-    say: Callable[[str], None] = lambda message: None,
+    log: Callable[[str], None] = lambda message: None,
 ) -> int:
     """How many lanes finish a group of members soonest.
 
@@ -67,7 +67,7 @@ def choose_lanes(
     Args:
       group: of `groups`.
       prepare: makes a member ready at its last scale, which costs most.
-      say: told what is measured.
+      log: called with a message before each measurement.
     """
     outline, most = group[0].outlines[-1], len(group)
     if most == 1 or not has_lanes(outline.objective, outline.settings):
@@ -75,7 +75,7 @@ def choose_lanes(
     key = _key(group[0])
     known = _recall(key)
     work = sum(_products(outline) for member in group for outline in member.outlines)
-    timed = _measured(group, prepare, known, say) if work >= WORTH_MEASURING else known
+    timed = _measured(group, prepare, known, log) if work >= WORTH_MEASURING else known
     if timed != known:
         _remember(key, timed)
     return _best({lanes: seconds for lanes, seconds in timed.items() if lanes <= most})
@@ -85,7 +85,7 @@ def _measured(
     group: Sequence[Planned],
     prepare: Callable[[Planned], Prepared],
     known: Mapping[int, float],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> dict[int, float]:
     """Seconds of an evaluation in each of 1, 2, 4, … lanes, as far as it pays; what is known is not timed again."""
     timed, outline = dict(known), group[0].outlines[-1]
@@ -96,7 +96,7 @@ def _measured(
             prepared = prepared or prepare(group[0])
             timed[lanes] = time_evaluation(prepared, lanes=lanes)
             height, width = outline.size
-            say(f"{lanes} side by side at {width}×{height}: {timed[lanes] / lanes:.2g} s an evaluation")
+            log(f"{lanes} side by side at {width}×{height}: {timed[lanes] / lanes:.2g} s an evaluation")
         if lanes > 1 and GAIN * timed[lanes] / lanes > timed[lanes // 2] / (lanes // 2):
             break
         lanes *= 2

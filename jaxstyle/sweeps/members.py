@@ -19,7 +19,7 @@ from jaxstyle.runs.folders import (
 )
 from jaxstyle.runs.locks import claimed
 from jaxstyle.runs.record import csv_text, flatten, write_json
-from jaxstyle.sweeps.engines import Engine, Job, Local, Outcome, Watcher
+from jaxstyle.sweeps.engines import Engine, EventsOf, Job, Local, Outcome
 from jaxstyle.sweeps.expansion import Member
 from jaxstyle.sweeps.sharing import share
 
@@ -40,21 +40,22 @@ def run_members(
     members: Sequence[Member],
     folder: Path,
     *,
-    watcher: Watcher,
+    events_of: EventsOf,
     interrupted: Callable[[], bool] = lambda: False,
     engine: Engine = Local(),  # noqa: B008  (it has no state)
 ) -> list[Outcome]:
     """Runs the members of a sweep into `folder/members/<n>`, and keeps `folder/table.csv` up to date.
 
-    Members that an earlier process has finished are not run again, and those that it left half done go on.
+    Members that an earlier process has finished are not run again, and those that it has begun are resumed.
 
     Args:
       experiment: the sweep, recorded as it is.
       members: what it expands to.
       folder: the sweep's folder; made, or that of the same sweep.
-      watcher: whom to tell of each member.
-      interrupted: asked between evaluations; true ends the sweep after saving the current members' best images.
-      engine: where they are carried out.
+      events_of: opens the events of a member.
+      interrupted: polled between evaluations; once true, the sweep ends after saving the best images of the members
+        that run.
+      engine: where they run.
 
     Returns:
       The outcomes of the members that were begun, now or before, in the sweep's order.
@@ -76,7 +77,7 @@ def run_members(
             for member, read_together in zip(members, reads, strict=True)
             if member.index not in outcomes
         ]
-        for outcome in engine.carry_out(jobs, watcher=watcher, interrupted=interrupted):
+        for outcome in engine.run_jobs(jobs, events_of=events_of, interrupted=interrupted):
             outcomes[outcome.member.index] = outcome
             write_table(folder / TABLE, _in_order(outcomes))
     return _in_order(outcomes)

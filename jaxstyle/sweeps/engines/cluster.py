@@ -1,4 +1,4 @@
-"""Finding a Ray cluster, or starting one on this machine, and leaving it; mistakes answered instead of waited for."""
+"""Joins a Ray cluster, or starts one on this machine; a wrong address is an error at once, not a timeout."""
 
 import contextlib
 import os
@@ -83,7 +83,7 @@ def _own_cluster(stack: contextlib.ExitStack) -> dict[str, Any]:
 
 
 def _delete(folder: Path) -> None:
-    """Deletes a folder into which Ray's processes write on for a moment after they have been told to end."""
+    """Deletes a folder into which Ray's processes write for a moment after they were asked to end."""
     end = time.monotonic() + ANSWER
     while folder.exists() and time.monotonic() < end:
         shutil.rmtree(folder, ignore_errors=True)
@@ -91,7 +91,7 @@ def _delete(folder: Path) -> None:
 
 
 def _probe(address: str) -> None:
-    """Raises unless somebody listens at an address; Ray itself would wait for two minutes and end the process."""
+    """Raises unless a process listens at an address; Ray itself would wait for two minutes and end the process."""
     host, _, port = address.rpartition(":")
     if "://" in address or not host or not port.isdecimal():
         allowed = f"host:port of a cluster's head, {AUTO} on a machine of the cluster, or {LOCAL}"

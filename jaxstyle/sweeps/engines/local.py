@@ -4,15 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from jaxstyle.devices.sharding import Devices
-from jaxstyle.runs.folders import read_manifest
 from jaxstyle.runs.runner import run
-from jaxstyle.sweeps.engines.base import Job, Outcome, Watcher, failed
-from jaxstyle.sweeps.engines.side_by_side import carry_out_together
+from jaxstyle.sweeps.engines.base import EventsOf, Job, Outcome, failed
+from jaxstyle.sweeps.engines.side_by_side import run_together
 from jaxstyle.synthesis.cache import Cache
 
 
 class Batch(NamedTuple):
-    """Jobs that are carried out at once.
+    """Jobs that run at once.
 
     Attributes:
       jobs: of the same compiled programs.
@@ -34,27 +33,29 @@ class Local:
     here = True
 
     def __init__(self, batches: Callable[[Sequence[Job]], Iterable[Batch]] = one_at_a_time, *, devices: Devices = 1):
-        """Prepares to carry out jobs in batches, or, spread over several devices each, one after another."""
+        """Runs jobs in batches, or one after another with each image spread over several devices."""
         self._batches = batches
         self._devices: Devices = devices
 
-    def carry_out(self, jobs: Sequence[Job], *, watcher: Watcher, interrupted: Callable[[], bool]) -> Iterator[Outcome]:
-        """Carries out the batches in their order; see `Engine`."""
+    def run_jobs(
+        self, jobs: Sequence[Job], *, events_of: EventsOf, interrupted: Callable[[], bool]
+    ) -> Iterator[Outcome]:
+        """Runs the batches in their order; see `Engine`."""
         cache = Cache()
         for batch in self._batches(jobs):
             if interrupted():
                 return
             if batch.lanes > 1:
-                yield from carry_out_together(
-                    batch.jobs, batch.lanes, cache=cache, watcher=watcher, interrupted=interrupted
+                yield from run_together(
+                    batch.jobs, batch.lanes, cache=cache, events_of=events_of, interrupted=interrupted
                 )
             else:
-                yield from (self._carry_out(job, cache, watcher, interrupted) for job in batch.jobs)
+                yield from (self._run_alone(job, cache, events_of, interrupted) for job in batch.jobs)
 
-    def _carry_out(self, job: Job, cache: Cache, watcher: Watcher, interrupted: Callable[[], bool]) -> Outcome:
+    def _run_alone(self, job: Job, cache: Cache, events_of: EventsOf, interrupted: Callable[[], bool]) -> Outcome:
         try:
-            with watcher(job.member) as events:
-                run(
+            with events_of(job.member) as events:
+                finished = run(
                     job.member.experiment,
                     job.folder,
                     reads=job.reads,
@@ -66,4 +67,4 @@ class Local:
                 )
         except Exception as error:  # whatever it is belongs to this member alone
             return failed(job.member, error)
-        return Outcome(job.member, read_manifest(job.folder))
+        return Outcome(job.member, finished.manifest)

@@ -1,8 +1,7 @@
 """Members on the machines of a Ray cluster, each with an accelerator or a few cores of its own.
 
-A worker is an actor: a process on some node that carries out members one after another (`engines/worker.py`) and
-streams messages back. This process keeps the records, and decides who does what: a member whose worker dies goes to
-another.
+A worker is a Ray actor: a process on some node that runs members one after another (`engines/worker.py`) and streams
+messages back. This process keeps the records and assigns the members: one whose worker dies goes to another.
 """
 
 import dataclasses
@@ -15,22 +14,30 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import LoadedImage
 from jaxstyle.network.weights import Weights
 from jaxstyle.runs import runner
-from jaxstyle.runs.runner import Say
-from jaxstyle.sweeps.engines.base import Job, Outcome, Watcher, failed
+from jaxstyle.sweeps.engines.base import EventsOf, Job, Outcome, failed
 from jaxstyle.sweeps.engines.cluster import LOCAL, address_or_default, connected, living_nodes, reason
 from jaxstyle.sweeps.engines.remote_record import RemoteRecord
-from jaxstyle.sweeps.engines.resources import ACCELERATORS, Resources, Share, capacity, choose_next, choose_share
-from jaxstyle.sweeps.engines.worker import Message, Order, Worker
+from jaxstyle.sweeps.engines.resources import (
+    ACCELERATORS,
+    MemberResources,
+    Resources,
+    capacity,
+    choose_next,
+    choose_resources,
+)
+from jaxstyle.sweeps.engines.worker import Message, RemoteJob, Worker
 from jaxstyle.synthesis.estimates import outlines
 from jaxstyle.synthesis.preparation import read_images
 from jaxstyle.version import __version__
 
-DEATHS = 3
-"""A member fails with third worker that dies on it; the sweep, with the third that does not even start."""
-TICK = 0.5
-"""Seconds between two looks at the cluster and at Ctrl-C, when nobody tells anything."""
+Log = Callable[[str], None]
+
+MOST_DEATHS = 3
+"""A member fails when the third worker dies that runs it; the sweep, when the third in a row does not even start."""
+POLL_SECONDS = 0.5
+"""Between two looks at the cluster and at Ctrl-C while no message comes."""
 PATIENCE = 20.0
-"""Seconds for a node with what a member needs to join the cluster, and until it is said that all are busy."""
+"""Seconds for a node with what a member needs to join the cluster, and until a message says that all are busy."""
 
 
 class Ray:
@@ -46,9 +53,9 @@ class Ray:
         accelerators: float | None = None,
         source: str = "sweep",
         remedy: str | None = None,
-        say: Say = lambda message: None,
+        log: Log = lambda message: None,
     ):
-        """Takes note of what is wanted; connects to nothing yet.
+        """Connects to nothing yet.
 
         Args:
           address: `host:port` of a cluster, or `auto` for the one that this machine belongs to. None: `$RAY_ADDRESS`,
@@ -56,79 +63,87 @@ class Ray:
           cores: CPU cores for each member; None to choose.
           accelerators: GPUs, or TPU chips, for each member; None to choose, 0 to compute on the CPU.
           source: what to call the experiment in messages.
-          remedy: what to say to whom a member is refused that does not fit into a worker's memory; None to refuse none.
-          say: told of the cluster, and of workers that die.
+          remedy: how to run a member that does not fit into a worker's memory, for the message that refuses it; None
+            to refuse none.
+          log: called with messages about the cluster, and about workers that die.
         """
         self._address = address_or_default(address)
         self._cores, self._accelerators = cores, accelerators
-        self._source, self._remedy, self._say = source, remedy, say
+        self._source, self._remedy, self._log = source, remedy, log
 
-    def carry_out(self, jobs: Sequence[Job], *, watcher: Watcher, interrupted: Callable[[], bool]) -> Iterator[Outcome]:
-        """Carries out the jobs on as many workers as the cluster holds; see `Engine`.
+    def run_jobs(
+        self, jobs: Sequence[Job], *, events_of: EventsOf, interrupted: Callable[[], bool]
+    ) -> Iterator[Outcome]:
+        """Runs the jobs on as many workers as the cluster holds; see `Engine`.
 
         Raises:
           JaxstyleError: Ray is not installed, no cluster answers, or none of its nodes has what a member needs.
         """
         with connected(self._address) as ray:
-            share = choose_share(living_nodes(ray), self._cores, self._accelerators)
-            store = _Store(ray, self._say)
-            crew = _Crew(ray, share, 0 if self._address == LOCAL else PATIENCE, self._say)
+            resources = choose_resources(living_nodes(ray), self._cores, self._accelerators)
+            store = _ObjectStore(ray, self._log)
+            pool = _WorkerPool(ray, resources, 0 if self._address == LOCAL else PATIENCE, self._log)
             try:
                 for job in jobs:
                     try:
-                        crew.waiting.append(store.task(job, self._order(job), watcher))
+                        pool.queue.append(store.put_job(job, self._remote(job), events_of))
                     except Exception as error:  # what cannot be read belongs to this member alone
-                        yield RemoteRecord(job, watcher).fail(error)
-                while crew.has_work():
+                        yield RemoteRecord(job, events_of).fail(error)
+                while pool.is_busy():
                     if interrupted():
-                        crew.stop()
-                    yield from crew.hear()
+                        pool.stop()
+                    yield from pool.poll()
             finally:
-                crew.dismiss()
+                pool.shut_down()
 
-    def _order(self, job: Job) -> Order:
+    def _remote(self, job: Job) -> RemoteJob:
         member = job.member
         label = f"{self._source}: member {member.index} ({member.label})" if member.values else self._source
-        return Order(member.experiment, job.folder, label, self._remedy, job.reads)
+        return RemoteJob(member.experiment, job.folder, label, self._remedy, job.reads)
 
 
 @dataclasses.dataclass
-class _Task:
+class _QueuedJob:
     """A member with references to its arrays.
 
     Attributes:
       job: the member.
-      watcher: whom to tell of it.
-      order: what a worker is told.
+      events_of: opens its events.
+      remote: what a worker needs to know.
       program: equal for members that share their compiled programs.
-      arrays: the rest of `Worker.carry_out`'s arguments, arrays by reference.
-      attendance: its record, once it has begun.
+      arrays: the rest of `Worker.run_member`'s arguments, arrays by reference.
+      record: the member's, once it has started.
     """
 
     job: Job
-    watcher: Watcher
-    order: Order
+    events_of: EventsOf
+    remote: RemoteJob
     program: Hashable
     arrays: tuple[Any, ...]
-    attendance: RemoteRecord | None = None
+    record: RemoteRecord | None = None
+
+    def interrupt(self) -> None:
+        """Ends the record, if there is one, as interrupted."""
+        if self.record is not None:
+            self.record.interrupt()
 
 
-class _Store:
+class _ObjectStore:
     """Reads what members name, and puts each network and each image into the cluster's object store once."""
 
-    def __init__(self, ray: Any, say: Say):
+    def __init__(self, ray: Any, log: Log):
         self._ray = ray
-        self._load = functools.cache(lambda name: runner.load_weights(name, progress=say))
+        self._load = functools.cache(lambda name: runner.load_weights(name, progress=log))
         self._references: dict[Hashable, Any] = {}
 
-    def task(self, job: Job, order: Order, watcher: Watcher) -> _Task:
+    def put_job(self, job: Job, remote: RemoteJob, events_of: EventsOf) -> _QueuedJob:
         experiment = job.member.experiment
         images, weights = read_images(experiment), self._load(experiment.network.weights)
         program = tuple(outline.program for outline in outlines(experiment, images, weights, reads=job.reads))
         by_role = images.by_role()
         references = [self._put((image.path, image.sha256), image) for image in by_role.values()]
         arrays = (self._put(experiment.network.weights, weights), list(by_role), *references)
-        return _Task(job, watcher, order, program, arrays)
+        return _QueuedJob(job, events_of, remote, program, arrays)
 
     def _put(self, key: Hashable, value: LoadedImage | Weights) -> Any:
         if key not in self._references:
@@ -137,60 +152,64 @@ class _Store:
 
 
 @dataclasses.dataclass(eq=False)
-class _Hand:
+class _WorkerHandle:
     """A worker, as this process knows it.
 
     Attributes:
-      actor: its handle.
-      hears: what it will be heard on next: the answer to the first question, then the stream of a member.
-      task: what it is doing; None until it has started.
-      program: the one it has compiled last.
+      actor: Ray's handle.
+      pending: what the worker will answer next: its version, then the messages of a member.
+      queued: the member that it runs; None until it has started.
+      program: the one that it has compiled last.
     """
 
     actor: Any
-    hears: Any
-    task: _Task | None = None
+    pending: Any
+    queued: _QueuedJob | None = None
     program: Hashable = None
 
 
-class _Crew:
-    """The workers, and the members that wait for one."""
+class _WorkerPool:
+    """The workers, and the members that wait for one.
 
-    def __init__(self, ray: Any, share: Share, patience: float, say: Say):
-        self.waiting: list[_Task] = []
-        self._ray, self._share, self._patience, self._say = ray, share, patience, say
-        self._actor = ray.remote(Worker).options(max_concurrency=2, **share.options)
-        self._hands: list[_Hand] = []
-        self._false_starts = 0
+    Ray places the workers and carries messages and arrays. What it does not do is done here: a member that is tried
+    again resumes from the last checkpoint that has arrived, and members with the same program go to the same worker.
+    """
+
+    def __init__(self, ray: Any, resources: MemberResources, patience: float, log: Log):
+        self.queue: list[_QueuedJob] = []
+        self._ray, self._resources, self._patience, self._log = ray, resources, patience, log
+        self._actor = ray.remote(Worker).options(max_concurrency=2, **resources.options)
+        self._workers: list[_WorkerHandle] = []
+        self._failed_starts = 0
         self._stopping = False
-        self._last_work = time.monotonic()
-        self._told = False
+        self._last_busy = time.monotonic()
+        self._has_reported_wait = False
 
-    def has_work(self) -> bool:
-        """Whether a member waits or is being carried out."""
-        return bool(self.waiting) or any(hand.task for hand in self._hands)
+    def is_busy(self) -> bool:
+        """Whether a member waits or runs."""
+        return bool(self.queue) or any(worker.queued for worker in self._workers)
 
     def stop(self) -> None:
-        """Begins no further member, and asks for the best images of those begun."""
+        """Starts no further member, and asks those that run for their best images."""
         if self._stopping:
             return
         self._stopping = True
-        for task in self.waiting:
-            _abandon(task)
-        self.waiting.clear()
-        for hand in self._hands:
-            if hand.task is not None:
-                hand.actor.stop.remote()
+        for queued in self.queue:
+            queued.interrupt()
+        self.queue.clear()
+        for worker in self._workers:
+            if worker.queued is not None:
+                worker.actor.stop.remote()
 
-    def dismiss(self) -> None:
-        """Ends all workers; the records of what they were doing say that they were interrupted."""
-        for task in [*self.waiting, *(hand.task for hand in self._hands)]:
-            _abandon(task)
-        for hand in [*self._hands]:
-            self._dismiss(hand)
+    def shut_down(self) -> None:
+        """Kills all workers; the records of what they were running say that they were interrupted."""
+        for queued in [*self.queue, *(worker.queued for worker in self._workers if worker.queued)]:
+            queued.interrupt()
+        for worker in [*self._workers]:
+            self._kill(worker)
 
-    def hear(self) -> Iterator[Outcome]:
-        """Keeps everybody busy, and hears what they tell.
+    def poll(self) -> Iterator[Outcome]:
+        """Starts workers, waits a moment for messages, and applies them.
 
         Yields:
           The outcomes of members that have ended.
@@ -198,108 +217,103 @@ class _Crew:
         Raises:
           JaxstyleError: no node has what a member needs, or workers do not start.
         """
-        self._staff()
-        if not self._hands:
-            time.sleep(TICK)
+        self._start_workers()
+        if not self._workers:
+            time.sleep(POLL_SECONDS)
             return
-        telling, _ = self._ray.wait([hand.hears for hand in self._hands], timeout=TICK)
-        for hand in [hand for hand in self._hands if any(hand.hears is one for one in telling)]:
+        ready, _ = self._ray.wait([worker.pending for worker in self._workers], timeout=POLL_SECONDS)
+        for worker in [worker for worker in self._workers if any(worker.pending is one for one in ready)]:
             try:
-                told = self._ray.get(hand.hears if hand.task is None else next(hand.hears))
+                answer = self._ray.get(worker.pending if worker.queued is None else next(worker.pending))
             except self._ray.exceptions.RayError as error:
-                yield from self._lose(hand, error)
+                yield from self._on_death(worker, error)
                 continue
-            yield from self._follow(hand, told) if hand.task else self._welcome(hand, told)
+            yield from self._on_messages(worker, answer) if worker.queued else self._on_start(worker, answer)
 
-    def _staff(self) -> None:
-        """Takes on workers while there is work for them and room."""
+    def _start_workers(self) -> None:
+        """Starts workers while there is work for them and room in the cluster."""
         nodes = living_nodes(self._ray)
-        room = capacity(nodes, self._share)
-        starting = sum(hand.task is None for hand in self._hands)
-        for _ in range(min(len(self.waiting) - starting, room - len(self._hands))):
+        room = capacity(nodes, self._resources)
+        starting = sum(worker.queued is None for worker in self._workers)
+        for _ in range(min(len(self.queue) - starting, room - len(self._workers))):
             actor = self._actor.remote()
-            self._hands.append(_Hand(actor, actor.version.remote()))
-        waited = time.monotonic() - self._last_work
-        if any(hand.task for hand in self._hands):
-            self._last_work = time.monotonic()
+            self._workers.append(_WorkerHandle(actor, actor.version.remote()))
+        waited = time.monotonic() - self._last_busy
+        if any(worker.queued for worker in self._workers):
+            self._last_busy = time.monotonic()
         elif not room and waited >= self._patience:
-            raise JaxstyleError(f"no node of the cluster has {self._share}, which a member needs; {_describe(nodes)}")
-        elif waited > PATIENCE and not self._told:
-            self._told = True
-            self._say(f"waiting for a worker: each takes {self._share}; {_describe(nodes)}, perhaps in use by others")
+            raise JaxstyleError(f"no node of the cluster has {self._resources}, which a member needs; {_nodes(nodes)}")
+        elif waited > PATIENCE and not self._has_reported_wait:
+            self._has_reported_wait = True
+            self._log(f"waiting for a worker: each takes {self._resources}; {_nodes(nodes)}, perhaps in use by others")
 
-    def _welcome(self, hand: _Hand, version: str) -> Iterator[Outcome]:
-        """Gives a worker that has started its first member."""
+    def _on_start(self, worker: _WorkerHandle, version: str) -> Iterator[Outcome]:
+        """Assigns the first member to a worker."""
         if version != __version__:
             raise JaxstyleError(
                 f"a node of the cluster has jaxstyle {version}, this machine {__version__}; allowed: one"
             )
-        self._false_starts = 0
-        yield from self._give(hand)
+        self._failed_starts = 0
+        yield from self._assign_next(worker)
 
-    def _follow(self, hand: _Hand, messages: Sequence[Message]) -> Iterator[Outcome]:
-        """Does what a worker's messages say, and gives it another member after the last."""
-        assert hand.task is not None
-        assert hand.task.attendance is not None
+    def _on_messages(self, worker: _WorkerHandle, messages: Sequence[Message]) -> Iterator[Outcome]:
+        """Applies a worker's messages to its member's record, and assigns another member after the last."""
+        assert worker.queued is not None
+        assert worker.queued.record is not None
         for message in messages:
             try:
-                outcome = hand.task.attendance.hear(message)
-            except Exception as error:  # the record cannot be written: the member has failed, and is still computed
-                yield hand.task.attendance.fail(error)
-                self._dismiss(hand)
+                outcome = worker.queued.record.apply(message)
+            except Exception as error:  # the record cannot be written: the member has failed, and still runs
+                yield worker.queued.record.fail(error)
+                self._kill(worker)
                 return
             if outcome is not None:
                 yield outcome
-                yield from self._give(hand)
+                yield from self._assign_next(worker)
 
-    def _give(self, hand: _Hand) -> Iterator[Outcome]:
-        """Gives a worker a member that waits; without one it is not needed any more."""
-        hand.task = None
-        while self.waiting:
-            others = {other.program for other in self._hands if other is not hand}
-            task = self.waiting.pop(choose_next([task.program for task in self.waiting], hand.program, others))
+    def _assign_next(self, worker: _WorkerHandle) -> Iterator[Outcome]:
+        """Assigns a member from the queue; where there is none the worker is not needed any more."""
+        worker.queued = None
+        while self.queue:
+            others = {other.program for other in self._workers if other is not worker}
+            queued = self.queue.pop(choose_next([queued.program for queued in self.queue], worker.program, others))
             try:
-                task.attendance = task.attendance or RemoteRecord(task.job, task.watcher)
+                queued.record = queued.record or RemoteRecord(queued.job, queued.events_of)
             except Exception as error:  # its folder cannot be made
-                yield failed(task.job.member, error)
+                yield failed(queued.job.member, error)
                 continue
-            hand.task, hand.program = task, task.program
-            carry_out = hand.actor.carry_out.options(num_returns="streaming")
-            hand.hears = carry_out.remote(task.order, task.attendance.restore_checkpoint(), *task.arrays)
+            worker.queued, worker.program = queued, queued.program
+            run_member = worker.actor.run_member.options(num_returns="streaming")
+            worker.pending = run_member.remote(queued.remote, queued.record.restore_checkpoint(), *queued.arrays)
             return
-        self._dismiss(hand)
+        self._kill(worker)
 
-    def _lose(self, hand: _Hand, error: Exception) -> Iterator[Outcome]:
-        """Gives the member of a worker that died to another one, unless it has cost too many."""
-        self._dismiss(hand)
-        if hand.task is None:
-            self._false_starts += 1
-            if self._false_starts == DEATHS:
+    def _on_death(self, worker: _WorkerHandle, error: Exception) -> Iterator[Outcome]:
+        """Puts the member of a worker that died first in the queue, unless too many have died running it."""
+        self._kill(worker)
+        if worker.queued is None:
+            self._failed_starts += 1
+            if self._failed_starts == MOST_DEATHS:
                 hint = "is the same jaxstyle[ray] installed on every node?"
-                raise JaxstyleError(f"{DEATHS} workers did not start; {hint} The last one: {reason(error)}")
+                raise JaxstyleError(f"{MOST_DEATHS} workers did not start; {hint} The last one: {reason(error)}")
             return
-        task, attendance = hand.task, hand.task.attendance
-        assert attendance is not None
-        attendance.lose(reason(error))
+        queued, record = worker.queued, worker.queued.record
+        assert record is not None
+        record.lose_attempt(reason(error))
         if self._stopping:
-            attendance.abandon()
-        elif len(attendance.losses) == DEATHS:
-            yield attendance.fail(JaxstyleError(f"its worker died, {DEATHS} times; the last time: {reason(error)}"))
+            record.interrupt()
+        elif len(record.losses) == MOST_DEATHS:
+            yield record.fail(JaxstyleError(f"its worker died, {MOST_DEATHS} times; the last time: {reason(error)}"))
         else:
-            self._say(f"{task.order.source}: its worker died, and another takes it over: {reason(error)}")
-            self.waiting.insert(0, task)
+            self._log(f"{queued.remote.source}: its worker died, and another takes it over: {reason(error)}")
+            self.queue.insert(0, queued)
 
-    def _dismiss(self, hand: _Hand) -> None:
-        self._hands.remove(hand)
-        self._ray.kill(hand.actor)
-
-
-def _abandon(task: _Task | None) -> None:
-    if task is not None and task.attendance is not None:
-        task.attendance.abandon()
+    def _kill(self, worker: _WorkerHandle) -> None:
+        self._workers.remove(worker)
+        self._ray.kill(worker.actor)
 
 
-def _describe(nodes: Sequence[Resources]) -> str:
+def _nodes(nodes: Sequence[Resources]) -> str:
     """Returns `its nodes have 4 CPU, 8 CPU + 1 GPU`."""
     kinds = ("CPU", *ACCELERATORS)
     each = (" + ".join(f"{node[kind]:g} {kind}" for kind in kinds if node.get(kind)) or "nothing" for node in nodes)

@@ -1,17 +1,17 @@
-"""What of a cluster one member takes, how many members it holds at once, and who carries out which next."""
+"""What one member takes of a cluster, how many run at once, and which a worker runs next."""
 
 from collections.abc import Hashable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 CORES = 4
-"""Cores for each member on the CPU, unless told: between one member with many threads and many with one."""
+"""Cores for each member on the CPU by default: between one member with many threads and many with one."""
 ACCELERATORS = ("GPU", "TPU")
 
 Resources = Mapping[str, float]
 """What a node has, by Ray's names: `{"CPU": 16, "GPU": 8}`."""
 
 
-class Share(NamedTuple):
+class MemberResources(NamedTuple):
     """What one member takes of a node.
 
     Attributes:
@@ -42,7 +42,7 @@ class Share(NamedTuple):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What jax must know before it starts: how many threads, which device, whether it is alone there."""
+        """What jax must know before it starts: the number of threads, the device, whether it is shared."""
         if self.accelerator is None:
             return {"JAX_PLATFORMS": "cpu", "NPROC": str(self.cores)}
         return {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} if self.accelerators < 1 else {}
@@ -55,7 +55,9 @@ class Share(NamedTuple):
         return f"{self.accelerators:g} {self.accelerator}{'s' if self.accelerators > 1 else ''} and {cores}"
 
 
-def choose_share(nodes: Sequence[Resources], cores: int | None = None, accelerators: float | None = None) -> Share:
+def choose_resources(
+    nodes: Sequence[Resources], cores: int | None = None, accelerators: float | None = None
+) -> MemberResources:
     """Returns what a member takes: an accelerator each where the cluster has some, else a few cores.
 
     Args:
@@ -66,12 +68,12 @@ def choose_share(nodes: Sequence[Resources], cores: int | None = None, accelerat
     kind = next((kind for kind in ACCELERATORS if any(node.get(kind, 0) >= 1 for node in nodes)), None)
     wanted = accelerators if accelerators is not None else (1 if kind else 0)
     if wanted:
-        return Share(cores or 1, kind or ACCELERATORS[0], wanted)
+        return MemberResources(cores or 1, kind or ACCELERATORS[0], wanted)
     most = min((int(node["CPU"]) for node in nodes if node.get("CPU", 0) >= 1), default=CORES)
-    return Share(cores or min(CORES, most))
+    return MemberResources(cores or min(CORES, most))
 
 
-def capacity(nodes: Sequence[Resources], share: Share) -> int:
+def capacity(nodes: Sequence[Resources], share: MemberResources) -> int:
     """How many members the cluster can hold at once, if nobody else uses it."""
     return sum(
         min(int(node.get(kind, 0) / needed) for kind, needed in share.resources.items() if needed) for node in nodes
@@ -79,7 +81,7 @@ def capacity(nodes: Sequence[Resources], share: Share) -> int:
 
 
 def choose_next(waiting: Sequence[Hashable], own: Hashable, others: Set[Hashable]) -> int:
-    """Returns whom a worker takes of those that wait, so that it compiles little.
+    """Returns which of the waiting members a worker runs next, so that it compiles little.
 
     Args:
       waiting: the programs of the members, in the sweep's order; not empty.

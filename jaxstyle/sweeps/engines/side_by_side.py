@@ -9,10 +9,10 @@ import numpy as np
 from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.errors import CheckpointError, JaxstyleError
 from jaxstyle.optimizers import Iteration, Result
-from jaxstyle.runs.folders import read_manifest
-from jaxstyle.runs.record import recording
-from jaxstyle.runs.runner import Begun, begin, begin_anew, conclude, keeps, observer, read_inputs, restored
-from jaxstyle.sweeps.engines.base import Job, Outcome, Watcher, failed
+from jaxstyle.runs.record import open_record
+from jaxstyle.runs.recorded import RecordedRun
+from jaxstyle.runs.runner import read_inputs
+from jaxstyle.sweeps.engines.base import EventsOf, Job, Outcome, failed
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.optimization import Track, optimize_together
 
@@ -20,42 +20,42 @@ T = TypeVar("T")
 
 
 @pinned()
-def carry_out_together(
-    jobs: Sequence[Job], lanes: int, *, cache: Cache, watcher: Watcher, interrupted: Callable[[], bool]
+def run_together(
+    jobs: Sequence[Job], lanes: int, *, cache: Cache, events_of: EventsOf, interrupted: Callable[[], bool]
 ) -> list[Outcome]:
-    """Carries out jobs of the same compiled programs at once; returns their outcomes in the jobs' order.
+    """Runs jobs of the same compiled programs at once; returns their outcomes in the jobs' order.
 
     Args:
       jobs: at most as many as lanes.
       lanes: how many the compiled programs have.
-      cache: what members before have read, built and measured.
-      watcher: whom to tell of each member.
-      interrupted: asked between evaluations; true ends all of them with their best images.
+      cache: what earlier members have read, built and computed.
+      events_of: opens the events of a member.
+      interrupted: polled between evaluations; once true, all end with their best images.
     """
     with contextlib.ExitStack() as records:
-        seats = [records.enter_context(contextlib.closing(_Seat(job))) for job in jobs]
+        runs = [records.enter_context(contextlib.closing(_VmappedRun(job))) for job in jobs]
         try:
-            for seat in seats:
-                seat.attempt(lambda seat=seat: seat.prepare(lanes, cache, watcher))
-            _optimize([seat for seat in seats if seat.error is None], lanes, interrupted)
+            for run in runs:
+                run.attempt(lambda run=run: run.prepare(lanes, cache, events_of))
+            _optimize([run for run in runs if run.error is None], lanes, interrupted)
         except BaseException as error:
-            for seat in seats:
-                seat.end(error)
+            for run in runs:
+                run.fail(error)
             if not isinstance(error, Exception):
                 raise
-    return [seat.outcome() for seat in seats]
+    return [run.outcome() for run in runs]
 
 
-def _optimize(seats: Sequence["_Seat"], lanes: int, interrupted: Callable[[], bool]) -> None:
-    if not seats:
+def _optimize(runs: Sequence["_VmappedRun"], lanes: int, interrupted: Callable[[], bool]) -> None:
+    if not runs:
         return
-    results = optimize_together([seat.track for seat in seats], lanes=lanes, interrupted=interrupted)
-    for seat, result in zip(seats, results, strict=True):
-        seat.attempt(lambda seat=seat, result=result: seat.conclude(result))
+    results = optimize_together([run.track for run in runs], lanes=lanes, interrupted=interrupted)
+    for run, result in zip(runs, results, strict=True):
+        run.attempt(lambda run=run, result=result: run.conclude(result))
 
 
-class _Seat:
-    """A member's place among those that are carried out together.
+class _VmappedRun:
+    """One of the members that run together; an error ends it alone.
 
     Attributes:
       job: the member, and where its record is.
@@ -73,48 +73,47 @@ class _Seat:
         self._done = False
         self._open = contextlib.ExitStack()
 
-    def prepare(self, lanes: int, cache: Cache, watcher: Watcher) -> None:
+    def prepare(self, lanes: int, cache: Cache, events_of: EventsOf) -> None:
         """Opens the record, and prepares what is to be optimized."""
         job, experiment = self.job, self.job.member.experiment
-        events = self._open.enter_context(watcher(job.member))
-        notebook = self._open.enter_context(recording(job.folder, experiment))
-        notebook.update(title=experiment.title, lanes=lanes, **job.facts)
-        inputs = read_inputs(experiment, say=events.log, cache=cache)
-        begun = begin(experiment, inputs, notebook, events=events, reads=job.reads, cache=cache)
+        events = self._open.enter_context(events_of(job.member))
+        self._record = self._open.enter_context(open_record(job.folder, experiment))
+        self._record.update(title=experiment.title, lanes=lanes, **job.facts)
+        inputs = read_inputs(experiment, log=events.log, cache=cache)
+        self._run = RecordedRun.prepare(experiment, inputs, self._record, events, reads=job.reads, cache=cache)
         try:
-            resume = restored(begun, events)
+            state = self._run.restore()
         except CheckpointError as error:
-            begin_anew(begun, error)
-            resume = None
-        observe = observer(begun, events, resume)
+            self._run.discard_checkpoint(error)
+            state = None
+        observe = self._run.observer(state)
 
         def guarded(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> int | None:
             return self.attempt(lambda: observe(iterations, best))
 
-        self._begun: Begun = begun
-        self.track = Track(begun.scales, guarded, resume, keeps(begun))
+        self.track = Track(self._run.scales, guarded, state, self._run.checkpoint_callback())
 
     def conclude(self, result: Result) -> None:
-        """Measures and records what was found."""
-        conclude(self._begun, result)
+        """Measures and records the result."""
+        self._run.conclude(result)
         self._done = True
 
-    def attempt(self, do: Callable[[], T]) -> T | None:
-        """Does something unless the member has failed; whatever goes wrong belongs to this member alone."""
+    def attempt(self, action: Callable[[], T]) -> T | None:
+        """Calls `action` unless the member has failed; an error fails this member alone."""
         if self.error is None:
             try:
-                return do()
+                return action()
             except Exception as error:
-                self.end(error)
+                self.fail(error)
         return None
 
-    def end(self, error: BaseException) -> None:
-        """Takes down why the member has no part in the rest; nothing where it is done already."""
+    def fail(self, error: BaseException) -> None:
+        """Keeps the reason why the member has failed; does nothing once it is done."""
         if self.error is None and not self._done:
             self.error = error
 
     def close(self) -> None:
-        """Leaves record and events, which are told of the error."""
+        """Leaves record and events, with the error if there is one."""
         if self.error is None:
             self._open.close()
             return
@@ -125,4 +124,4 @@ class _Seat:
         """How the member ended."""
         if self.error is not None:
             return failed(self.job.member, self.error)
-        return Outcome(self.job.member, read_manifest(self.job.folder))
+        return Outcome(self.job.member, self._record.manifest)
