@@ -184,19 +184,20 @@ def test_a_sweeps_members_go_side_by_side(jaxstyle_command: Run, folder: Path):
     result = jaxstyle_command("run", "small.toml", "--lanes", "2", *sweep, "together")
     assert result.exit_code == 0
     assert re.search(r"^3 members, 1 compiled program$", result.stdout, re.M)
-    assert "3 members at 32×24, 2 side by side" in result.stdout
+    assert "3 members at 32×24, 2 at once" in result.stdout
     assert re.search(r"^3/3 ended: style layers .*  iteration \d  loss ", result.stdout, re.M)
     result = jaxstyle_command("run", "small.toml", *sweep, "alone")  # too little work to be worth measuring
-    assert "side by side" not in result.stdout
+    assert "at once" not in result.stdout
     manifests = [read_manifest(folder / name / "members/1") for name in ("together", "alone")]
     assert ["lanes" in manifest for manifest in manifests] == [True, False]
     assert manifests[0]["loss"] == pytest.approx(manifests[1]["loss"], rel=1e-3)  # rounding, through three steps
 
 
 def test_an_impossible_number_of_lanes(jaxstyle_command: Run, folder: Path):
-    result = jaxstyle_command("run", "small.toml", "--lanes", "none", "--out", "sweep")
-    assert result.exit_code == 2
-    assert "--lanes: found 'none'; allowed: auto, or a whole number, at least 1" in result.stderr
+    for lanes in ("none", "0"):
+        result = jaxstyle_command("run", "small.toml", "--lanes", lanes, "--out", "sweep")
+        assert result.exit_code == 2
+        assert "Invalid value for '--lanes'" in result.stderr
     result = jaxstyle_command("run", "small.toml", "--lanes", "2", "--engine", "ray", "--out", "sweep")
     assert "--lanes: belongs to --engine local; found --lanes 2" in result.stderr
     assert not (folder / "sweep").exists()

@@ -171,5 +171,5 @@ def test_members_that_differ_in_a_traced_key_share_a_program(jaxstyle_command: R
     done = jaxstyle_command("run", "small.toml", "--out", "s", "--lanes=2", *(f"--set={change}" for change in changes))
     assert done.exit_code == 0, done.output
     assert "2 members, 1 compiled program" in done.stdout
-    assert "2 side by side" in done.stdout
+    assert "2 at once" in done.stdout
     assert "1: pace = 0.2: budget spent" in done.stdout

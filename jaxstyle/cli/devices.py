@@ -1,18 +1,17 @@
 """`--devices`: over how many devices of this machine an image is spread."""
 
-from jaxstyle.cli.lanes import Lanes
 from jaxstyle.devices.sharding import count_devices
 from jaxstyle.errors import JaxstyleError
 
 ONE = "1"
 
 
-def parse_devices(text: str, *, lanes: Lanes | None = None, here: bool = True) -> int:
+def parse_devices(text: str, *, lanes: int | None = None, here: bool = True) -> int:
     """The number that was asked for.
 
     Args:
       text: a number, or `all`.
-      lanes: how many members were asked to go side by side.
+      lanes: how many members were asked to run at once.
       here: whether members are computed in this process.
 
     Raises:

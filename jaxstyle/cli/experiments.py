@@ -17,7 +17,6 @@ from jaxstyle.cli.forecast import (
     keep_programs,
     load_weights,
 )
-from jaxstyle.cli.lanes import Lanes, in_lanes, lanes_of_members
 from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, MemberProgress, RunProgress, SweepProgress, echo, echo_error
 from jaxstyle.config import Experiment
 from jaxstyle.devices.jax_settings import pinned
@@ -33,6 +32,7 @@ from jaxstyle.runs.locks import claimed, claimed_anew, ensure_free
 from jaxstyle.runs.runner import Inputs, read_inputs, run
 from jaxstyle.sweeps.engines import Engine, Job
 from jaxstyle.sweeps.expansion import Member, expand
+from jaxstyle.sweeps.lanes import in_lanes, lanes_of_members
 from jaxstyle.sweeps.members import TABLE, finished_members, run_members
 from jaxstyle.sweeps.programs import outline_members, programs
 from jaxstyle.synthesis.cache import Cache
@@ -58,7 +58,7 @@ def run_experiment(
     force: bool = False,
     fresh: bool = False,
     ignore_memory: bool = False,
-    lanes: Lanes | None = None,
+    lanes: int | None = None,
     devices: str = ONE,
     engine: EngineOptions = EngineOptions(),  # noqa: B008  (immutable)
 ) -> int:
@@ -205,7 +205,7 @@ def _run_sweep(
     done: Set[int],
     source: str,
     ignore_memory: bool,
-    lanes: Lanes | None,
+    lanes: int | None,
     devices: Devices,
 ) -> int:
     keep_programs()
@@ -222,7 +222,7 @@ def _run_sweep(
     with place as folder:
         if engine.here:
             echo(extent(members, programs(left), finished=len(done)))
-            side_by_side = lanes_of_members(left, lanes)
+            side_by_side = lanes_of_members(left, lanes, echo)
             engine = in_lanes(left, side_by_side, devices=devices)
             if not ignore_memory:
                 ensure_all_fit(programs(left), members, side_by_side, source=source)

@@ -37,7 +37,7 @@ def load_weights(name: str) -> Weights:
 
 
 def ensure_it_fits(planned: Outline, *, source: str, lanes: int = 1) -> int:
-    """Compiles a run's programs; returns the memory that it will need, or so many of it side by side.
+    """Compiles a run's programs; returns the memory that it will need, or so many of it at once.
 
     Raises:
       JaxstyleError: more than is available.

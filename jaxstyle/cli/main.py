@@ -123,10 +123,9 @@ def run(
     fresh: Fresh = False,
     ignore_memory: IgnoreMemory = False,
     lanes: Annotated[
-        str | None,
+        int | None,
         typer.Option(
-            metavar="auto|N",
-            help="How many members of a sweep go side by side; auto: what is fastest. Default: auto, on the CPU 1.",
+            min=1, help="How many members of a sweep run at once. Default: on an accelerator by their size, else 1."
         ),
     ] = None,
     engine: Annotated[
@@ -163,10 +162,8 @@ def run(
     """
     with _importing():
         from jaxstyle.cli.experiments import run_experiment
-        from jaxstyle.cli.lanes import parse_lanes
         from jaxstyle.config import load_experiment
 
-    side_by_side = None if lanes is None else parse_lanes(lanes)
     experiment = load_experiment(file, overrides or ())
     name = file.parent.name if file.name == "experiment.json" else file.stem
     status = run_experiment(
@@ -177,7 +174,7 @@ def run(
         fresh=fresh,
         ignore_memory=ignore_memory,
         engine=EngineOptions(engine, address, cores_per_member, gpus_per_member),
-        lanes=side_by_side,
+        lanes=lanes,
         devices=devices,
     )
     raise typer.Exit(status)

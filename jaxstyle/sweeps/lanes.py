@@ -1,39 +1,28 @@
-"""How many members of a sweep go side by side: measured on a device's first use, and remembered.
+"""How many members of a sweep run at once, in the lanes of one program, and which.
 
-Lanes pay where one image does not fill the device. How many do depends on device, size and program, so it is timed:
-1, 2, 4, … lanes, until more gain nothing or do not fit into memory.
+Lanes pay where one image does not fill the device. How many are taken by default depends on the image's size alone,
+never on a timing: the same sweep runs in the same programs on every day.
 """
 
-import contextlib
-import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
-import platformdirs
 
-from jaxstyle.devices import memory
-from jaxstyle.errors import JaxstyleError
-from jaxstyle.files import write_atomically
-from jaxstyle.optimizers import expected_evaluations, has_lanes
+from jaxstyle.devices.sharding import Devices
+from jaxstyle.optimizers import has_lanes
+from jaxstyle.sweeps.engines import Batch, Job, Local
 from jaxstyle.sweeps.expansion import Member
 from jaxstyle.sweeps.programs import Planned
-from jaxstyle.synthesis.estimates import Outline, estimate_memory, time_evaluation
-from jaxstyle.synthesis.loss_terms import products_per_pixel
-from jaxstyle.synthesis.preparation import Prepared
-from jaxstyle.version import __version__
 
-WORTH_MEASURING = 2e12
-"""Products that a group of members makes at least for lanes to be timed: on a CPU, 40 s at 256 pixels, 130 s at 64."""
-GAIN = 1.05
-"""Twice as many lanes are taken if that makes the sweep at least so many times as fast."""
+PIXELS_AT_ONCE = 8 * 256 * 256
+"""Of all lanes together, by default on an accelerator: at 256 pixels, 8 lanes give 1.7 times as many images a minute on
+an H100, and 32 lanes 2.1 times (docs/performance.md)."""
 
 
 def groups(planned: Sequence[Planned]) -> list[list[Planned]]:
-    """The members that can go side by side, in the order of their first: of the same programs and the same network."""
+    """The members that can run at once, in the order of their first: of the same programs and the same network."""
     found: dict[Any, list[Planned]] = {}
     for member in planned:
         programs = tuple(outline.program for outline in member.outlines)
@@ -54,111 +43,52 @@ def batches(members: Sequence[Member], lanes: int) -> Iterator[tuple[Sequence[Me
         yield members[first : first + width], width
 
 
-def choose_lanes(
-    group: Sequence[Planned],
-    prepare: Callable[[Planned], Prepared],
-    *,
-    log: Callable[[str], None] = lambda message: None,
-) -> int:
-    """How many lanes finish a group of members soonest.
-
-    Where that was measured before, the answer is remembered; otherwise it is measured if the group is large enough.
+def choose_lanes(group: Sequence[Planned], wanted: int | None) -> int:
+    """How many lanes a group of members is given.
 
     Args:
       group: of `groups`.
-      prepare: makes a member ready at its last scale, which costs most.
-      log: called with a message before each measurement.
+      wanted: at most so many; None for the default: 1 on the CPU, where a member in another program would not be the
+        same to the bit, else as many as make up `PIXELS_AT_ONCE`.
     """
-    outline, most = group[0].outlines[-1], len(group)
-    if most == 1 or not has_lanes(outline.objective, outline.settings):
+    outline = group[0].outlines[-1]
+    if not has_lanes(outline.objective, outline.settings):
         return 1
-    key = _key(group[0])
-    known = _recall(key)
-    work = sum(_products(outline) for member in group for outline in member.outlines)
-    timed = _measured(group, prepare, known, log) if work >= WORTH_MEASURING else known
-    if timed != known:
-        _remember(key, timed)
-    return _best({lanes: seconds for lanes, seconds in timed.items() if lanes <= most})
+    if wanted is None:
+        wanted = 1 if jax.default_backend() == "cpu" else max(1, PIXELS_AT_ONCE // math.prod(outline.size))
+    return min(wanted, len(group))
 
 
-def _measured(
-    group: Sequence[Planned],
-    prepare: Callable[[Planned], Prepared],
-    known: Mapping[int, float],
-    log: Callable[[str], None],
-) -> dict[int, float]:
-    """Seconds of an evaluation in each of 1, 2, 4, … lanes, as far as it pays; what is known is not timed again."""
-    timed, outline = dict(known), group[0].outlines[-1]
-    prepared: Prepared | None = None
-    lanes = 1
-    while lanes <= len(group) and (lanes == 1 or _fits(outline, lanes)):
-        if lanes not in timed:
-            prepared = prepared or prepare(group[0])
-            timed[lanes] = time_evaluation(prepared, lanes=lanes)
-            height, width = outline.size
-            log(f"{lanes} side by side at {width}×{height}: {timed[lanes] / lanes:.2g} s an evaluation")
-        if lanes > 1 and GAIN * timed[lanes] / lanes > timed[lanes // 2] / (lanes // 2):
-            break
-        lanes *= 2
-    return timed
+def lanes_of_members(
+    planned: Sequence[Planned], wanted: int | None, log: Callable[[str], None] = lambda message: None
+) -> dict[int, int]:
+    """How many lanes each member's group is given, by the members' indices. The arguments are those of `choose_lanes`.
+
+    Args:
+      planned: the members.
+      wanted: at most so many lanes.
+      log: called with a message about each group that is given several.
+    """
+    found: dict[int, int] = {}
+    for group in groups(planned):
+        lanes = choose_lanes(group, wanted)
+        if lanes > 1:
+            height, width = group[0].outlines[-1].size
+            log(f"{len(group)} members at {width}×{height}, {lanes} at once")
+        found |= {each.member.index: lanes for each in group}
+    return found
 
 
-def _best(timed: Mapping[int, float]) -> int:
-    """The most lanes that each doubling up to them has paid for; 1 where nothing is known."""
-    best = 1
-    while 2 * best in timed and best in timed and timed[best] / best >= GAIN * timed[2 * best] / (2 * best):
-        best *= 2
-    return best
+def in_lanes(planned: Sequence[Planned], lanes: Mapping[int, int], *, devices: Devices = 1) -> Local:
+    """The engine that runs members in this process, group by group; those that are not planned, alone."""
+    members = [[each.member for each in group] for group in groups(planned)]
 
+    def schedule(jobs: Sequence[Job]) -> Iterator[Batch]:
+        waiting = {job.member.index: job for job in jobs}
+        for group in members:
+            here = [member for member in group if member.index in waiting]
+            for batch, width in batches(here, lanes[group[0].index]):
+                yield Batch([waiting.pop(member.index) for member in batch], width)
+        yield from (Batch([job], 1) for job in waiting.values())
 
-def _fits(outline: Outline, lanes: int) -> bool:
-    available = memory.available()
-    return available is None or estimate_memory(outline, lanes=lanes) <= memory.in_use() + available
-
-
-def _products(outline: Outline) -> float:
-    evaluations = expected_evaluations(outline.settings)
-    return evaluations * math.prod(outline.size) * products_per_pixel(outline.objective.layers)
-
-
-# What was measured
-
-
-def file() -> Path:
-    """Where measurements are remembered; it can be deleted at any time."""
-    return platformdirs.user_cache_path("jaxstyle") / "lanes.json"
-
-
-def _key(planned: Planned) -> str:
-    """All that the time of an evaluation depends on, in words."""
-    device, outline, network = jax.devices()[0], planned.outlines[-1], planned.member.experiment.network
-    height, width = outline.size
-    facts = [
-        f"{device.device_kind} ({os.cpu_count()} cores)",
-        f"jax {jax.__version__}",
-        f"jaxstyle {__version__}",
-        f"{width}×{height}",
-        str(outline.settings.method.program),
-        f"{network.pooling} {network.padding} {network.precision}",
-        *outline.objective.names,
-    ]
-    return ", ".join(facts)
-
-
-def _recall(key: str) -> dict[int, float]:
-    return {int(lanes): float(seconds) for lanes, seconds in _all().get(key, {}).items()}
-
-
-def _remember(key: str, timed: Mapping[int, float]) -> None:
-    content = _all() | {key: {str(lanes): seconds for lanes, seconds in sorted(timed.items())}}
-    with contextlib.suppress(JaxstyleError):  # it is measured again next time
-        write_atomically(file(), (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
-
-
-def _all() -> dict[str, dict[str, float]]:
-    """What is remembered; nothing where the file cannot be read or is damaged."""
-    try:
-        content = json.loads(file().read_text(encoding="utf-8"))
-        return {key: dict(timed) for key, timed in content.items() if all(float(s) > 0 for s in timed.values())}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+    return Local(schedule, devices=devices)

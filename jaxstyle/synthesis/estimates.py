@@ -20,7 +20,7 @@ from jaxstyle.synthesis.bounds import WHOLE_RANGE, bounds_of
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.guides import layer_shape
 from jaxstyle.synthesis.loss_terms import Terms
-from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
+from jaxstyle.synthesis.optimization import optimize
 from jaxstyle.synthesis.preparation import (
     Prepared,
     SourceImages,
@@ -191,7 +191,7 @@ def estimate_memory(planned: Outline, *, lanes: int = 1) -> int:
 
     Args:
       planned: what will be computed.
-      lanes: how many such runs go side by side.
+      lanes: how many such runs run at once.
     """
     measuring = _measuring_bytes(planned)
     optimizing = needed_bytes(planned.objective, _image(planned.size), planned.problem, planned.settings, lanes=lanes)
@@ -260,13 +260,8 @@ def _largest(size: int, share: float) -> int:
     return int(size * math.sqrt(max(share, 0.0))) // ROUND_SIZE * ROUND_SIZE
 
 
-def time_evaluation(prepared: Prepared, *, lanes: int = 1) -> float:
-    """Seconds of one evaluation of loss and gradient, from a few iterations of the real optimization.
-
-    Args:
-      prepared: what is optimized.
-      lanes: how many of it side by side; the seconds are those of one evaluation in each lane.
-    """
+def time_evaluation(prepared: Prepared) -> float:
+    """Seconds of one evaluation of loss and gradient, from a few iterations of the real optimization."""
     stamps: list[float] = []
     trial = [dataclasses.replace(prepared, settings=dataclasses.replace(prepared.settings, iterations=TRIALS))]
 
@@ -276,11 +271,7 @@ def time_evaluation(prepared: Prepared, *, lanes: int = 1) -> float:
     def interrupted() -> bool:
         return len(stamps) > 1 and stamps[-1] > PATIENCE
 
-    if lanes == 1:
-        result = optimize(trial, observe=observe, interrupted=interrupted)
-    else:
-        others = [Track(trial)] * (lanes - 1)
-        result = optimize_together([Track(trial, observe), *others], interrupted=interrupted)[0]
+    result = optimize(trial, observe=observe, interrupted=interrupted)
     if len(result.history) < 2:
         return result.run_seconds / result.evaluations
     first, last = result.history[0], result.history[-1]
