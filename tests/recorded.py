@@ -4,6 +4,7 @@ import csv
 import hashlib
 import html.parser
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,15 @@ def text_of(report: Report) -> str:
     return (report.folder / "index.html").read_text(encoding="utf-8")
 
 
+ELEMENTS = re.compile(
+    "html|head|meta|title|style|script|body|header|footer|section|p|h[123]|div|span|b|code|figure|figcaption|picture|"
+    "source|img|label|input|output|table|thead|tbody|tr|t[hd]|d[ltd]|wbr"
+)
+"""Of HTML, those that a report uses; a browser takes an unknown one for a span."""
+
+
 class Strict(html.parser.HTMLParser):
-    """Collects what a page would load or execute, and proves that its elements are closed in order."""
+    """Collects what a page would load or execute, and proves that its elements are HTML's and closed in order."""
 
     def __init__(self, content: str):
         super().__init__()
@@ -112,6 +120,8 @@ class Strict(html.parser.HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
+        assert ELEMENTS.fullmatch(tag)
+        assert tag != "source" or self._open[-1] == "picture"
         for name, found in attrs:
             assert not name.startswith("on")
             assert name != "style"  # the policy would ignore it

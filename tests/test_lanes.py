@@ -8,11 +8,11 @@ from small_runs import make
 from jaxstyle.network.weights import Weights
 from jaxstyle.sweeps.expansion import expand
 from jaxstyle.sweeps.lanes import batches, choose_lanes, groups, lanes_of_members
-from jaxstyle.sweeps.programs import Planned, outline_members
+from jaxstyle.sweeps.programs import OutlinedMember, outline_members
 
 
 @pytest.fixture
-def planned(tmp_path: Path, tiny: Weights) -> list[Planned]:
+def outlined(tmp_path: Path, tiny: Weights) -> list[OutlinedMember]:
     """Eight members of one program."""
     return outline_members(expand(make(tmp_path, f"sweep.start.seed={[*range(8)]}")), lambda name: tiny)
 
@@ -34,8 +34,8 @@ def test_a_group_shares_its_programs_and_its_network(tmp_path: Path, tiny: Weigh
     assert [len(group) for group in found] == sizes
 
 
-def test_batches_are_about_as_large(planned: list[Planned]):
-    members = [each.member for each in planned]
+def test_batches_are_about_as_large(outlined: list[OutlinedMember]):
+    members = [each.member for each in outlined]
     assert [(len(batch), width) for batch, width in batches(members, 3)] == [(3, 3), (3, 3), (2, 3)]
     assert [(len(batch), width) for batch, width in batches(members[:5], 4)] == [(3, 3), (2, 3)]
     assert [(len(batch), width) for batch, width in batches(members[:2], 4)] == [(2, 2)]
@@ -43,20 +43,20 @@ def test_batches_are_about_as_large(planned: list[Planned]):
 
 
 def test_by_default_the_size_decides_and_on_the_cpu_there_is_one(
-    planned: list[Planned], monkeypatch: pytest.MonkeyPatch
+    outlined: list[OutlinedMember], monkeypatch: pytest.MonkeyPatch
 ):
-    assert lanes_of_members(planned, None) == dict.fromkeys(range(len(planned)), 1)
+    assert lanes_of_members(outlined, None) == dict.fromkeys(range(len(outlined)), 1)
     monkeypatch.setattr("jax.default_backend", lambda: "gpu")
-    height, width = planned[0].outlines[-1].size
+    height, width = outlined[0].outlines[-1].size
     for fitting, lanes in ((0.5, 1), (1.0, 1), (3.9, 3), (100.0, 8)):  # there are eight members
         monkeypatch.setattr("jaxstyle.sweeps.lanes.PIXELS_AT_ONCE", int(fitting * height * width))
-        assert choose_lanes(planned, None) == lanes
-    assert choose_lanes(planned[:2], None) == 2
+        assert choose_lanes(outlined, None) == lanes
+    assert choose_lanes(outlined[:2], None) == 2
 
 
-def test_so_many_as_are_wanted(planned: list[Planned]):
+def test_so_many_as_are_wanted(outlined: list[OutlinedMember]):
     said: list[str] = []
-    assert set(lanes_of_members(planned, 3, said.append).values()) == {3}
+    assert set(lanes_of_members(outlined, 3, said.append).values()) == {3}
     assert said == ["8 members at 32×24, 3 at once"]
 
 

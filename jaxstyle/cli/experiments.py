@@ -163,11 +163,11 @@ def _run_here(
     cache, compile_seconds = Cache(), 0.0
     if not ignore_memory:
         echo("compiling")
-        planned = outlines(experiment, *inputs, devices=devices)
-        if all(is_light(outline) for outline in planned):  # compiling continues in the background
-            prepare(experiment, *inputs, scales=[planned[0].scale], cache=cache, devices=devices)
+        scales = outlines(experiment, *inputs, devices=devices)
+        if all(is_light(outline) for outline in scales):  # compiling continues in the background
+            prepare(experiment, *inputs, scales=[scales[0].scale], cache=cache, devices=devices)
         began = time.perf_counter()
-        for outline in planned:
+        for outline in scales:
             ensure_it_fits(outline, source=source)
         compile_seconds = time.perf_counter() - began
     with interruptible(END_OF_JOB) as interrupted, RunProgress(experiment.optimizer.iterations) as progress:
@@ -217,8 +217,8 @@ def _run_sweep(
             return sweep_progress.member(member.label)
         return RunProgress(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
 
-    planned = outline_members(members, load_weights, source=source, finished=done, devices=devices)
-    left = [each for each in planned if each.member.index not in done]
+    outlined = outline_members(members, load_weights, source=source, finished=done, devices=devices)
+    left = [each for each in outlined if each.member.index not in done]
     with place as folder:
         if engine.here:
             echo(extent(members, programs(left), finished=len(done)))

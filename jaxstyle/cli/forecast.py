@@ -36,53 +36,53 @@ def load_weights(name: str) -> Weights:
     return runner.load_weights(name, progress=echo)
 
 
-def ensure_it_fits(planned: Outline, *, source: str, lanes: int = 1) -> int:
+def ensure_it_fits(outline: Outline, *, source: str, lanes: int = 1) -> int:
     """Compiles a run's programs; returns the memory that it will need, or so many of it at once.
 
     Raises:
       JaxstyleError: more than is available.
     """
-    peak_bytes = estimate_memory(planned, lanes=lanes)
-    advice = _advice(planned) if share_of_memory(peak_bytes) > 1 else ""
+    peak_bytes = estimate_memory(outline, lanes=lanes)
+    advice = _advice(outline) if share_of_memory(peak_bytes) > 1 else ""
     remedy = f"{advice[0].upper()}{advice[1:]}. {REMEDY}" if advice else REMEDY
-    refuse_too_large(planned, peak_bytes, source=source, remedy=remedy)
+    refuse_too_large(outline, peak_bytes, source=source, remedy=remedy)
     return peak_bytes
 
 
-def _advice(planned: Outline) -> str:
+def _advice(outline: Outline) -> str:
     """What an image would take of each device if it were spread over all; nothing where that is no help."""
     count = count_devices(ALL)
-    if count == 1 or planned.objective.bands is not None or memory.is_shared():
+    if count == 1 or outline.objective.bands is not None or memory.is_shared():
         return ""
-    each = gigabytes(estimate_memory(on_devices(planned, ALL)))
+    each = gigabytes(estimate_memory(on_devices(outline, ALL)))
     return f"over {count} devices it would take about {each} on each: --devices {ALL}"
 
 
 def ensure_all_fit(
-    planned: Sequence[Program], members: Sequence[Member], lanes: Mapping[int, int], *, source: str
+    compiled: Sequence[Program], members: Sequence[Member], lanes: Mapping[int, int], *, source: str
 ) -> None:
     """As `ensure_it_fits`, for every program of a sweep, with the lanes of its first member.
 
     Raises:
       JaxstyleError: a member needs more than is available.
     """
-    for program in planned:
+    for program in compiled:
         first = program.members[0].index
         ensure_it_fits(program.outline, source=_first_of(program, source, members), lanes=lanes[first])
 
 
-def extent(members: Sequence[Member], planned: Sequence[Program] | None, *, finished: int = 0) -> str:
+def extent(members: Sequence[Member], compiled: Sequence[Program] | None, *, finished: int = 0) -> str:
     """Returns `16 members, 1 compiled program`, or as much of it as is known.
 
     Args:
       members: of a sweep, or one experiment.
-      planned: the programs of those that are left; None where others compile them.
+      compiled: the programs of those that are left; None where others compile them.
       finished: how many members finished before.
     """
-    parts = [f"{len(members)} members"] if len(members) > 1 or not planned else []
+    parts = [f"{len(members)} members"] if len(members) > 1 or not compiled else []
     parts += [f"{finished} of them finished before"] if finished else []
-    if planned:
-        parts.append("1 compiled program" if len(planned) == 1 else f"{len(planned)} compiled programs")
+    if compiled:
+        parts.append("1 compiled program" if len(compiled) == 1 else f"{len(compiled)} compiled programs")
     return ", ".join(parts)
 
 
@@ -92,9 +92,9 @@ def echo_estimates(members: Sequence[Member], *, source: str, devices: Devices =
     Raises:
       JaxstyleError: a member needs more than is available.
     """
-    planned = programs(outline_members(members, load_weights, devices=devices))
+    compiled = programs(outline_members(members, load_weights, devices=devices))
     peaks, seconds = [], []
-    for program in planned:
+    for program in compiled:
         peaks.append(ensure_it_fits(program.outline, source=_first_of(program, source, members)))
         height, width = program.outline.size
         echo(f"  timing a few evaluations at {width}×{height}")
@@ -104,8 +104,8 @@ def echo_estimates(members: Sequence[Member], *, source: str, devices: Devices =
         echo(f"  about {gigabytes(peaks[-1])}{_places(program.outline)}, about {duration(seconds[-1])} ({work})")
         if share_of_memory(peaks[-1]) > LARGE and (advice := _advice(program.outline)):
             echo(f"  {advice}")
-    if len(members) > 1 or len(planned) > 1:
-        echo(f"  {extent(members, planned)}: about {gigabytes(max(peaks))}, about {duration(sum(seconds))}")
+    if len(members) > 1 or len(compiled) > 1:
+        echo(f"  {extent(members, compiled)}: about {gigabytes(max(peaks))}, about {duration(sum(seconds))}")
 
 
 def _time(program: Program, devices: Devices) -> float:
@@ -115,9 +115,9 @@ def _time(program: Program, devices: Devices) -> float:
     return time_evaluation(prepared)
 
 
-def _places(planned: Outline) -> str:
+def _places(outline: Outline) -> str:
     """Returns ` on each of 4 devices`, ` on 4 devices together`, or nothing."""
-    bands = planned.objective.bands
+    bands = outline.objective.bands
     if bands is None:
         return ""
     return f" on {bands.count} devices together" if memory.is_shared() else f" on each of {bands.count} devices"

@@ -196,9 +196,9 @@ def _loss(runs: Sequence[Recorded], curves: Curves) -> str:
     enlarged = " At a dotted line the image was enlarged: losses at different sizes do not compare." if several else ""
     return (
         f'<h2>Loss</h2><p class="note">The loss and the weighted terms that it is the sum of.{enlarged}</p>'
-        '<figure class="curves"><image><source media="(prefers-color-scheme: dark)" '
+        '<figure class="curves"><picture><source media="(prefers-color-scheme: dark)" '
         f'srcset="{data_address(curves.dark, "svg+xml")}"><img alt="The loss and its terms against evaluations of '
-        f'loss and gradient" src="{data_address(curves.light, "svg+xml")}"></image></figure>'
+        f'loss and gradient" src="{data_address(curves.light, "svg+xml")}"></picture></figure>'
     )
 
 

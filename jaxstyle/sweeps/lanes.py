@@ -14,17 +14,17 @@ from jaxstyle.devices.sharding import Devices
 from jaxstyle.optimizers import has_lanes
 from jaxstyle.sweeps.engines import Batch, Job, Local
 from jaxstyle.sweeps.expansion import Member
-from jaxstyle.sweeps.programs import Planned
+from jaxstyle.sweeps.programs import OutlinedMember
 
 PIXELS_AT_ONCE = 8 * 256 * 256
 """Of all lanes together, by default on an accelerator: at 256 pixels, 8 lanes give 1.7 times as many images a minute on
 an H100, and 32 lanes 2.1 times (docs/performance.md)."""
 
 
-def groups(planned: Sequence[Planned]) -> list[list[Planned]]:
+def groups(members: Sequence[OutlinedMember]) -> list[list[OutlinedMember]]:
     """The members that can run at once, in the order of their first: of the same programs and the same network."""
-    found: dict[Any, list[Planned]] = {}
-    for member in planned:
+    found: dict[Any, list[OutlinedMember]] = {}
+    for member in members:
         programs = tuple(outline.program for outline in member.outlines)
         found.setdefault((member.member.experiment.network.weights, programs), []).append(member)
     return list(found.values())
@@ -43,7 +43,7 @@ def batches(members: Sequence[Member], lanes: int) -> Iterator[tuple[Sequence[Me
         yield members[first : first + width], width
 
 
-def choose_lanes(group: Sequence[Planned], wanted: int | None) -> int:
+def choose_lanes(group: Sequence[OutlinedMember], wanted: int | None) -> int:
     """How many lanes a group of members is given.
 
     Args:
@@ -60,17 +60,17 @@ def choose_lanes(group: Sequence[Planned], wanted: int | None) -> int:
 
 
 def lanes_of_members(
-    planned: Sequence[Planned], wanted: int | None, log: Callable[[str], None] = lambda message: None
+    members: Sequence[OutlinedMember], wanted: int | None, log: Callable[[str], None] = lambda message: None
 ) -> dict[int, int]:
     """How many lanes each member's group is given, by the members' indices. The arguments are those of `choose_lanes`.
 
     Args:
-      planned: the members.
+      members: the members.
       wanted: at most so many lanes.
       log: called with a message about each group that is given several.
     """
     found: dict[int, int] = {}
-    for group in groups(planned):
+    for group in groups(members):
         lanes = choose_lanes(group, wanted)
         if lanes > 1:
             height, width = group[0].outlines[-1].size
@@ -79,13 +79,13 @@ def lanes_of_members(
     return found
 
 
-def in_lanes(planned: Sequence[Planned], lanes: Mapping[int, int], *, devices: Devices = 1) -> Local:
-    """The engine that runs members in this process, group by group; those that are not planned, alone."""
-    members = [[each.member for each in group] for group in groups(planned)]
+def in_lanes(members: Sequence[OutlinedMember], lanes: Mapping[int, int], *, devices: Devices = 1) -> Local:
+    """The engine that runs members in this process, group by group; all others alone."""
+    grouped = [[each.member for each in group] for group in groups(members)]
 
     def schedule(jobs: Sequence[Job]) -> Iterator[Batch]:
         waiting = {job.member.index: job for job in jobs}
-        for group in members:
+        for group in grouped:
             here = [member for member in group if member.index in waiting]
             for batch, width in batches(here, lanes[group[0].index]):
                 yield Batch([waiting.pop(member.index) for member in batch], width)

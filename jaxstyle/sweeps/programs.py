@@ -30,7 +30,7 @@ class Program(NamedTuple):
     evaluations: int
 
 
-class Planned(NamedTuple):
+class OutlinedMember(NamedTuple):
     """A member of a sweep, and what it will compute.
 
     Attributes:
@@ -49,7 +49,7 @@ def outline_members(
     source: str = "",
     finished: Collection[int] = (),
     devices: Devices = 1,
-) -> list[Planned]:
+) -> list[OutlinedMember]:
     """Says what the members of a sweep will compute, reading together what they can.
 
     Args:
@@ -64,14 +64,14 @@ def outline_members(
         the first member that has it.
     """
     load, cache = functools.cache(load_weights), Cache()
-    found: list[Planned] = []
+    found: list[OutlinedMember] = []
     problems: dict[str, str] = {}
     for member, reads in zip(members, share([member.experiment for member in members]), strict=True):
         experiment = member.experiment
         try:
             images, weights = read_images(experiment, cache=cache), load(experiment.network.weights)
-            planned = outlines(experiment, images, weights, reads=reads, cache=cache, devices=devices)
-            found.append(Planned(member, planned))
+            of_scales = outlines(experiment, images, weights, reads=reads, cache=cache, devices=devices)
+            found.append(OutlinedMember(member, of_scales))
         except JaxstyleError as error:
             if member.index not in finished:
                 where = f"{source}: member {member.index} ({member.label}): " if member.values else ""
@@ -81,10 +81,10 @@ def outline_members(
     return found
 
 
-def programs(planned: Sequence[Planned]) -> list[Program]:
+def programs(members: Sequence[OutlinedMember]) -> list[Program]:
     """The optimizer's programs that the members need, in the order of their first members."""
     found: dict[Any, Program] = {}
-    for member, of_scales in planned:
+    for member, of_scales in members:
         for outline in of_scales:
             before = found.get(outline.program, Program(outline, (), 0))
             found[outline.program] = Program(
@@ -95,5 +95,5 @@ def programs(planned: Sequence[Planned]) -> list[Program]:
     return list(found.values())
 
 
-def _largest_style(planned: Outline) -> int:
-    return max(map(math.prod, planned.style_sizes), default=0)
+def _largest_style(outline: Outline) -> int:
+    return max(map(math.prod, outline.style_sizes), default=0)
