@@ -69,6 +69,17 @@ def test_every_room_has_its_place():
     assert sorted(ORDER) == ROOMS, "the table of docs/design.md has every room once"
 
 
+@pytest.mark.parametrize("readme", sorted(PACKAGE.rglob("README.md")), ids=lambda path: path.parent.name)
+def test_a_folders_readme_names_its_modules(readme: Path):
+    text, folder = readme.read_text(encoding="utf-8"), readme.parent
+    modules = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    folders = {path.parent.name for path in folder.glob("*/__init__.py")}
+    leading = {name for line in re.findall(r"^- (`.*?):", text, re.M) for name in re.findall(r"`(\w+)/?`", line)}
+    assert leading <= modules | folders
+    if "one to a file" not in text:
+        assert modules <= {*re.findall(r"`(\w+)`", text)}
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_nothing_imports_upward(path: Path):
     own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
