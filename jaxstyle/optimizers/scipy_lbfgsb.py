@@ -52,27 +52,27 @@ class ScipyLBFGSB(OnHost):
 
         began = time.perf_counter()
         image, box = settings.feasible(np.asarray(image)), settings.box
-        story = _Story(best_image=image)
+        trace = _Trace(best_image=image)
         budget = most_evaluations(settings.iterations)
 
         def value_and_grad(flat: np.ndarray) -> tuple[float, np.ndarray]:
             if interrupted():
                 raise _Stop(Status.INTERRUPTED)
-            if story.evaluations >= budget:
+            if trace.evaluations >= budget:
                 raise _Stop(Status.BUDGET_SPENT)
             point = flat.reshape(image.shape).astype(np.float32)
             (loss, terms), grad = evaluate(objective, place(objective.bands, point), problem)
             loss, terms = jax.device_get((loss, terms))
             gradient = to_host(objective.bands, grad).astype(np.float64).ravel()
             if not (np.isfinite(loss) and np.isfinite(gradient).all()):
-                story.evaluations += 1
+                trace.evaluations += 1
                 raise _Stop(Status.NOT_FINITE)
             numbers = {name: float(term) for name, term in settings.reported(terms).items()}
             uphill = gradient if box is None else box.projected(point, gradient.reshape(point.shape))
             norm = float(np.linalg.norm(uphill))
-            story.note(_Evaluation(point, float(loss), numbers, norm, time.perf_counter() - began))
-            if story.evaluations == 1:
-                story.accept(observe, settings.tolerance)
+            trace.add(_Evaluation(point, float(loss), numbers, norm, time.perf_counter() - began))
+            if trace.evaluations == 1:
+                trace.accept(observe, settings.tolerance)
             return float(loss), gradient
 
         status = Status.STALLED
@@ -83,7 +83,7 @@ class ScipyLBFGSB(OnHost):
                 jac=True,
                 method="L-BFGS-B",
                 bounds=None if box is None else _pixel_bounds(box, image),
-                callback=lambda flat: story.accept(observe, settings.tolerance),
+                callback=lambda flat: trace.accept(observe, settings.tolerance),
                 options={
                     "maxiter": settings.iterations,
                     "maxfun": budget,
@@ -94,16 +94,16 @@ class ScipyLBFGSB(OnHost):
             )
             if outcome.status == 1:
                 status = Status.BUDGET_SPENT
-            elif story.history[-1].gradient_norm == 0:
+            elif trace.history[-1].gradient_norm == 0:
                 status = Status.CONVERGED
         except _Stop as stop:
             status = stop.args[0]
         return Result(
-            image=story.best_image,
-            loss=story.best_loss,
+            image=trace.best_image,
+            loss=trace.best_loss,
             status=status,
-            history=tuple(story.history),
-            evaluations=story.evaluations,
+            history=tuple(trace.history),
+            evaluations=trace.evaluations,
             compile_seconds=compile_seconds,
             run_seconds=time.perf_counter() - began,
         )
@@ -115,7 +115,7 @@ def _pixel_bounds(box: Box, image: np.ndarray) -> np.ndarray:
 
 
 class _Evaluation(NamedTuple):
-    """What SciPy was last told."""
+    """The last evaluation that SciPy asked for."""
 
     point: np.ndarray
     loss: float
@@ -125,8 +125,8 @@ class _Evaluation(NamedTuple):
 
 
 @dataclasses.dataclass
-class _Story:
-    """What is known of a SciPy run while it goes on: its callback only says that the last point was accepted."""
+class _Trace:
+    """What is known of a running SciPy optimization: its callback only says that the last point was accepted."""
 
     best_image: np.ndarray
     best_loss: float = np.inf
@@ -136,8 +136,8 @@ class _Story:
     accepted: np.ndarray | None = None
     window_loss: float = np.inf
 
-    def note(self, evaluation: _Evaluation) -> None:
-        """Takes down an evaluation."""
+    def add(self, evaluation: _Evaluation) -> None:
+        """Adds an evaluation."""
         self.evaluations += 1
         self.last = evaluation
         if evaluation.loss < self.best_loss:
