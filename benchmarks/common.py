@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from flax import nnx
 
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.network import weights
-from jaxstyle.network.vgg import VGG19
+from jaxstyle.network.vgg import VGG, split
 from jaxstyle.network.weights import Weights
 from jaxstyle.synthesis import preparation
 from jaxstyle.synthesis.preparation import Prepared
@@ -85,16 +84,16 @@ def loaded(
 
 
 def with_network(given: Loaded, **options: str | None) -> Prepared:
-    """The experiment at the full size with another network: `convolution`, `precision` of `VGG19`."""
+    """The experiment at the full size with another network: `convolution`, `precision` of `VGG`."""
     ready = given.prepared
     objective = ready.objective
-    network = VGG19(
+    network = VGG(
         given.weights.parameters, given.weights.preprocessing, pooling=given.pooling, layers=objective.layers, **options
     )
-    structure, parameters = nnx.split(network)
+    features, parameters = split(network)
     return dataclasses.replace(
         ready,
-        objective=dataclasses.replace(objective, network=structure),
+        objective=dataclasses.replace(objective, network=features),
         problem=ready.problem._replace(parameters=parameters),
     )
 

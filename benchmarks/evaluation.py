@@ -23,7 +23,7 @@ AGREEMENT = 1e-4
 
 
 def ours(loaded: Loaded, **network: str) -> Callable[[], float]:
-    """One loss and gradient, with `network` as options of VGG19."""
+    """One loss and gradient, with `network` as options of VGG."""
     ready, image = common.with_network(loaded, **network), jnp.asarray(loaded.prepared.start)
     return lambda: float(jax.block_until_ready(evaluate(ready.objective, image, ready.problem))[0][0])
 

@@ -30,6 +30,7 @@ class Free:
 
     names: tuple[str, ...] = ("grey",)
     bands: None = None
+    is_exact: bool = True
 
     def value_and_grad(self, image: Array, problem: Any) -> tuple[tuple[Array, Values], Array]:
         loss = jnp.sum(jnp.square(image - 0.5))

@@ -23,7 +23,7 @@ class TorchObjective:
       loaded: the experiment.
       memory_format: `torch.contiguous_format` (NCHW) or `torch.channels_last`.
       device: `cpu` or `cuda`.
-      precision: that of `VGG19`; of `bfloat16`, features are computed in it and statistics in float32. Whether float32
+      precision: that of `VGG`; of `bfloat16`, features are computed in it and statistics in float32. Whether float32
         may be TF32 is PyTorch's own switch, `torch.backends.cudnn.allow_tf32`.
     """
 

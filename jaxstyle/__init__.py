@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jaxstyle.config import Experiment as Experiment
     from jaxstyle.config import load_experiment as load_experiment
     from jaxstyle.errors import JaxstyleError as JaxstyleError
+    from jaxstyle.network.feature_network import FeatureNetwork as FeatureNetwork
     from jaxstyle.optimizers import Result as Result
     from jaxstyle.optimizers import Status as Status
     from jaxstyle.runs.runner import run as run
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Experiment": "config",
+    "FeatureNetwork": "network.feature_network",
     "load_experiment": "config",
     "JaxstyleError": "errors",
     "Result": "optimizers",
@@ -31,7 +33,17 @@ _HOMES = {
     "transfer": "synthesis.transfer",
 }
 
-__all__ = ["Experiment", "JaxstyleError", "Result", "Status", "__version__", "load_experiment", "run", "transfer"]
+__all__ = [
+    "Experiment",
+    "FeatureNetwork",
+    "JaxstyleError",
+    "Result",
+    "Status",
+    "__version__",
+    "load_experiment",
+    "run",
+    "transfer",
+]
 
 
 def __getattr__(name: str) -> Any:

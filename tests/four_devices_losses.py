@@ -83,6 +83,31 @@ def test_regions_and_what_is_kept_are_those_of_one_device(tiny: Weights, tmp_pat
     np.testing.assert_allclose(optimize([spread]).image, optimize([alone]).image, atol=1 / 255)
 
 
+ADDED = """[
+    {kind = "histogram", layers = ["conv1_1"]},
+    {kind = "means", layers = ["conv2_1"]},
+    {kind = "patches", layers = ["conv2_1"], grid = 5},
+    {kind = "shifted-gram", layers = ["conv2_1"], shift = 3},
+    {kind = "sliced-wasserstein", layers = ["conv1_1"], bins = 50},
+    {kind = "variation", weight = 1e-3},
+    {kind = "variation", rule = "nine-point"},
+    {kind = "laplacian", pool = 2},
+    {kind = "moments", layers = ["conv2_1"]},
+    {kind = "wasserstein", layers = ["conv1_1"]},
+]"""
+
+
+@pytest.mark.parametrize("normalize", ["none", "gradients"])
+def test_terms_of_other_papers_are_those_of_one_device(tiny: Weights, normalize: str):
+    ways = (f"loss.terms={' '.join(ADDED.split())}", f"loss.normalize={normalize}")
+    layers = {"content_layers": ["conv1_1"], "style_layers": ["conv2_1"]}
+    alone, spread = (on(devices, tiny, (21, 16), *ways, **layers) for devices in (1, COUNT))
+    (loss, gradient), (same_loss, same_gradient) = loss_and_gradient(alone), loss_and_gradient(spread)
+    assert same_loss == pytest.approx(loss, rel=1e-5)
+    # Where two responses are all but equal, sorting exchanges them.
+    np.testing.assert_allclose(same_gradient, gradient, atol=1e-3 * np.abs(gradient).max(), rtol=0)
+
+
 @pytest.mark.usefixtures("direct_convolutions")  # a response next to 0 may round to either side of the ReLU's kink
 def test_the_papers_network_exchanges_edges_and_gram_matrices_alone(vgg19_normalized: Weights):
     """A height that no band and no pooling divides."""

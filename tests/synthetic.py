@@ -21,6 +21,7 @@ class Synthetic:
     kind: str = "quadratic"
     scale: float = 1.0
     bands: Bands | None = None
+    is_exact: bool = True
 
     @property
     def names(self):

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -11,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from small_runs import make, read_manifest, read_metrics
 from typer.testing import CliRunner
 
 from jaxstyle.cli.main import app
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import read_image
+from jaxstyle.images import read_image, write_image
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Status
 from jaxstyle.runs import runner
@@ -30,6 +32,7 @@ from jaxstyle.sweeps.engines.resources import MemberResources, capacity, choose_
 from jaxstyle.sweeps.engines.worker import FAILED, FINISHED, Message, RemoteJob, Worker
 from jaxstyle.sweeps.expansion import Member, expand
 from jaxstyle.sweeps.members import run_members
+from jaxstyle.sweeps.sharing import share
 from jaxstyle.synthesis.events import Events
 from jaxstyle.synthesis.preparation import read_images
 from jaxstyle.synthesis.scales import Scale
@@ -152,6 +155,7 @@ def send(
     experiment = job.member.experiment
     by_role = read_images(experiment).by_role()
     remote = RemoteJob(experiment, job.folder, "small", "No remedy.")._replace(**changes)
+    remote = pickle.loads(pickle.dumps(remote))  # as Ray sends it
     return worker.run_member(remote, checkpoint, tiny, list(by_role), *by_role.values())
 
 
@@ -171,6 +175,29 @@ def test_a_record_from_messages_is_the_record(tmp_path: Path, tiny: Weights):
     assert outcomes[-1].manifest == read_manifest(there.folder)
     assert local.manifest == read_manifest(here.folder)
     assert without_clocks(there.folder) == without_clocks(here.folder)
+
+
+def test_regions_and_terms_travel(tmp_path: Path, tiny: Weights):
+    """What is guided, what is kept, and what is drawn anew in every block of steps."""
+    for name, edge in (("left", 0), ("right", 1)):
+        mask = np.full((24, 32, 3), 1 - edge, np.float32)
+        mask[:, 16:] = edge
+        write_image(tmp_path / f"{name}.png", mask)
+    left, right = (str(tmp_path / f"{name}.png") for name in ("left", "right"))
+    regions = {"a": {"content": left, "style": right}, "b": {"content": right, "style": left}}
+    image = {"content": "content.png", "style": "style.png", "regions": regions, "keep": left}
+    terms = [{"kind": kind, "layers": ["conv1_1"]} for kind in ("means", "sliced-wasserstein")]
+    terms[1] |= {"block": 2}  # pyright: ignore[reportArgumentType]
+    settings = {"image": image, "loss": {"terms": terms, "normalize": "gradients"}}
+    here, there = (job_of(tmp_path, name=name, **settings) for name in ("here", "there"))
+    list(Local().run_jobs([here], events_of=silent, interrupted=lambda: False))
+    record = RemoteRecord(there, silent)
+    (reads,) = share([there.member.experiment])
+    for message in (message for batch in send(Worker(), there, tiny, reads=reads) for message in batch):
+        record.apply(message)
+    assert without_clocks(there.folder) == without_clocks(here.folder)
+    named = {"style/conv1_1/a", "style/conv1_1/b", "means/conv1_1/a", "sliced-wasserstein/conv1_1"}
+    assert named <= read_metrics(there.folder)[-1]["terms"].keys()
 
 
 def test_a_member_that_raises_is_failed_with_its_reason(tmp_path: Path, tiny: Weights):

@@ -4,9 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
-from jaxstyle.network.vgg import VGG19
+from jaxstyle.network.vgg import VGG, split
 from jaxstyle.optimizers.device import advance_once
 from jaxstyle.paper.conventions import FORMULAS
 from jaxstyle.paper.losses import total_variation
@@ -21,8 +20,8 @@ def random_image(seed, height=14, width=11):
 
 
 def objective_of(weights, convention="paper", *, with_tv=True, content=CONTENT, style=STYLE):
-    network = VGG19(weights.parameters, weights.preprocessing, layers=(*content, *style))
-    structure, parameters = nnx.split(network)
+    network = VGG(weights.parameters, weights.preprocessing, layers=(*content, *style))
+    structure, parameters = split(network)
     terms = [*(Content(layer, convention) for layer in content), *(Style(layer, convention) for layer in style)]
     return Objective(structure, (*terms, TotalVariation()) if with_tv else (*terms,)), parameters
 

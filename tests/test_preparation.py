@@ -10,7 +10,8 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import LoadedImage, resize_to, write_image
 from jaxstyle.network.weights import NETWORKS, Weights
 from jaxstyle.paper.objective import measure
-from jaxstyle.synthesis.preparation import SourceImages, plan, prepare, read_images, white_noise
+from jaxstyle.synthesis.planning import plan
+from jaxstyle.synthesis.preparation import SourceImages, prepare, read_images, white_noise
 
 
 def sizes(folder: Path, *overrides: str, **sections) -> list[int]:

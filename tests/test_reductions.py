@@ -11,11 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 from synthetic import SHAPE, Synthetic, settings
 
 from jaxstyle.network import calibration
-from jaxstyle.network.vgg import VGG19
+from jaxstyle.network.vgg import VGG, split
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers.device import advance_once, limits_of, method_of, start_state
 from jaxstyle.optimizers.lbfgs import BOLDNESS, LBFGS
@@ -101,12 +100,11 @@ def test_the_blend_of_several_images_statistics(filters: int):
     np.testing.assert_array_equal(found, np.tensordot(weights / 8, statistics.astype(np.float64), axes=1))
 
 
-def test_mean_activations(tiny: Weights, monkeypatch: pytest.MonkeyPatch):
+def test_mean_activations(tiny: Weights):
     """Features and their sum are rounded, by 1e-7 as was seen; one row of 256 is 4e-3."""
-    monkeypatch.setattr(calibration, "LAYERS", ("conv1_1",))
-    network = VGG19(tiny.parameters, tiny.preprocessing, layers=("conv1_1",))
+    network = VGG(tiny.parameters, tiny.preprocessing, layers=("conv1_1",))
     image = jnp.asarray(whole(0, 5, 256, 256, 3) / 5)
-    found = calibration._mean_responses(*nnx.split(network), image)["conv1_1"]
+    found = calibration._mean_responses(*split(network), image, ("conv1_1",))["conv1_1"]
     features = np.asarray(network(image, ("conv1_1",))["conv1_1"], np.float64)
     np.testing.assert_allclose(found, features.mean((0, 1)), rtol=1e-6)
 

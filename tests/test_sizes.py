@@ -12,7 +12,7 @@ from jaxstyle.config import experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import area_shape, fit_style
 from jaxstyle.network.layers import PADDINGS
-from jaxstyle.network.vgg import VGG19
+from jaxstyle.network.vgg import VGG
 from jaxstyle.network.weights import Weights
 from jaxstyle.paper.objective import evaluate
 from jaxstyle.synthesis.preparation import prepare, read_images
@@ -27,7 +27,7 @@ MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circul
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("convolution", ["direct", "winograd"])
 def test_convolutions_find_what_numpy_pads(tiny: Weights, padding: str, convolution: str):
-    network = VGG19(tiny.parameters, tiny.preprocessing, layers=["conv2_1"], padding=padding, convolution=convolution)
+    network = VGG(tiny.parameters, tiny.preprocessing, layers=["conv2_1"], padding=padding, convolution=convolution)
     image = smooth(9, 14, seed=1).astype(np.float32)
     found = network(jnp.asarray(image), ["conv1_1", "conv1_2", "conv2_1"])
     hidden = np.asarray(network.preprocess(jnp.asarray(image)), np.float64)
@@ -44,7 +44,7 @@ def test_convolutions_find_what_numpy_pads(tiny: Weights, padding: str, convolut
 
 def test_one_pixel_can_be_padded(tiny: Weights):
     for padding in PADDINGS:
-        network = VGG19(tiny.parameters, tiny.preprocessing, layers=["conv2_1"], padding=padding)
+        network = VGG(tiny.parameters, tiny.preprocessing, layers=["conv2_1"], padding=padding)
         assert np.isfinite(network(jnp.ones((2, 2, 3)), ["conv2_1"])["conv2_1"]).all()
 
 

@@ -1,6 +1,7 @@
 """Terms of other papers against float64 NumPy; and a term of one's own, which needs no line of the package."""
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 from typing import ClassVar
@@ -25,6 +26,8 @@ from jaxstyle.sweeps.sharing import share
 from jaxstyle.synthesis.loss_terms import weights_of
 from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
 from jaxstyle.synthesis.preparation import Prepared, prepare, read_images
+from jaxstyle.synthesis.scales import Scale
+from jaxstyle.synthesis.state import RunState
 from jaxstyle.terms.histogram import Histogram
 from jaxstyle.terms.laplacian import Laplacian
 from jaxstyle.terms.means import Means
@@ -107,7 +110,7 @@ def of_exact_histograms() -> float:
 
 
 def unit_directions(count: int, seed: int) -> np.ndarray:
-    vectors = np.random.default_rng(seed).standard_normal((5, count))
+    vectors = np.random.default_rng([seed, 0]).standard_normal((5, count))
     return vectors / np.linalg.norm(vectors, axis=0)
 
 
@@ -176,8 +179,9 @@ CASES = [
 
 
 def value(term: Term, image: jax.Array, features: jax.Array, *, dtype: type = np.float32) -> jax.Array:
-    sources = jnp.asarray(image_of(1), dtype), {LAYER: jnp.asarray(features_of(1), dtype)}
-    return term.value(image, {LAYER: features}, term.target(*sources) if term.source else None)
+    drawn = {name: jnp.asarray(array, dtype) for name, array in term.draws(0, {LAYER: 5}).items()}
+    sources = jnp.asarray(image_of(1), dtype), {LAYER: jnp.asarray(features_of(1), dtype), **drawn}
+    return term.value(image, {LAYER: features, **drawn}, term.target(*sources) if term.source else None)
 
 
 @pytest.mark.parametrize(("term", "expected"), CASES, ids=lambda case: getattr(case, "name", ""))
@@ -309,6 +313,9 @@ ALL = """[
     {kind = "sliced-wasserstein", layers = ["conv1_1"], bins = 50},
     {kind = "variation", weight = 1e-3},
     {kind = "variation", rule = "nine-point"},
+    {kind = "laplacian", pool = 2},
+    {kind = "moments", layers = ["conv1_1"]},
+    {kind = "wasserstein", layers = ["conv1_1"]},
 ]"""
 
 
@@ -322,11 +329,44 @@ def test_every_term_goes_down_in_a_run_of_odd_size_from_a_style_of_another(tmp_p
     (found,) = ready(experiment, tiny)
     result = optimize([found])
     together = optimize_together([Track([found]), Track([found])])
+    standings: list[RunState] = []
+    optimize([found], keep=lambda state, ends: standings.append(state()), interrupted=lambda: len(standings) > 3)
+    resumed = optimize([found], resume=standings[-1])
+    assert [line.terms for line in resumed.history] == [line.terms for line in result.history]
+    np.testing.assert_array_equal(resumed.image, result.image)
     for name in kinds:
         assert np.isfinite([line.terms[name] for line in result.history]).all()
     assert result.loss < 0.8 * result.history[0].loss
     for lane in together:
         assert lane.history[1].loss == pytest.approx(result.history[1].loss, rel=1e-4)
+
+
+def test_directions_are_other_ones_in_every_block_of_steps(tmp_path: Path, tiny: Weights):
+    """A block is a function of its own, with the program of all; its optimizer begins afresh, as in a resumed one."""
+    added = 'loss.terms=[{kind = "sliced-wasserstein", layers = ["conv1_1"], block = 2}]'
+    experiment = make(tmp_path, added, "loss.style_weight=0", "optimizer.iterations=6", "image.scales=[24, 32]")
+    blocks = ready(experiment, tiny)
+    assert [part.scale for part in blocks] == [Scale(24, 2, 0), Scale(24, 1, 1), Scale(32, 2, 0), Scale(32, 1, 1)]
+    before = advance_once._cache_size()
+    standings: list[RunState] = []
+    result = optimize(blocks, keep=lambda state, ends: standings.append(state()))
+    assert advance_once._cache_size() == before + 2  # one for each size
+    (name,) = (name for name in blocks[0].problem.guides if name.startswith("sliced-wasserstein/conv1_1/"))
+    directions = [np.asarray(part.problem.guides[name]) for part in blocks]
+    np.testing.assert_allclose([np.linalg.norm(of_block, axis=0) for of_block in directions], 1, rtol=1e-6)
+    assert (directions[0] == directions[2]).all()
+    assert np.abs(directions[0] - directions[1]).max() > 0.1
+    # The same image by the directions of another block has another value; the iteration is counted on.
+    last, first = next(
+        pair for pair in itertools.pairwise(result.history) if pair[0].iteration == pair[1].iteration == 2
+    )
+    assert last.terms.keys() == first.terms.keys()
+    assert last.terms["sliced-wasserstein/conv1_1"] != first.terms["sliced-wasserstein/conv1_1"]
+    assert last.terms["content/conv2_1"] == pytest.approx(first.terms["content/conv2_1"], rel=1e-5)
+    assert result.history[-1].iteration == 6
+    within = next(state for state in standings if state.scale == 1)
+    resumed = optimize(blocks, resume=within)
+    np.testing.assert_array_equal(resumed.image, result.image)
 
 
 def test_a_swept_list_of_terms_names_its_members(jaxstyle_command: Run, folder: Path):

@@ -6,8 +6,8 @@ from flax import nnx
 from golden import make_features
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.network.layers import FILTERS, INPUTS, LAYERS, canonical_layer, downsampling
-from jaxstyle.network.vgg import CONVOLUTIONS, VGG19, check_size, deepest, pool
+from jaxstyle.network.layers import FILTERS, INPUTS, LAYERS, canonical_layer, check_size, deepest, downsampling
+from jaxstyle.network.vgg import CONVOLUTIONS, VGG, pool
 from jaxstyle.network.weights import NETWORKS, default_mean_activations
 from jaxstyle.network.weights.normalize import filter_scales
 
@@ -18,7 +18,7 @@ ROUNDING = 1e-5  # float32 sums of up to 4,608 products, sixteen layers deep, ag
 
 
 def features(weights, image, pooling, layers=LAYERS, **options):
-    network = VGG19(weights.parameters, weights.preprocessing, pooling=pooling, layers=layers, **options)
+    network = VGG(weights.parameters, weights.preprocessing, pooling=pooling, layers=layers, **options)
     structure, parameters = nnx.split(network)
     run = jax.jit(lambda parameters, image: nnx.merge(structure, parameters)(image, layers))
     return {layer: np.asarray(response) for layer, response in run(parameters, jnp.asarray(image)).items()}
@@ -82,19 +82,19 @@ def test_it_is_computed_only_as_deep_as_asked(tiny, layer, convolutions):
         }
         for name in LAYERS
     }
-    network = VGG19(parameters, tiny.preprocessing, convolution="direct")
+    network = VGG(parameters, tiny.preprocessing, convolution="direct")
     program = str(jax.make_jaxpr(lambda image: network(image, [layer]))(jnp.zeros((16, 16, 3))))
     assert program.count("conv_general_dilated[") == convolutions
 
 
 def test_what_lies_deeper_is_not_built(tiny):
-    network = VGG19(tiny.parameters, tiny.preprocessing, layers=["conv1_2", "conv2_1"])
+    network = VGG(tiny.parameters, tiny.preprocessing, layers=["conv1_2", "conv2_1"])
     assert hasattr(network, "conv2_1")
     assert not hasattr(network, "conv2_2")
 
 
 def test_a_layer_may_be_called_by_its_relu(tiny):
-    network = VGG19(tiny.parameters, tiny.preprocessing, layers=("conv2_1",))
+    network = VGG(tiny.parameters, tiny.preprocessing, layers=("conv2_1",))
     image = jnp.full((16, 16, 3), 0.3)
     found = network(image, ("relu2_1", "conv1_2"))
     assert found.keys() == {"relu2_1", "conv1_2"}
@@ -111,7 +111,7 @@ def test_features_are_after_the_relu(tiny):
 
 
 def test_preprocessing_is_bgr_in_levels_minus_the_mean(vgg19):
-    network = VGG19(vgg19.parameters, vgg19.preprocessing, layers=["conv1_1"])
+    network = VGG(vgg19.parameters, vgg19.preprocessing, layers=["conv1_1"])
     image = jnp.asarray([[[1.0, 0.5, 0.0]]])
     expected = [[[0 - 103.939, 127.5 - 116.779, 255 - 123.68]]]
     np.testing.assert_allclose(network.preprocess(image), expected, rtol=1e-5)
@@ -120,7 +120,7 @@ def test_preprocessing_is_bgr_in_levels_minus_the_mean(vgg19):
 
 
 def test_preprocessing_in_rgb_with_a_spread(tiny):
-    network = VGG19(tiny.parameters, NETWORKS["torchvision"].preprocessing, layers=["conv1_1"])
+    network = VGG(tiny.parameters, NETWORKS["torchvision"].preprocessing, layers=["conv1_1"])
     image = make_features.image()
     expected = (image.astype(np.float64) - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(network.preprocess(jnp.asarray(image)), expected, atol=1e-6)  # float32 numbers below 3
@@ -134,11 +134,11 @@ def test_pooling_halves_and_drops_an_odd_last_row():
 
 def test_mistakes_are_answered(tiny):
     with pytest.raises(JaxstyleError, match=r"unknown pooling 'mean'.*average, max"):
-        VGG19(tiny.parameters, tiny.preprocessing, pooling="mean", layers=["conv1_1"])
+        VGG(tiny.parameters, tiny.preprocessing, pooling="mean", layers=["conv1_1"])
     with pytest.raises(JaxstyleError, match=r"unknown convolution 'fft'.*direct, winograd"):
-        VGG19(tiny.parameters, tiny.preprocessing, convolution="fft", layers=["conv1_1"])
+        VGG(tiny.parameters, tiny.preprocessing, convolution="fft", layers=["conv1_1"])
     with pytest.raises(JaxstyleError, match=r"unknown precision 'half'.*float32, tf32, bfloat16"):
-        VGG19(tiny.parameters, tiny.preprocessing, precision="half", layers=["conv1_1"])
+        VGG(tiny.parameters, tiny.preprocessing, precision="half", layers=["conv1_1"])
     with pytest.raises(JaxstyleError, match="no layer"):
         deepest([])
     with pytest.raises(JaxstyleError, match=r"15×40.*conv5_1.*at least 16"):

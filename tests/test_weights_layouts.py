@@ -202,12 +202,15 @@ def test_other_depths_are_named(name, normalized, axes):
         arrays[f"features.{number}.bias"] = np.zeros(outputs, np.float32)
         if normalized:
             arrays[f"features.{number + 1}.running_mean"] = np.zeros(outputs, np.float32)
-    expected = f"it holds {name}{' with batch normalization' if normalized else ''}; the paper's network is VGG-19"
+    expected = f"it holds {name}{' with batch normalization' if normalized else ''}; what is read is VGG-19"
+    if name == "VGG-16" and not normalized:
+        assert len(find_network(arrays).parameters) == 13
+        return
     if name == "VGG-19" and not normalized:  # under unknown numbers
         assert find_network(arrays).doubt.startswith("conv1_2 is missing: there is no 'features.2.weight'")
         return
-    if name == "VGG-19":
-        expected = r"VGG-19 with batch normalization \('features\.1\.running_mean'\)"
+    if name in ("VGG-16", "VGG-19"):
+        expected = rf"{name} with batch normalization \('features\.1\.running_mean'\)"
     with pytest.raises(JaxstyleError, match=expected):
         find_network(arrays)
 

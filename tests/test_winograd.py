@@ -13,13 +13,14 @@ pytestmark = pytest.mark.usefixtures("optimized")
 SIZES = [(1, 1), (3, 9), (4, 4), (8, 7), (17, 30)]
 FORMS = {
     "winograd": (convolve, transform_kernel),
-    "winograd, kernel first": tuple(functools.partial(of, kernel_first=True) for of in (convolve, transform_kernel)),
+    "winograd, kernel first": (
+        functools.partial(convolve, kernel_first=True),
+        functools.partial(transform_kernel, kernel_first=True),
+    ),
     "rows": (convolve_rows, arrange_rows),
 }
 """A convolution, and the arrangement of the kernel that it takes."""
-every_form = pytest.mark.parametrize(
-    ("convolve", "arrange"), [tuple(map(jax.jit, form)) for form in FORMS.values()], ids=FORMS
-)
+every_form = pytest.mark.parametrize(("convolve", "arrange"), FORMS.values(), ids=FORMS)
 
 
 def random(*shape, seed=0):

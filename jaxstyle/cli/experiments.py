@@ -1,6 +1,7 @@
 """What the commands do once their arguments are parsed."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Set
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -38,7 +39,8 @@ from jaxstyle.sweeps.programs import outline_members, programs
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.estimates import is_light, outlines
 from jaxstyle.synthesis.interrupt import END_OF_JOB, interruptible
-from jaxstyle.synthesis.preparation import plan, prepare, read_images
+from jaxstyle.synthesis.planning import plan
+from jaxstyle.synthesis.preparation import prepare, read_images
 from jaxstyle.synthesis.sources import result_shape
 
 RUNS = Path("runs")
@@ -142,7 +144,7 @@ def _run_single(
     keep_programs()
     # Before the folder is made: an image that is missing, or a size that does not fit, leaves nothing behind.
     inputs = read_inputs(member.experiment, log=echo)
-    plan(member.experiment, inputs.images)
+    plan(member.experiment, inputs.images, inputs.weights.layout)
     with place as folder:
         if engine.here:
             manifest = _run_here(
@@ -295,8 +297,10 @@ def check_experiment(experiment: Experiment, *, source: str, estimate: bool = Tr
 def _scales_of(experiment: Experiment) -> str:
     """The sizes at which an experiment is optimized, with the steps at each: `128×96 (341), 256×192 (159)`."""
     images = read_images(experiment)
-    shapes = [(scale, result_shape(experiment, images, scale.size)) for scale in plan(experiment, images)]
-    return ", ".join(f"{width}×{height} ({scale.iterations})" for scale, (height, width) in shapes)
+    iterations: Counter[tuple[int, int]] = Counter()
+    for scale in plan(experiment, images):
+        iterations[result_shape(experiment, images, scale.size)] += scale.iterations
+    return ", ".join(f"{width}×{height} ({count})" for (height, width), count in iterations.items())
 
 
 def _find_weights(wanted: str, source: str) -> str:

@@ -112,7 +112,7 @@ class RunProgress(Events):
             return
         newest = iterations[-1]
         self._seen.update(iteration.size for iteration in iterations)
-        size = f"{newest.size} pixels  " if len(self._scales) > 1 else ""
+        size = f"{newest.size} pixels  " if len({scale.size for scale in self._scales}) > 1 else ""
         facts = f"{size}evaluations {newest.evaluations}  loss {newest.loss:.4g}"
         left = f"about {duration(self._remaining(newest))} left" if newest.iteration else ""
         if self._bar is not None and self._task is not None:
@@ -128,10 +128,11 @@ class RunProgress(Events):
     def _remaining(self, newest: "Iteration") -> float:
         """Seconds that are left if an iteration takes as long as its pixels are many."""
         done = sum(count * size**2 for size, count in self._seen.items())
+        planned: Counter[int] = Counter()
+        for scale in self._scales:
+            planned[scale.size] += 1 + scale.iterations
         ahead = sum(
-            max(0, 1 + scale.iterations - self._seen[scale.size]) * scale.size**2
-            for scale in self._scales
-            if scale.size >= newest.size
+            max(0, count - self._seen[size]) * size**2 for size, count in planned.items() if size >= newest.size
         )
         return newest.seconds * ahead / done
 

@@ -1,7 +1,7 @@
 """What a key may hold, where that is more than a type and its limits."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import (
@@ -45,9 +45,21 @@ Text = Annotated[str, AfterValidator(_not_empty), AfterValidator(no_escapes), Fi
 Number = Annotated[float, Field(allow_inf_nan=False), AfterValidator(in_range)]
 """What a device computes with."""
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(in_range)]
+NETWORKS_LAYERS = "layers"
+"""The key of pydantic's context under which a network of one's own has the names of its layers."""
+
+
+def _known_layers(info: ValidationInfo) -> Sequence[str]:
+    return (info.context or {}).get(NETWORKS_LAYERS, LAYERS)
+
+
+def _layer_name(name: str, info: ValidationInfo) -> str:
+    return canonical_layer(name, _known_layers(info))
+
+
 LayerName = Annotated[
     str,
-    AfterValidator(canonical_layer),
+    AfterValidator(_layer_name),
     WithJsonSchema({"type": "string", "enum": [*LAYERS, *(layer.replace("conv", "relu") for layer in LAYERS)]}),
 ]
 _LAYER_NAMES = TypeAdapter(list[LayerName], config=ConfigDict(strict=True))
@@ -61,16 +73,17 @@ def customary(given: Mapping[str, Any]) -> Customary:
 def _weighted_layers(value: Any, weights_of: ValidatorFunctionWrapHandler, info: ValidationInfo) -> dict[str, float]:
     """Turns a list of layers, or a table of their weights, into weights by canonical name in the network's order."""
     if isinstance(value, list | tuple):
-        names = _LAYER_NAMES.validate_python(list(value))
+        names = _LAYER_NAMES.validate_python(list(value), context=info.context)
         is_style = info.field_name == "style_layers" and names
         weight = customary(info.data).style_layer_weight(len(names)) if is_style else 1.0
         weights = dict.fromkeys(names, weight)
     else:
         weights = weights_of(value)
-        names = [canonical_layer(name) for name in value]
-    if twice := [layer for layer in LAYERS if names.count(layer) > 1]:
+        names = [_layer_name(name, info) for name in value]
+    known = _known_layers(info)
+    if twice := [layer for layer in known if names.count(layer) > 1]:
         raise JaxstyleError(f"{', '.join(twice)} named more than once; allowed: each layer once (reluX_Y is convX_Y)")
-    return {layer: weights[layer] for layer in LAYERS if layer in weights}
+    return {layer: weights[layer] for layer in known if layer in weights}
 
 
 LayerWeights = Annotated[

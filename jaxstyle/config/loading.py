@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from jaxstyle.config.colour import colour_keys_left_behind
+from jaxstyle.config.fields import NETWORKS_LAYERS
 from jaxstyle.config.former import current
 from jaxstyle.config.models import (
     SECTIONS,
@@ -24,6 +25,7 @@ from jaxstyle.config.options import StartMethod
 from jaxstyle.config.problems import explain, show
 from jaxstyle.config.words import BACKSLASHES, is_named_image, looks_like_path, printable
 from jaxstyle.errors import JaxstyleError, did_you_mean
+from jaxstyle.network.layers import LAYERS
 
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -47,7 +49,12 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
 
 
 def experiment_from_mapping(
-    mapping: Mapping[str, Any], *, source: str, folder: Path, overrides: Sequence[str] = ()
+    mapping: Mapping[str, Any],
+    *,
+    source: str,
+    folder: Path,
+    overrides: Sequence[str] = (),
+    layers: Sequence[str] = LAYERS,
 ) -> Experiment:
     """Makes an experiment of tables as they stand in a file.
 
@@ -56,6 +63,7 @@ def experiment_from_mapping(
       source: what to call the mapping in messages.
       folder: what relative images in the mapping are relative to.
       overrides: as for `load_experiment`.
+      layers: the names of the network's layers: by default VGG-19's.
 
     Raises:
       JaxstyleError: all problems, one to a line.
@@ -63,7 +71,7 @@ def experiment_from_mapping(
     written = _with_absolute_paths(current(mapping, source=source), folder)
     values = _parse_overrides(overrides, swept=_table(written, "sweep"))
     try:
-        return Experiment.model_validate(overlay(written, values))
+        return Experiment.model_validate(overlay(written, values), context={NETWORKS_LAYERS: layers})
     except ValidationError as error:
         raise JaxstyleError(explain(error, source=source, overridden=values)) from None
 

@@ -31,6 +31,7 @@ from jaxstyle.config.options import (
     Convention,
     Display,
     LayerSubsets,
+    Normalize,
     Padding,
     Pooling,
     Precision,
@@ -44,6 +45,7 @@ from jaxstyle.config.section import Section
 from jaxstyle.config.terms import LossTerm
 from jaxstyle.config.words import is_named_image, looks_like_path, style_role, unknown
 from jaxstyle.errors import JaxstyleError, did_you_mean
+from jaxstyle.optimizers import methods
 
 Problem = tuple[tuple[int | str, ...], str]
 """A key, as the path to it, and what is wrong with its value."""
@@ -90,6 +92,10 @@ class Loss(Section):
     )
     """The layers whose Gram matrices are compared (Eqs. 3–5): a table of the weights w_l, or a list, which weighs 1/n
     each, or 1 each in the conventions "gatys-notebook" and "neural-style"."""
+    normalize: Normalize = Field(default=Normalize.NONE, strict=False)
+    """What else a layer is divided by: "weights", each content and style layer's weight by its target's longest side (a
+    Gram matrix's is the number of filters), as neural-style-pt's -normalize_weights; "gradients", each layer's gradient
+    by the sum of its absolute values, as neural-style's -normalize_gradients."""
     terms: tuple[LossTerm, ...] = Field(default=(), strict=False)
     """Terms of other papers that are added to the loss, [[loss.terms]] with `kind`, `weight` and the kind's own keys;
     `jaxstyle terms` lists them."""
@@ -291,6 +297,13 @@ def impossibilities(experiment: Experiment) -> Iterator[Problem]:
     names = [term.name for added in experiment.loss.terms for term in added.build()]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         yield ("loss", "terms"), f"{', '.join(twice)} named more than once; allowed: each term once"
+    if experiment.loss.normalize is Normalize.GRADIENTS and optimizer.build().needs_exact:
+        others = ", ".join(name for name in methods.names() if not methods.load(name).needs_exact)
+        yield (
+            ("loss", "normalize"),
+            f'found "gradients", which are those of no function, with optimizer.method = {optimizer.method}, which '
+            f"searches for a lower loss; allowed with: {others}",
+        )
     yield from products_out_of_range(image, experiment.loss)
     yield from colour_problems(experiment.colour, image)
     yield from region_problems(image)

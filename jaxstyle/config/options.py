@@ -64,6 +64,14 @@ class Convention(StrEnum):
     PYSTICHE = "pystiche"
 
 
+class Normalize(StrEnum):
+    """What each layer's part of the loss is divided by."""
+
+    NONE = "none"
+    WEIGHTS = "weights"
+    GRADIENTS = "gradients"
+
+
 class StartMethod(StrEnum):
     """What the optimization starts from, when it is not an image of the user's."""
 

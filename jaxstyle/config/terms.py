@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ConfigDict, ValidationError, model_validator
+from pydantic import ConfigDict, PrivateAttr, ValidationError, ValidationInfo, model_validator
 
 from jaxstyle import terms
 from jaxstyle.config.fields import Text, Weight
@@ -25,13 +25,19 @@ class LossTerm(Section):
     weight: Weight = 1.0
     """What multiplies the term's value."""
 
+    _built: dict[Any, float] = PrivateAttr(default_factory=dict)
+
     @model_validator(mode="after")
-    def _possible(self) -> "LossTerm":
-        self.build()
+    def _possible(self, info: ValidationInfo) -> "LossTerm":
+        self._built = self._build(info.context)
         return self
 
     def build(self) -> "dict[Term, float]":
-        """The term, or one for each of its layers, with the layers' own weights.
+        """The term, or one for each of its layers, with the layers' own weights."""
+        return dict(self._built)
+
+    def _build(self, context: Any) -> "dict[Term, float]":
+        """Makes what `build` returns.
 
         Raises:
           JaxstyleError: there is no such kind, or it has other keys.
@@ -39,7 +45,7 @@ class LossTerm(Section):
         kind = terms.load(self.kind)
         given = dict(self.__pydantic_extra__ or {})
         try:
-            keys = keys_of(kind).model_validate(given)
+            keys = keys_of(kind).model_validate(given, context=context)
         except ValidationError as error:
             raise JaxstyleError("; ".join(_problem(self.kind, kind, found) for found in error.errors())) from None
         own = {name: getattr(keys, name) for name in type(keys).model_fields}

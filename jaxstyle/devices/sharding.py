@@ -95,11 +95,11 @@ def mesh_over(devices: Devices) -> Mesh | None:
     )
 
 
-def place(bands: Bands | None, image: Float[np.ndarray, "height width channels"]) -> Float[Array, "h width channels"]:
-    """Stores an image on its devices."""
+def place(bands: Bands | None, array: Float[np.ndarray, "..."]) -> Float[Array, "..."]:
+    """Stores an image on its devices; what has fewer axes, whole on every device."""
     if bands is None:
-        return jnp.asarray(image, jnp.float32)
-    return jax.device_put(padded(bands, np.asarray(image, np.float32)), bands.sharding(image))
+        return jnp.asarray(array, jnp.float32)
+    return jax.device_put(padded(bands, np.asarray(array, np.float32)), bands.sharding(array))
 
 
 def to_host(bands: Bands | None, stored: Any) -> Any:

@@ -10,26 +10,25 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxstyle.devices.environment import devices as ensure_devices
 from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import fit_style, read_image
-from jaxstyle.network.layers import FILTERS, LAYERS
-from jaxstyle.network.vgg import VGG19
+from jaxstyle.network.layers import FILTERS
+from jaxstyle.network.vgg import VGG, VGGFeatures, split
 from jaxstyle.network.weights import Weights
 
 CROP = 256
 """Images are scaled to this short side and cropped to a square of it, as the network was trained."""
 
 
-@jax.jit(static_argnames="network")
+@jax.jit(static_argnames=("network", "layers"))
 def _mean_responses(
-    network: nnx.GraphDef[VGG19], parameters: Any, image: Float[Array, "height width 3"]
+    network: VGGFeatures, parameters: Any, image: Float[Array, "height width 3"], layers: tuple[str, ...]
 ) -> dict[str, Float[Array, " _filters"]]:
-    features = nnx.merge(network, parameters)(image, LAYERS)
+    features = network(parameters, image, layers)
     return {layer: jnp.mean(response, axis=(0, 1)) for layer, response in features.items()}
 
 
@@ -59,12 +58,13 @@ def measure_mean_activations(
         raise JaxstyleError("no images to measure mean activations on")
     ensure_devices()
     # Direct sums round least, and a filter that hardly ever fires is divided by what is left of its responses.
-    vgg = VGG19(weights.parameters, weights.preprocessing, pooling=pooling, convolution="direct")
-    network, parameters = nnx.split(vgg)
-    sums = {layer: np.zeros(FILTERS[layer]) for layer in LAYERS}
+    layers = weights.layout.layers
+    options = {"layers": layers, "pooling": pooling, "convolution": "direct"}
+    network, parameters = split(VGG(weights.parameters, weights.preprocessing, **options))
+    sums = {layer: np.zeros(FILTERS[layer]) for layer in layers}
     for path in images:
         square = fit_style(read_image(path).pixels, height=CROP, width=CROP, rule="cover")
-        means = jax.device_get(_mean_responses(network, parameters, jnp.asarray(square)))
+        means = jax.device_get(_mean_responses(network, parameters, jnp.asarray(square), layers))
         sums = {layer: total + means[layer] for layer, total in sums.items()}
         advance(path)
     return {layer: (total / len(images)).astype(np.float32) for layer, total in sums.items()}

@@ -1,7 +1,8 @@
-"""VGG-19 without its classifier, as a Flax NNX module: an image in, the features of the layers asked for out."""
+"""VGG-19 and VGG-16 without classifiers, as a Flax NNX module: an image in, the features of some layers out."""
 
+import dataclasses
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +18,11 @@ from jaxstyle.network.layers import (
     LAYERS,
     PADDINGS,
     POOLINGS,
+    VGGLayout,
     canonical_layer,
+    deepest,
     downsampling,
+    refuse_unknown_layers,
 )
 from jaxstyle.network.winograd import MatrixConv
 
@@ -41,16 +45,17 @@ def pool(features: Float[Array, "batch height width channels"], pooling: str) ->
     return window(features, window_shape=(2, 2), strides=(2, 2), padding="VALID")
 
 
-class VGG19(nnx.Module):
-    """The convolutional part of VGG-19.
+class VGG(nnx.Module):
+    """The convolutional part of a VGG.
 
     Args:
-      parameters: every layer's `kernel` [3, 3, inputs, filters] and `bias` [filters].
+      parameters: every layer's `kernel` [3, 3, inputs, filters] and `bias` [filters]; which layers there are decides
+        whether it is VGG-19 or VGG-16 (`layers.NETWORKS`).
       preprocessing: the colour order, scale and mean that these parameters were trained with.
       pooling: `average`, as the paper synthesizes with, or `max`, as the network was trained.
       padding: what convolutions find beyond the border: `zeros`, as the network was trained, `reflect`, `replicate`, or
         `circular`, with which an image whose sides the poolings divide has no border.
-      layers: the layers that will be asked for; what lies deeper than the deepest of them is not built.
+      layers: the layers that will be asked for, by default all; what lies deeper than the deepest is not built.
       convolution: `direct`, or `winograd` from `WINOGRAD_FILTERS` on, which differs by rounding and takes five times
         the memory for those kernels. By default what is faster: Winograd for float32 on CPUs and GPUs, else direct.
       precision: `float32`; `tf32`, whose products round their factors to 10 bits where the device can; or `bfloat16`,
@@ -66,7 +71,7 @@ class VGG19(nnx.Module):
         *,
         pooling: str = "average",
         padding: str = "zeros",
-        layers: Iterable[str] = LAYERS,
+        layers: Iterable[str] | None = None,
         convolution: str | None = None,
         precision: str = "float32",
     ):
@@ -81,8 +86,12 @@ class VGG19(nnx.Module):
         self.pooling = pooling
         self.padding = padding
         self.precision = precision
+        own = tuple(layer for layer in LAYERS if layer in parameters)
+        wanted = own if layers is None else tuple(map(canonical_layer, layers))
+        refuse_unknown_layers(VGGLayout(own), wanted)
+        self.layers = own[: own.index(deepest(wanted)) + 1]
         unused = nnx.Rngs(0)  # a convolution asks for random numbers, though its parameters are given
-        for layer in LAYERS[: LAYERS.index(deepest(layers)) + 1]:
+        for layer in self.layers:
             kernel, bias = parameters[layer]["kernel"], parameters[layer]["bias"]
             fast = convolution == "winograd" and FILTERS[layer] >= WINOGRAD_FILTERS
             setattr(self, layer, MatrixConv(kernel, bias) if fast else self._convolution(layer, kernel, bias, unused))
@@ -108,7 +117,7 @@ class VGG19(nnx.Module):
         features: dict[str, Array] = {}
         hidden = self.preprocess(image)[None]
         block = 0
-        for layer in LAYERS:
+        for layer in self.layers:
             if len(features) == len(wanted):
                 break
             if downsampling(layer) > block:
@@ -148,45 +157,29 @@ class VGG19(nnx.Module):
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class VGGFeatures:
+    """A `VGG` without its numbers, as an objective takes it: hashable, so that it is a static argument.
+
+    Attributes:
+      structure: `nnx.split`'s graph definition.
+    """
+
+    structure: nnx.GraphDef[VGG]
+
+    def __call__(
+        self, parameters: Any, image: Float[Array, "height width 3"], layers: Iterable[str]
+    ) -> dict[str, Array]:
+        """The features of `layers`."""
+        return nnx.merge(self.structure, parameters)(image, layers)
+
+
+def split(network: VGG) -> tuple[VGGFeatures, Any]:
+    """A network as what is static of it, and its parameters."""
+    structure, parameters = nnx.split(network)
+    return VGGFeatures(structure), parameters
+
+
 def _check_option(name: str, found: str, allowed: tuple[str, ...]) -> None:
     if found not in allowed:
         raise JaxstyleError(f"unknown {name} '{found}'. Allowed: {', '.join(allowed)}")
-
-
-def deepest(layers: Iterable[str]) -> str:
-    """Returns the layer that the others can be computed on the way to.
-
-    Raises:
-      JaxstyleError: no layer is given.
-    """
-    names = [canonical_layer(layer) for layer in layers]
-    if not names:
-        raise JaxstyleError("no layer is asked for: the objective needs at least one content or style layer")
-    return max(names, key=LAYERS.index)
-
-
-def check_tileable(height: int, width: int, layer: str) -> None:
-    """Checks that every pooling before `layer` divides an image's sides, so that circular padding leaves no border.
-
-    Raises:
-      JaxstyleError: one does not.
-    """
-    step = 2 ** downsampling(layer)
-    if height % step or width % step:
-        raise JaxstyleError(
-            f"an image of {width}×{height} pixels cannot be tiled: with circular padding and {layer} both sides must "
-            f"be multiples of {step}"
-        )
-
-
-def check_size(height: int, width: int, layer: str) -> None:
-    """Checks that an image is large enough to have at least one position left at `layer`.
-
-    Raises:
-      JaxstyleError: a side is smaller than the poolings before the layer divide it by.
-    """
-    smallest = 2 ** downsampling(layer)
-    if min(height, width) < smallest:
-        raise JaxstyleError(
-            f"an image of {width}×{height} pixels has nothing left at {layer}: both sides must be at least {smallest}"
-        )

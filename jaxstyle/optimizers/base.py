@@ -105,9 +105,11 @@ class Method:
     Attributes:
       name: what `optimizer.method` calls it.
       evaluations_per_iteration: of loss and gradient, as measured; for estimates.
+      needs_exact: whether it goes by the loss even where the gradient is not the loss's own (`LossFunction.is_exact`).
     """
 
     name: ClassVar[str] = ""
+    needs_exact: ClassVar[bool] = False
     evaluations_per_iteration: ClassVar[float] = 1.0
 
     @property

@@ -146,7 +146,7 @@ def _evaluate_once(
     move = method.step(objective, state.image, state.method, problem, limits.options, limits.box)
     evaluations = state.evaluations + 1
     running = state.status == _CODES[Status.RUNNING]
-    better = running & move.finite & (move.loss < state.best_loss)
+    better = running & move.finite & ((move.loss < state.best_loss) | (not objective.is_exact))
     best_loss = jnp.where(better, move.loss, state.best_loss)
     window_over = move.accepted & (move.iteration >= state.window_start + WINDOW)
     decrease = state.window_loss - best_loss
@@ -154,8 +154,8 @@ def _evaluate_once(
     statuses = (  # the last that holds counts
         ((move.accepted & (move.iteration >= limits.iterations)), Status.BUDGET_SPENT),
         ((evaluations >= most_evaluations(limits.iterations)), Status.BUDGET_SPENT),
-        (window_over & has_converged, Status.CONVERGED),
-        (window_over & method.descends & (decrease <= 0), Status.STALLED),
+        (window_over & has_converged & objective.is_exact, Status.CONVERGED),
+        (window_over & (method.descends and objective.is_exact) & (decrease <= 0), Status.STALLED),
         (move.accepted & (move.gradient_norm == 0), Status.CONVERGED),
         (move.failed, Status.STALLED),
         (move.failed & ~move.finite, Status.NOT_FINITE),

@@ -111,11 +111,13 @@ class LBFGS(jaxopt.LBFGS):
 
     Attributes:
       filled: how much of the array has a gradient; the rest is no pixel, and does not count in their mean.
+      searches: whether a step that does not lower the loss is shortened; if not, the gradient is not the loss's own.
 
     References: Nocedal & Wright, Numerical Optimization, 2nd ed., Secs. 3.5 and 7.2; Liu & Nocedal, 1989.
     """
 
     filled: float = 1.0
+    searches: bool = True
 
     def init_state(self, init_params: Float[Array, "..."], *args: Any, **kwargs: Any) -> Any:
         """A state that has evaluated nothing: the first `update` evaluates the start itself."""
@@ -161,7 +163,7 @@ class LBFGS(jaxopt.LBFGS):
             slope = jnp.where(state.stepsize > 0, descent / state.stepsize, slope)
         rounding = jnp.finfo(params.dtype).eps * jnp.abs(state.value)
         enough = value <= state.value + SUFFICIENT_DECREASE * state.stepsize * slope + rounding
-        accepted = finite & (is_start | enough)
+        accepted = finite & (is_start | enough | (not self.searches))
 
         trial = Trial(point, value, aux, norm(_projected(box, point, grad)), state.stepsize, accepted)
         shortened = _interpolated(state.stepsize, slope, state.value, value, finite)
@@ -320,4 +322,5 @@ class LimitedMemoryBFGS(OnDevice):
             has_aux=True,
             history_size=self.history_size,
             filled=objective.bands.filled if objective.bands else 1.0,
+            searches=objective.is_exact,
         )

@@ -26,6 +26,7 @@ class ScipyLBFGSB(OnHost):
     """SciPy's L-BFGS-B as Gatys' texture code calls it: no tolerance, optional bounds on the pixels."""
 
     name: ClassVar[str] = "scipy-lbfgsb"
+    needs_exact: ClassVar[bool] = True
     evaluations_per_iteration: ClassVar[float] = 1.02
     history_size: Annotated[
         int,

@@ -6,17 +6,16 @@ traced arrays travel in one `Problem`; none is captured in a closure.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxstyle.devices.sharding import Bands, even, spread, store, unstore
-from jaxstyle.network.vgg import VGG19
 from jaxstyle.paper.terms import Features, Guide, Image, Term
 
 Values: TypeAlias = dict[str, Float[Array, ""]]
@@ -25,9 +24,14 @@ Targets: TypeAlias = dict[str, Any]
 """What each term compares the image with, by the term's name."""
 
 
+FeatureFunction: TypeAlias = Callable[[Any, Image, Iterable[str]], dict[str, Array]]
+"""(parameters, image, layers) → features by layer; hashable, for it decides the compiled program."""
+
 KEEP, KEPT = "keep", "keep/image"
 """Among the guides: where the image stays unchanged, [height, width, 1], and what it is there."""
 _NONE: Mapping[str, Array] = MappingProxyType({})
+NORM_FLOOR = 1e-8
+"""Added to the sum of a gradient's absolute values before it divides, as in neural-style."""
 
 
 class Problem(NamedTuple):
@@ -37,7 +41,7 @@ class Problem(NamedTuple):
       parameters: the network's.
       targets: of every term that has a source.
       weights: of every term: α times the layer's own for content, β w_l for style.
-      guides: the regions' by name; and what is kept, if anything is.
+      guides: the regions' by name; what is kept, if anything is; and what terms have drawn at random.
     """
 
     parameters: Any
@@ -60,6 +64,11 @@ class LossFunction(Protocol):
         """Where the image lies, if on several devices."""
         ...
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the gradient is the loss's own; if not, no step is judged by the loss, and the last is the result."""
+        ...
+
     def value_and_grad(self, image: Array, problem: Any) -> tuple[tuple[Array, Values], Array]:
         """Returns ((loss, weighted terms), gradient with respect to the image)."""
         ...
@@ -70,15 +79,18 @@ class Objective:
     """The total loss (Eq. 7) with its gradient; hashable, so that it is a static argument of a jitted function.
 
     Attributes:
-      network: the structure of the VGG-19 (`nnx.split`'s graph definition).
+      network: what gives features, without its parameters.
       terms: what the loss is the sum of.
       bands: where the image lies, if on several devices; images and targets as high as one are then as `sharding`
         stores them, but for images that are measured.
+      normalizes: whether each term's gradient with respect to its features is divided by the sum of its absolute
+        values, as by neural-style's `-normalize_gradients`. The sum of such gradients is that of no function.
     """
 
-    network: nnx.GraphDef[VGG19]
+    network: FeatureFunction
     terms: tuple[Term, ...]
     bands: Bands | None = None
+    normalizes: bool = False
 
     def loss(self, image: Image, problem: Problem) -> tuple[Float[Array, ""], Values]:
         """L_total = α L_content + β L_style (Eq. 7), and whatever other terms there are.
@@ -98,7 +110,10 @@ class Objective:
         for term in self.terms:
             own = self._read_by(term, features)
             target = self._own(term, problem.targets.get(term.name), image, own)
-            values[term.name] = _weighted(term, problem.weights[term.name], image, own, target)
+            weight = problem.weights[term.name]
+            if self.normalizes:
+                own |= {layer: with_unit_gradient(own[layer], weight) for layer in term.layers}
+            values[term.name] = _weighted(term, weight, image, own, target)
         return jnp.sum(jnp.stack(list(values.values()))), values
 
     def value_and_grad(self, image: Image, problem: Problem) -> tuple[tuple[Float[Array, ""], Values], Image]:
@@ -106,14 +121,20 @@ class Objective:
         return jax.value_and_grad(self.loss, has_aux=True)(image, problem)
 
     def features(self, image: Image, parameters: Any, guides: Mapping[str, Array] = _NONE) -> dict[str, Array]:
-        """The features of every layer that a term reads; and the guides that go with them."""
-        found = nnx.merge(self.network, parameters)(image, self.layers)
+        """The features of every layer that a term reads; and the guides and draws that go with them."""
+        found = self.network(parameters, image, self.layers)
         own = {it.name: unstore(self.bands, guides[it.name], found[it.layer].shape[0]) for it in self.guides}
-        return {**found, **own}
+        filters = {layer: of_layer.shape[-1] for layer, of_layer in found.items()}
+        return {**found, **own, **{name: guides[name] for name in self.draws(0, filters)}}
 
     def only(self, source: str) -> "Objective":
         """The terms whose target is of that source, for which less of the network may be computed."""
         return dataclasses.replace(self, terms=tuple(term for term in self.terms if term.source == source))
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the gradient is the loss's own."""
+        return not self.normalizes
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -124,6 +145,10 @@ class Objective:
     def guides(self) -> tuple[Guide, ...]:
         """The guides that the terms read, each once."""
         return tuple(dict.fromkeys(guide for term in self.terms for guide in term.guides))
+
+    def draws(self, block: int, filters: Mapping[str, int]) -> dict[str, np.ndarray]:
+        """What the terms draw at random for a block of steps."""
+        return {name: array for term in self.terms for name, array in term.draws(block, filters).items()}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -140,7 +165,10 @@ class Objective:
     def _read_by(self, term: Term, features: Features) -> dict[str, Array]:
         """What a term reads, spread evenly over the devices where it does not mind rows of zeros."""
         own = {name: features[name] for name in (*term.layers, *(guide.name for guide in term.guides))}
-        return {layer: even(self.bands, of_layer) for layer, of_layer in own.items()} if term.sums_products else own
+        if term.sums_products:
+            return {layer: even(self.bands, of_layer) for layer, of_layer in own.items()}
+        filters = {layer: features[layer].shape[-1] for layer in term.layers}
+        return {**own, **{name: features[name] for name in term.draws(0, filters)}}
 
     def _own(self, term: Term, target: Any, image: Image, features: Features) -> Any:
         """A term's target as the term made it: of the height that it has on one device."""
@@ -164,6 +192,31 @@ def _weighted(term: Term, weight: Float[Array, ""], image: Image, features: Feat
 
     value = term.value(gated(image), {layer: gated(of_layer) for layer, of_layer in features.items()}, target)
     return jnp.where(counts, weight * value, 0.0)
+
+
+@jax.custom_vjp
+def with_unit_gradient(features: Float[Array, "height width channels"], weight: Float[Array, ""]) -> Array:
+    """The features themselves; the gradient g that comes back to them becomes weight · g / Σ|g|.
+
+    g is that of the weighted term; it is divided as if its weight were 1.
+
+    References: neural-style, `ContentLoss` and `StyleLoss` with `-normalize_gradients`. Differs from neural-style-pt,
+    whose flag acts on the gradient of the scalar loss: it squares the weights, and nothing else.
+    """
+    return features
+
+
+def _forward(features: Array, weight: Array) -> tuple[Array, Array]:
+    return features, weight
+
+
+def _backward(weight: Array, gradient: Array) -> tuple[Array, Array]:
+    size = jnp.sum(jnp.abs(gradient))
+    scale = weight / jnp.where(size > 0, size + NORM_FLOOR * weight, 1.0)
+    return scale * gradient, jnp.zeros_like(weight)
+
+
+with_unit_gradient.defvjp(_forward, _backward)
 
 
 @jax.jit(static_argnames="objective")

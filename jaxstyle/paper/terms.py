@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxstyle.paper.conventions import FORMULAS
@@ -16,8 +17,8 @@ from jaxstyle.paper.losses import total_variation
 from jaxstyle.paper.statistics import mean_gram_matrix
 
 Image: TypeAlias = Float[Array, "height width 3"]
-Features: TypeAlias = Mapping[str, Float[Array, "_ _ _"]]
-"""Responses after the ReLU, by layer."""
+Features: TypeAlias = Mapping[str, Float[Array, "..."]]
+"""Responses after the ReLU [height, width, channels], by layer; and by their names the guides and draws of a term."""
 
 
 class Guide(NamedTuple):
@@ -70,6 +71,20 @@ class Term:
     def guides(self) -> tuple[Guide, ...]:
         """The regions' guides that it reads with them."""
         return ()
+
+    @property
+    def block(self) -> int:
+        """After how many steps its draws are other ones, and the optimizer begins afresh; 0: never."""
+        return 0
+
+    def draws(self, block: int, filters: Mapping[str, int]) -> Mapping[str, np.ndarray]:
+        """What is drawn at random for a block of steps; `target` and `value` find it among the features by its name.
+
+        Args:
+          block: which, from 0.
+          filters: how many channels each layer has that it reads.
+        """
+        return {}
 
     def target(self, image: Image, features: Features) -> Any:
         """What the image is to be compared with, made once from a source image: any tree of arrays."""

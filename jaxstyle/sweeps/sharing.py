@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jaxstyle.config import Experiment
+from jaxstyle.config.options import Normalize
 from jaxstyle.network.layers import LAYERS
 from jaxstyle.paper.terms import Content, Style, Term, TotalVariation
 from jaxstyle.synthesis.loss_terms import Terms, layers_of, products_per_pixel, terms_of
@@ -45,7 +46,8 @@ def _family(experiment: Experiment) -> Any:
     image, network = experiment.image, experiment.network
     added = frozenset(term for of_kind in experiment.loss.terms for term in of_kind.build())
     images = bool(image.content), bool(image.style), tuple(image.regions), image.keep is not None
-    return images, network.pooling, network.padding, network.precision, experiment.loss.convention, added
+    of_loss = experiment.loss.convention, experiment.loss.normalize is Normalize.GRADIENTS, added
+    return images, network.pooling, network.padding, network.precision, of_loss
 
 
 def _groups(family: Sequence[int], experiments: Sequence[Experiment]) -> list[list[int]]:

@@ -18,15 +18,15 @@ from jaxstyle.optimizers import Iteration, Settings, needed_bytes
 from jaxstyle.paper.objective import KEEP, KEPT, Objective, Problem, measure
 from jaxstyle.synthesis.bounds import WHOLE_RANGE, bounds_of
 from jaxstyle.synthesis.cache import Cache
-from jaxstyle.synthesis.guides import layer_shape
 from jaxstyle.synthesis.loss_terms import Terms
 from jaxstyle.synthesis.optimization import optimize
+from jaxstyle.synthesis.planning import VGG, fitting, plan
 from jaxstyle.synthesis.preparation import (
     Prepared,
     SourceImages,
     build_objective,
-    fitting,
-    plan,
+    decisive,
+    filters_of,
     settings_of,
     spread_over,
     traced_weights,
@@ -109,14 +109,14 @@ def outlines(
     """
     cache = cache or Cache()
     in_use = memory.in_use()
-    scales = plan(experiment, images)
-    reads = fitting(experiment, images, scales, reads)
+    scales = plan(experiment, images, weights.layout)
+    reads = fitting(experiment, images, scales, reads, weights.layout)
     objective, parameters = cache(
         "outline",
-        (experiment.network, experiment.loss.convention, weights.sha256, reads, count_devices(devices)),
+        (*decisive(experiment), weights.sha256, reads, count_devices(devices)),
         lambda: _shapes(experiment, weights, reads, devices),
     )
-    weighed = traced_weights(experiment, objective)
+    weighed = traced_weights(experiment, objective, weights.layout, result_shape(experiment, images, scales[-1].size))
     bounds = bounds_of(experiment.optimizer.bounds, [WHOLE_RANGE], weights.preprocessing)
     found = []
     for scale in scales:
@@ -163,11 +163,12 @@ def _problem(
 
 def _guides(objective: Objective, size: Size) -> dict[str, Any]:
     """By shapes, the guides over an image."""
-    shapes_of = {it.name: (*layer_shape(size, it.layer), 1) for it in objective.guides}
-    return {
+    shapes_of = {it.name: (*VGG.shape(size, it.layer)[:2], 1) for it in objective.guides}
+    guides = {
         name: stored_shape(objective.bands, jax.ShapeDtypeStruct(shape, jnp.float32))
         for name, shape in shapes_of.items()
     }
+    return {**guides, **shapes(objective.bands, objective.draws(0, filters_of(objective, VGG, size)))}
 
 
 def _shapes(experiment: Experiment, weights: Weights, reads: Terms, devices: Devices) -> tuple[Objective, Any]:

@@ -13,14 +13,17 @@ from jaxtyping import Float
 
 from jaxstyle.config.regions import GuideRule
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.network.layers import KERNEL_SIZE, LAYERS, downsampling
+from jaxstyle.network.layers import KERNEL_SIZE, LAYERS, Layout, VGGLayout, downsampling
 
 Mask = Float[np.ndarray, "_ _"]
+VGG = VGGLayout()
 NOTHING = 1e-8
 """A mean square below this is no region."""
 
 
-def guides(mask: Mask, layers: Iterable[str], *, rule: str = "simple", grow: int = 0) -> dict[str, Mask]:
+def guides(
+    mask: Mask, layers: Iterable[str], *, rule: str = "simple", grow: int = 0, layout: Layout = VGG
+) -> dict[str, Mask]:
     """A mask at the sizes of layers.
 
     Args:
@@ -29,13 +32,16 @@ def guides(mask: Mask, layers: Iterable[str], *, rule: str = "simple", grow: int
       rule: `simple` resizes the mask by cubic splines; `all` takes the neurons whose receptive field touches what is at
         least ½; `inside` those whose field lies in it entirely. Zeros around the image belong to no region.
       grow: so many neurons more on every side, fewer if it is negative.
+      layout: of the network; receptive fields are known of VGG's alone.
 
     Returns:
       By layer, float64 in [0, 1]; may be 0 throughout.
     """
     wanted = list(layers)
     if rule == GuideRule.SIMPLE:
-        found = _resized(mask, wanted)
+        found = _resized(mask, {layer: layout.shape(mask.shape, layer)[:2] for layer in wanted})
+    elif rule in list(GuideRule) and not isinstance(layout, VGGLayout):
+        raise JaxstyleError(f'image.guides: found "{rule}", which needs a VGG\'s receptive fields; allowed: "simple"')
     elif rule == GuideRule.ALL:
         found = _touched(mask >= 0.5, wanted)
     elif rule == GuideRule.INSIDE:
@@ -51,11 +57,6 @@ def normalized(guide: Mask) -> Mask:
     return guide / np.sqrt(square) if square > NOTHING else np.zeros_like(guide)
 
 
-def layer_shape(shape: tuple[int, ...], layer: str) -> tuple[int, int]:
-    """The (height, width) of a layer's features."""
-    return shape[0] >> downsampling(layer), shape[1] >> downsampling(layer)
-
-
 def refuse_nothing(found: Mapping[str, Mask], *, what: str) -> None:
     """Does nothing if a guide has something left in every layer.
 
@@ -67,17 +68,16 @@ def refuse_nothing(found: Mapping[str, Mask], *, what: str) -> None:
             height, width = guide.shape
             raise JaxstyleError(
                 f"{what} has nothing left at {layer}, whose features are {width}×{height}; allowed: a larger region or "
-                'image.size, image.guides = "simple", image.grow above 0, or shallower layers'
+                'image.size, image.guides = "simple" or "all", image.grow of 0 or more, or shallower layers'
             )
 
 
-def _resized(mask: Mask, layers: Iterable[str]) -> dict[str, Mask]:
+def _resized(mask: Mask, shapes: Mapping[str, tuple[int, int]]) -> dict[str, Mask]:
     from scipy import ndimage
 
     splines = ndimage.spline_filter(mask, order=3, mode="nearest")
     found = {}
-    for layer in layers:
-        shape = layer_shape(mask.shape, layer)
+    for layer, shape in shapes.items():
         zoom = [new / old for new, old in zip(shape, mask.shape, strict=True)]
         small = ndimage.zoom(splines, zoom, order=3, mode="nearest", prefilter=False) if shape != mask.shape else mask
         found[layer] = np.clip(small, 0.0, 1.0)

@@ -51,7 +51,9 @@ def optimize(
     """
     reached, progress, saved = resume or (0, _nothing_yet(scales[0]), None)
     for index, prepared in enumerate(scales[reached:], start=reached):
-        log("optimizing" if len(scales) == 1 else f"optimizing at {prepared.scale.size} pixels")
+        if index == reached or prepared.scale.size != scales[index - 1].scale.size:
+            is_one = len({it.scale.size for it in scales}) == 1
+            log("optimizing" if is_one else f"optimizing at {prepared.scale.size} pixels")
         keep_here = functools.partial(_keep_at, index, progress, keep)
         progress = _advance(progress, prepared, observe, interrupted, saved, keep_here)
         saved = None

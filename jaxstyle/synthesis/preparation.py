@@ -4,28 +4,31 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxstyle.config import Experiment, Padding, ScaleRule, StartMethod, StyleSize
+from jaxstyle.config import Experiment, StartMethod, StyleSize
+from jaxstyle.config.options import Normalize
 from jaxstyle.config.regions import CONTENT_MASK, STYLE_MASK
 from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.devices.sharding import Bands, Devices, count_devices, mesh_over, place, replicate
-from jaxstyle.errors import JaxstyleError
-from jaxstyle.images import LoadedImage, fit_shape, fit_style, gallery, read_image, resize_to
-from jaxstyle.network.vgg import VGG19, check_size, check_tileable, deepest
+from jaxstyle.images import LoadedImage, fit_style, gallery, read_image, resize_to
+from jaxstyle.network.feature_network import FeatureNetwork
+from jaxstyle.network.layers import Layout
+from jaxstyle.network.vgg import VGG, split
 from jaxstyle.network.weights import Preprocessing, Weights
 from jaxstyle.optimizers import Settings
 from jaxstyle.paper.objective import Objective, Problem, Targets, measure
+from jaxstyle.paper.terms import Content, Style, Term
 from jaxstyle.synthesis.bounds import Bounds, bounds_of
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.loss_terms import Terms, layers_of, terms_of, weights_of
 from jaxstyle.synthesis.noise import standard_normal
+from jaxstyle.synthesis.planning import fitting, plan
 from jaxstyle.synthesis.recolouring import recolour
 from jaxstyle.synthesis.regions import (
     guides_of,
@@ -34,13 +37,16 @@ from jaxstyle.synthesis.regions import (
     masks_of_result,
     masks_of_style,
     read_masks,
-    refuse_lost_masks,
     style_targets,
     with_kept,
 )
-from jaxstyle.synthesis.scales import Scale, ladder, share
+from jaxstyle.synthesis.scales import Scale
 from jaxstyle.synthesis.sources import SourceImages, result_shape, style_fit
+from jaxstyle.terms.guided import plain
 from jaxstyle.units import GREY_LEVEL
+
+AnyNetwork: TypeAlias = Weights | FeatureNetwork
+"""What gives features: weights of a VGG, or a network of one's own."""
 
 MOST_IMAGES = 8
 """How many images, and what was measured on how many, are kept for the next member of a sweep."""
@@ -122,36 +128,11 @@ def coloured(experiment: Experiment, images: SourceImages) -> SourceImages:
     return SourceImages(*sources, masks=images.masks)
 
 
-def plan(experiment: Experiment, images: SourceImages) -> tuple[Scale, ...]:
-    """The scales at which an image is optimized, from small to the result's size.
-
-    The ladder of `image.scales = "auto"` begins where every layer has something left, and has no more scales than
-    there are iterations.
-
-    Raises:
-      JaxstyleError: the result, a listed scale, or a style image there has nothing left at the deepest layer that
-        reads it.
-    """
-    image, iterations = experiment.image, experiment.optimizer.iterations
-    _check_sizes(experiment, images, image.size)
-    if image.scales is ScaleRule.SINGLE:
-        return share(iterations, (image.size,))
-    if image.scales is ScaleRule.AUTO:
-        sizes = [size for size in ladder(image.size) if _is_large_enough(experiment, images, size)]
-        return share(iterations, sizes[-iterations:])
-    for size in image.scales:
-        try:
-            _check_sizes(experiment, images, size)
-        except JaxstyleError as error:
-            raise JaxstyleError(f"image.scales: {size}: {error}") from None
-    return share(iterations, image.scales)
-
-
 @pinned()
 def prepare(
     experiment: Experiment,
     images: SourceImages,
-    weights: Weights,
+    weights: AnyNetwork,
     *,
     scales: Sequence[Scale] | None = None,
     reads: Terms | None = None,
@@ -165,7 +146,7 @@ def prepare(
     Args:
       experiment: what to optimize.
       images: its images.
-      weights: its network's parameters.
+      weights: its network.
       scales: those wanted; by default all that `plan` gives.
       reads: what to read besides with weight 0, as other members of a sweep do; by default only what it asks for.
       cache: what other experiments have built and measured.
@@ -175,12 +156,12 @@ def prepare(
       JaxstyleError: an image is too small for the deepest layer, or there are not so many devices.
     """
     cache = cache or Cache()
-    planned = plan(experiment, images)
+    planned = plan(experiment, images, weights.layout)
     images = coloured(experiment, images)
-    reads = fitting(experiment, images, planned, reads)
+    reads = fitting(experiment, images, planned, reads, weights.layout)
     objective, parameters = cache(
         "network",
-        (experiment.network, experiment.loss.convention, weights.sha256, reads, count_devices(devices)),
+        (*decisive(experiment), weights.sha256, reads, count_devices(devices)),
         lambda: _on_devices(devices, *build_objective(experiment, weights, reads, devices)),
     )
 
@@ -201,13 +182,6 @@ def spread_over(objective: Objective, devices: Devices, height: int) -> Objectiv
     return objective if mesh is None else dataclasses.replace(objective, bands=Bands(mesh, height))
 
 
-def fitting(experiment: Experiment, images: SourceImages, scales: Sequence[Scale], reads: Terms | None) -> Terms:
-    """What is read: what is shared where the images are large enough for it, else what the experiment asks for."""
-    if reads and all(_is_large_enough(experiment, images, scale.size, reads) for scale in scales):
-        return reads
-    return terms_of(experiment)
-
-
 def white_noise(seed: int, size: tuple[int, int], preprocessing: Preprocessing) -> Float[np.ndarray, "height width 3"]:
     """White noise around the network's mean colour, with a standard deviation of one grey level.
 
@@ -222,17 +196,20 @@ def _prepare_scale(
     images: SourceImages,
     objective: Objective,
     parameters: Any,
-    weights: Weights,
+    weights: AnyNetwork,
     cache: Cache,
     scale: Scale,
 ) -> Prepared:
-    size = result_shape(experiment, images, scale.size)
+    size, layout = result_shape(experiment, images, scale.size), weights.layout
+    filters = filters_of(objective, layout, size)
     over_result = masks_of_result(experiment, images.masks, size)
 
     def seen(image: LoadedImage, objective: Objective, masks: Mapping[str, Any], role: str, **fit: Any) -> _Seen:
         guided = identity(experiment, images.masks, role, masks)
-        key = (image.sha256, guided, *fit.values(), objective, experiment.network, weights.sha256)
-        see = functools.partial(_see, experiment, image, objective, parameters, masks, fit)
+        draws = objective.draws(scale.block, filters)
+        block = scale.block if draws else 0
+        key = (image.sha256, guided, *fit.values(), objective, experiment.network, weights.sha256, block)
+        see = functools.partial(_see, experiment, image, objective, parameters, masks, fit, draws, layout)
         return cache("statistics", key, see, most=MOST_IMAGES)
 
     content = None
@@ -247,14 +224,16 @@ def _prepare_scale(
     sources = [source.pixels for source in (content, *styles) if source is not None]
     of_styles = style_targets(experiment, objective, [style.targets for style in styles])
     keep = kept_of_result(images.masks, content.pixels if content else None)
-    guides = guides_of(experiment, objective.guides, over_result, size)
+    guides = guides_of(experiment, objective.guides, over_result, size, layout)
+    guides |= objective.draws(scale.block, filters)
+    weighed = traced_weights(experiment, objective, layout, size)
     return Prepared(
         scale=scale,
         objective=objective,
         problem=Problem(
             parameters=parameters,
             targets={**(content.targets if content else {}), **of_styles},
-            weights=replicate(objective.bands and objective.bands.mesh, traced_weights(experiment, objective)),
+            weights=replicate(objective.bands and objective.bands.mesh, weighed),
             guides={name: place(objective.bands, array) for name, array in {**guides, **keep}.items()},
         ),
         start=with_kept(_start(experiment, images, size, weights.preprocessing), keep),
@@ -272,44 +251,17 @@ def _see(
     parameters: Any,
     masks: Mapping[str, Any],
     fit: Mapping[str, Any],
+    draws: Mapping[str, np.ndarray],
+    layout: Layout,
 ) -> _Seen:
     pixels = fit_style(image.pixels, **fit)
-    found = guides_of(experiment, objective.guides, masks, pixels.shape[:2])
-    guides = {name: place(objective.bands, array) for name, array in found.items()}
+    found = guides_of(experiment, objective.guides, masks, pixels.shape[:2], layout)
+    guides = {name: place(objective.bands, array) for name, array in {**found, **draws}.items()}
     return _Seen(pixels, measure(objective, jnp.asarray(pixels), parameters, guides))
 
 
-def _check_sizes(experiment: Experiment, images: SourceImages, size: int, reads: Terms | None = None) -> None:
-    """Checks that every image has something left at the deepest layer that reads it, if the long side is `size`."""
-    reads = reads or terms_of(experiment)
-    height, width = result_shape(experiment, images, size)
-    if layers := layers_of(reads):
-        check_size(height, width, deepest(layers))
-        if experiment.network.padding is Padding.CIRCULAR:
-            check_tileable(height, width, deepest(layers))
-    refuse_lost_masks(experiment, images.masks, reads, masks_of_result(experiment, images.masks, (height, width)))
-    if not layers_of(reads, "style"):
-        return
-    for index, image in enumerate(images.style):
-        fit = style_fit(experiment, images, index, size)
-        try:
-            check_size(*fit_shape(image.pixels.shape, **fit), deepest(layers_of(reads, "style")))
-        except JaxstyleError as error:
-            raise JaxstyleError(f"{image.path}: {error}") from None
-        masks = masks_of_style(experiment, images.masks, index, image.pixels.shape, **fit)
-        refuse_lost_masks(experiment, images.masks, reads, masks, over=STYLE_MASK)
-
-
-def _is_large_enough(experiment: Experiment, images: SourceImages, size: int, reads: Terms | None = None) -> bool:
-    try:
-        _check_sizes(experiment, images, size, reads)
-    except JaxstyleError:
-        return False
-    return True
-
-
 def build_objective(
-    experiment: Experiment, weights: Weights, reads: Terms | None = None, devices: Devices = 1
+    experiment: Experiment, weights: AnyNetwork, reads: Terms | None = None, devices: Devices = 1
 ) -> tuple[Objective, Any]:
     """The objective, and the parameters of the network as deep as is read: by default, as the experiment asks.
 
@@ -317,7 +269,10 @@ def build_objective(
     algorithm do not end where the bands do, so that whole feature maps would be gathered.
     """
     terms = reads or terms_of(experiment)
-    network = VGG19(
+    normalizes = experiment.loss.normalize is Normalize.GRADIENTS
+    if isinstance(weights, FeatureNetwork):
+        return Objective(weights.static, terms, normalizes=normalizes), weights.parameters
+    network = VGG(
         weights.parameters,
         weights.preprocessing,
         layers=layers_of(terms),
@@ -326,13 +281,36 @@ def build_objective(
         precision=str(experiment.network.precision),
         convolution=None if mesh_over(devices) is None else "direct",
     )
-    structure, parameters = nnx.split(network)
-    return Objective(network=structure, terms=terms), parameters
+    features, parameters = split(network)
+    return Objective(features, terms, normalizes=normalizes), parameters
 
 
-def traced_weights(experiment: Experiment, objective: Objective) -> dict[str, Array]:
-    """The weights of the objective's terms; 0 for one that the experiment does not ask for."""
-    own = {term.name: weight for term, weight in weights_of(experiment).items()}
+def decisive(experiment: Experiment) -> tuple[Any, ...]:
+    """What of an experiment decides its objective, besides the terms."""
+    return experiment.network, experiment.loss.convention, experiment.loss.normalize is Normalize.GRADIENTS
+
+
+def filters_of(objective: Objective, layout: Layout, size: tuple[int, int]) -> dict[str, int]:
+    """How many channels the layers have that an objective reads, of an image of that size."""
+    return {layer: layout.shape(size, layer)[-1] for layer in objective.layers}
+
+
+def traced_weights(
+    experiment: Experiment, objective: Objective, layout: Layout, size: tuple[int, int]
+) -> dict[str, Array]:
+    """The weights of the objective's terms; 0 for one that the experiment does not ask for.
+
+    With `loss.normalize = "weights"` those of content and style are divided by the longest side of their targets: of a
+    Gram matrix the number of filters, of features the largest of filters, height and width.
+    """
+
+    def longest(term: Term) -> int:
+        if experiment.loss.normalize is not Normalize.WEIGHTS or not isinstance(plain(term), Content | Style):
+            return 1
+        shape = layout.shape(size, *term.layers)
+        return shape[-1] if isinstance(plain(term), Style) else max(shape)
+
+    own = {term.name: weight / longest(term) for term, weight in weights_of(experiment).items()}
     return jax.device_put({name: np.float32(own.get(name, 0.0)) for name in objective.names})
 
 

@@ -13,6 +13,7 @@ from jaxstyle.config import Experiment
 from jaxstyle.config.regions import CONTENT_MASK, KEEP_MASK, STYLE_MASK, mask_names, styles_of_region
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import LoadedImage, fit_mask
+from jaxstyle.network.layers import Layout
 from jaxstyle.paper.objective import KEEP, KEPT, Objective, Targets
 from jaxstyle.paper.statistics import blend
 from jaxstyle.paper.terms import Guide, Term
@@ -131,7 +132,7 @@ def _blended(measured: list[Targets], weights: Float[Array, " images"]) -> Targe
 
 
 def guides_of(
-    experiment: Experiment, wanted: Iterable[Guide], masks: Mapping[str, Mask], size: tuple[int, int]
+    experiment: Experiment, wanted: Iterable[Guide], masks: Mapping[str, Mask], size: tuple[int, int], layout: Layout
 ) -> dict[str, Float[np.ndarray, "_ _ 1"]]:
     """The guides that terms ask for, by name; 0 of regions that have no mask over the image.
 
@@ -140,17 +141,24 @@ def guides_of(
       wanted: of an objective.
       masks: by region, all of one size.
       size: that size, (height, width).
+      layout: of the network.
     """
     image, found = experiment.image, {}
     for guide in wanted:
         mask = masks.get(guide.region, np.zeros(size, np.float32)).astype(np.float64)
-        (own,) = guides(mask, [guide.layer], rule=image.guides, grow=image.grow).values()
+        (own,) = guides(mask, [guide.layer], rule=image.guides, grow=image.grow, layout=layout).values()
         found[guide.name] = (normalized(own) if guide.normalized else own).astype(np.float32)[..., None]
     return found
 
 
 def refuse_lost_masks(
-    experiment: Experiment, masks: Masks, terms: Iterable[Term], found: Mapping[str, Mask], *, over: str = CONTENT_MASK
+    experiment: Experiment,
+    masks: Masks,
+    terms: Iterable[Term],
+    found: Mapping[str, Mask],
+    layout: Layout,
+    *,
+    over: str = CONTENT_MASK,
 ) -> None:
     """Does nothing if every mask has something left in each layer where a term reads it.
 
@@ -159,6 +167,7 @@ def refuse_lost_masks(
       masks: as they were read.
       terms: that read guides.
       found: masks by region at the size of an image.
+      layout: of the network.
       over: which image that is.
 
     Raises:
@@ -169,7 +178,8 @@ def refuse_lost_masks(
         layers.setdefault(guide.region, []).append(guide.layer)
     image = experiment.image
     for region, mask in found.items():
-        at_layers = guides(mask.astype(np.float64), layers.get(region, []), rule=image.guides, grow=image.grow)
+        own = layers.get(region, [])
+        at_layers = guides(mask.astype(np.float64), own, rule=image.guides, grow=image.grow, layout=layout)
         role = f"{over}{region}"
         path = masks[role].path if role in masks else "all of the image"
         refuse_nothing(at_layers, what=f"{path}: {role}: the mask")

@@ -16,10 +16,13 @@ class Scale(NamedTuple):
     Attributes:
       size: the long side in pixels.
       iterations: steps of the optimizer at most.
+      block: which part of the steps at this size; in each, what terms draw at random is another, and the optimizer
+        begins afresh.
     """
 
     size: int
     iterations: int
+    block: int = 0
 
 
 def ladder(size: int) -> tuple[int, ...]:
@@ -44,7 +47,19 @@ def share(iterations: int, sizes: Sequence[int]) -> tuple[Scale, ...]:
 
     Example:
       >>> share(101, (64, 128))
-      (Scale(size=64, iterations=51), Scale(size=128, iterations=50))
+      (Scale(size=64, iterations=51, block=0), Scale(size=128, iterations=50, block=0))
     """
     each, over = divmod(iterations, len(sizes))
     return tuple(Scale(size, each + (index < over)) for index, size in enumerate(sizes))
+
+
+def in_blocks(scale: Scale, length: int) -> tuple[Scale, ...]:
+    """Cuts a scale's steps into as few blocks of at most `length` as there can be, all about as long; 0: one.
+
+    Example:
+      >>> [(part.iterations, part.block) for part in in_blocks(Scale(64, 5), 2)]
+      [(2, 0), (2, 1), (1, 2)]
+    """
+    count = math.ceil(scale.iterations / length) if length else 1
+    parts = share(scale.iterations, [scale.size] * count)
+    return tuple(part._replace(block=block) for block, part in enumerate(parts))

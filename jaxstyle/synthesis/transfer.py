@@ -9,6 +9,8 @@ import numpy as np
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.devices.jax_settings import outside, pinned
 from jaxstyle.devices.sharding import Devices
+from jaxstyle.network.feature_network import FeatureNetwork
+from jaxstyle.network.layers import LAYERS
 from jaxstyle.network.weights import load as load_weights
 from jaxstyle.optimizers import Observer, Result, ensure_finite
 from jaxstyle.synthesis.arguments import SOURCE, plain, tables_of
@@ -38,7 +40,8 @@ def transfer(
       devices: over how many of this process's devices the image is spread, a number or "all"; more than one is for
         images that do not fit on one, and gives the same image up to rounding.
       **sections: the tables of an experiment file, with the same keys and defaults: `image`, `network`, `loss`,
-        `start`, `optimizer`, `colour`.
+        `start`, `optimizer`, `colour`. In the place of `network` may be a `FeatureNetwork`, whose layers
+        `loss.content_layers` and `loss.style_layers` then name.
 
     Returns:
       The result: `image` [height, width, 3] in [0, 1], `history`, `status`, `loss`, `evaluations`. Ctrl-C ends the run
@@ -58,13 +61,16 @@ def transfer(
 
     References: Gatys et al., CVPR 2016, Sec. 2.3.
     """
-    tables, images = tables_of(content, style, sections)
-    experiment = experiment_from_mapping(tables, source=SOURCE, folder=Path.cwd())
+    given = sections.get("network")
+    network = given if isinstance(given, FeatureNetwork) else None
+    tables, images = tables_of(content, style, {**sections, "network": None} if network else sections)
+    layers = network.layers if network else LAYERS
+    experiment = experiment_from_mapping(tables, source=SOURCE, folder=Path.cwd(), layers=layers)
     sources = read_images(experiment, images)
     scales = prepare(
         experiment,
         sources,
-        load_weights(experiment.network.weights),
+        network or load_weights(experiment.network.weights),
         devices=plain(devices),
     )
     observed = outside(observe)

@@ -1,10 +1,12 @@
-"""What network a file holds that is not the paper's, told by its kernels' shapes."""
+"""Which network of the family a file holds, told by its kernels' shapes."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+
+from jaxstyle.network.layers import NETWORKS
 
 _WIDTHS = (64, 128, 256, 512, 512)
 _CONVOLUTIONS = {
@@ -20,17 +22,23 @@ _BATCH_NORMALIZATION = re.compile(
 )
 
 
-def other_architecture(arrays: Mapping[str, np.ndarray]) -> str | None:
-    """Returns a name such as `VGG-16` or `VGG-19 with batch normalization`; None for anything else, and for VGG-19."""
+def architecture(arrays: Mapping[str, np.ndarray]) -> str | None:
+    """Which of the family's networks has just these 3×3 convolutions; None if none has."""
     widths = Counter(pair for array in arrays.values() if (pair := channels(array.shape)))
     for name, blocks in _CONVOLUTIONS.items():
         outputs = [width for width, count in zip(_WIDTHS, blocks, strict=True) for _ in range(count)]
         inputs = [3, *outputs[:-1]]
         if widths == Counter(zip(inputs, outputs, strict=True)):
-            if batch_normalization(arrays):
-                return f"{name} with batch normalization"
-            return name if name != "VGG-19" else None
+            return name
     return None
+
+
+def other_architecture(arrays: Mapping[str, np.ndarray]) -> str | None:
+    """Returns a name such as `VGG-13` or `VGG-19 with batch normalization`; None for what is read, and all else."""
+    name = architecture(arrays)
+    if name and batch_normalization(arrays):
+        return f"{name} with batch normalization"
+    return None if name in NETWORKS else name
 
 
 def batch_normalization(names: Iterable[str]) -> str | None:

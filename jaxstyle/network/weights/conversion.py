@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.files import read_bytes, write_atomically
+from jaxstyle.network.layers import network_of
 from jaxstyle.network.weights.arrangement import arrange
 from jaxstyle.network.weights.converted import Weights, is_converted, load_converted, save_converted
 from jaxstyle.network.weights.fingerprint import (
@@ -121,6 +122,8 @@ def _notes(contents: Contents, found: Found, changes: str) -> list[str]:
 
 def _settle_network(parameters: Parameters, known: str | None, named: str | None) -> str:
     """What the file shows goes before what the user says, and may not contradict it."""
+    if network_of(parameters) == "VGG-16":
+        return _settle_vgg16(known, named)
     shown = known or identify(parameters)
     if shown and named and shown != named:
         raise JaxstyleError(f"--network {named}: but the file shows that it is {shown}.")
@@ -153,6 +156,18 @@ def _settle_network(parameters: Parameters, known: str | None, named: str | None
         "the file does not show which network it is; its numbers are neither the Oxford network's nor torchvision's. "
         "If it was trained with torchvision's preprocessing (red, green, blue, 0–1, minus ImageNet's mean, over its "
         "deviation), say: --network torchvision"
+    )
+
+
+def _settle_vgg16(known: str | None, named: str | None) -> str:
+    """No numbers of VGG-16 are known here, so that only a known file shows which it is."""
+    if known and named and known != named:
+        raise JaxstyleError(f"--network {named}: but the file shows that it is {known}.")
+    if known or named:
+        return known or str(named)
+    raise JaxstyleError(
+        "VGG-16, and the file does not show which. Say which preprocessing it was trained with: --network oxford "
+        "(blue, green, red, 0–255: Caffe's and Keras' files, jcjohnson's) or --network torchvision"
     )
 
 

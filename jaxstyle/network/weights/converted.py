@@ -14,7 +14,8 @@ import safetensors.numpy
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.files import read_bytes, write_atomically
-from jaxstyle.network.layers import LAYERS
+from jaxstyle.network.layers import NETWORKS as ARCHITECTURES
+from jaxstyle.network.layers import VGGLayout, network_of
 from jaxstyle.network.weights.parameters import Parameters, check_parameters, content_sha256
 from jaxstyle.network.weights.registry import CHANNELS, NETWORKS, Preprocessing
 from jaxstyle.version import __version__
@@ -30,7 +31,7 @@ class Weights:
     Attributes:
       name: the set's name, which is its file's name without the suffix.
       network: `oxford`, `oxford-normalized` or `torchvision`.
-      parameters: all sixteen layers.
+      parameters: of all layers, VGG-19's sixteen or VGG-16's thirteen.
       preprocessing: how an image is fed to this network.
       sha256: the checksum of the file.
       path: the file.
@@ -44,6 +45,11 @@ class Weights:
     sha256: str
     path: Path
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def layout(self) -> VGGLayout:
+        """The layers that it has, and how large their features are."""
+        return VGGLayout(tuple(self.parameters))
 
 
 def save_converted(
@@ -70,26 +76,28 @@ def save_converted(
       notes: more metadata.
 
     Raises:
-      JaxstyleError: the parameters are not a complete VGG-19, or the file cannot be written.
+      JaxstyleError: the parameters are not a complete network, or the file cannot be written.
     """
-    check_parameters(parameters)
+    architecture = network_of(parameters)
+    check_parameters(parameters, ARCHITECTURES[architecture])
     facts = NETWORKS[network]
     metadata = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "network": network,
+        "architecture": architecture,
         "preprocessing": json.dumps(dataclasses.asdict(preprocessing)),
         "content_sha256": content_sha256(parameters),
         "source": source,
         "source_sha256": source_sha256,
         "licence": facts.licence,
-        "attribution": "; ".join(filter(None, (facts.attribution, credit))),
+        "attribution": "; ".join(filter(None, (facts.attribution.replace("VGG-19", architecture), credit))),
         "jaxstyle_version": __version__,
         **(notes or {}),
     }
     tensors = {
         f"{layer}.{part}": np.ascontiguousarray(parameters[layer][part])
-        for layer in LAYERS
+        for layer in ARCHITECTURES[architecture]
         for part in ("kernel", "bias")
     }
     write_atomically(path, _in_fixed_order(safetensors.numpy.save(tensors, metadata)))
@@ -124,6 +132,8 @@ def read_metadata(path: Path) -> dict[str, str]:
         )
     if metadata["network"] not in NETWORKS:
         raise JaxstyleError(f"{path}: unknown network {metadata['network']!r}. Networks: {', '.join(NETWORKS)}")
+    if metadata.setdefault("architecture", "VGG-19") not in ARCHITECTURES:  # absent before there was another
+        raise JaxstyleError(f"{path}: unknown {metadata['architecture']!r}. Known: {', '.join(ARCHITECTURES)}")
     return metadata
 
 
@@ -142,10 +152,10 @@ def load_converted(path: Path) -> Weights:
         raise JaxstyleError(f"{path}: not a readable safetensors file ({error}).") from error
     parameters = {
         layer: {part: tensors[key] for part in ("kernel", "bias") if (key := f"{layer}.{part}") in tensors}
-        for layer in LAYERS
+        for layer in ARCHITECTURES[metadata["architecture"]]
     }
     try:
-        check_parameters(parameters)
+        check_parameters(parameters, tuple(parameters))
     except JaxstyleError as error:
         raise JaxstyleError(f"{path}: {error}") from error
     if content_sha256(parameters) != metadata["content_sha256"]:

@@ -14,7 +14,7 @@ Oxford's filters are rounded, and clustered by their source (relative error 0.4â
 import numpy as np
 from jaxtyping import Float
 
-from jaxstyle.network.layers import LAYERS
+from jaxstyle.network.layers import LAYERS, network_of
 from jaxstyle.network.weights.parameters import Parameters
 
 FILTERS_SHOWN = (13, 9, 49, 7)
@@ -89,9 +89,12 @@ def identify(parameters: Parameters) -> str | None:
     """Returns the network that the numbers prove, `oxford`, `oxford-normalized` or `torchvision`, or None.
 
     Args:
-      parameters: a complete network; conv1_1 reads blue, green, red if it is Oxford's, else red, green, blue.
+      parameters: a complete network; of VGG-16 nothing is known. conv1_1 reads blue, green, red if it is Oxford's, else
+        red, green, blue.
     """
     kernel = parameters["conv1_1"]["kernel"]
+    if network_of(parameters) != "VGG-19":
+        return None
     if is_torchvisions(kernel):
         return "torchvision"
     scales = _filter_scales(kernel, parameters["conv1_1"]["bias"])

