@@ -15,3 +15,12 @@ def test_the_loop_is_measured():
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "% of a run's step is spent outside the loss and gradient" in result.stdout
+
+
+@pytest.mark.usefixtures("vgg19_normalized")
+def test_the_cost_of_guides_is_measured():
+    options = ["--size", "32", "--rounds", "1", "--style-layers", "conv1_1"]
+    command = [sys.executable, BENCHMARKS / "guides.py", *options]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "two regions cost" in result.stdout

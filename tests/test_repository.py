@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -160,6 +161,16 @@ def test_pages_link_to_what_is_there(page: Path):
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     missing = {link for link in links if "://" not in link and not (page.parent / link).exists()}
     assert missing == set()
+
+
+def test_the_gallery_is_what_its_script_makes():
+    script = ROOT / "experiments/gallery.py"
+    made = runpy.run_path(str(script))
+    assert (ROOT / "docs/gallery.md").read_text(encoding="utf-8") == made["page"]()
+    for show in made["SHOWS"]:
+        named = {panel.partition("/")[0] for panel in show.panels}
+        assert named <= {Path(file).stem for file in show.files}
+        assert all((ROOT / "experiments" / file).is_file() for file in show.files)
 
 
 def test_make_runs_what_it_says():

@@ -1,8 +1,9 @@
-"""Draws the masks of the regions' experiments: the cup of scikit-image's `coffee` with its saucer, and the table.
+"""Draws the masks of the regions' experiments: the cup of scikit-image's `coffee` and the table, a sky and a field.
 
     python experiments/images/masks.py [--out FOLDER]
 
-Two ellipses, measured on the photograph; edges are a pixel soft.
+The cup with its saucer are two ellipses, measured on the photograph; edges are a pixel soft. The sky and the field of
+brushwork.jpg are what is above and below its hills.
 """
 
 import argparse
@@ -15,6 +16,10 @@ HEIGHT, WIDTH = 400, 600
 """The photograph's size."""
 SAUCER, CUP = ((278, 222), (206, 170)), ((291, 113), (122, 99))
 """Centre and half axes, x before y, in pixels."""
+
+
+PAINTING, SKY, FIELD = (576, 768), 305, 430
+"""The painting's height and width, the row at which its sky ends, and the one at which its field begins."""
 
 
 def ellipse(centre: tuple[int, int], axes: tuple[int, int]) -> np.ndarray:
@@ -30,7 +35,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     options = parser.parse_args()
     cup = np.maximum(ellipse(*SAUCER), ellipse(*CUP))
-    for name, mask in (("coffee-cup", cup), ("coffee-table", 1 - cup)):
+    rows = np.broadcast_to(np.arange(PAINTING[0])[:, None], PAINTING)
+    masks = {
+        "coffee-cup": cup,
+        "coffee-table": 1 - cup,
+        "brushwork-sky": rows < SKY,
+        "brushwork-field": rows >= FIELD,
+    }
+    for name, mask in masks.items():
         path = options.out / f"{name}.png"
         Image.fromarray(np.rint(255 * mask).astype(np.uint8)).save(path, optimize=True)
         print(f"{path}: {path.stat().st_size:,} bytes")
