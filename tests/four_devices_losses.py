@@ -99,7 +99,7 @@ ADDED = """[
 
 @pytest.mark.parametrize("normalize", ["none", "gradients"])
 def test_terms_of_other_papers_are_those_of_one_device(tiny: Weights, normalize: str):
-    ways = (f"loss.terms={' '.join(ADDED.split())}", f"loss.normalize={normalize}")
+    ways = (f"loss.terms={' '.join(ADDED.split())}", f"loss.normalize={normalize}", "optimizer.iterations=3")
     layers = {"content_layers": ["conv1_1"], "style_layers": ["conv2_1"]}
     alone, spread = (on(devices, tiny, (21, 16), *ways, **layers) for devices in (1, COUNT))
     (loss, gradient), (same_loss, same_gradient) = loss_and_gradient(alone), loss_and_gradient(spread)
