@@ -8,7 +8,7 @@ from jaxtyping import install_import_hook
 SESSION = fresh_machine.begin()  # before jax is imported
 
 # Whatever a checked module is the first to import is compiled from its source, for a cache of the hook's own.
-for library in ("beartype", "flax.nnx", "orbax.checkpoint", "PIL.Image", "rich.progress", "tifffile"):
+for library in ("beartype", "flax.nnx", "PIL.Image", "rich.progress", "tifffile"):
     importlib.import_module(library)
 
 CHECKED = (
@@ -44,6 +44,7 @@ import hypothesis
 import jax
 import pytest
 from filelock import FileLock
+from full_disk import Disk
 from small_commands import Run, write_experiment
 from tiny_network import tiny_network
 from typer.testing import CliRunner, Result
@@ -155,3 +156,9 @@ def jaxstyle_command(folder: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatc
         return result
 
     return invoke
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """The disk of the test's own folder, which the test can make full."""
+    return Disk(tmp_path, monkeypatch)

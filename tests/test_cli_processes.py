@@ -140,7 +140,7 @@ def test_a_sweep_that_is_killed_goes_on_to_the_bit(process: Start, folder: Path)
 
     # In the middle of a member, of which there is a checkpoint; a second process is turned away.
     first = process(*command)
-    wait_for(first, lambda: any(folder.glob("runs/small/*/members/1/checkpoint/[0-9]")))
+    wait_for(first, lambda: any(folder.glob("runs/small/*/members/1/checkpoint.safetensors")))
     first.send_signal(signal.SIGSTOP)  # however long the second takes, the first is still there
     second = CliRunner().invoke(app, command)
     first.kill()

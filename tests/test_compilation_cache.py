@@ -91,17 +91,32 @@ def test_only_the_damaged_programs_entries_are_deleted(monkeypatch: pytest.Monke
     assert [path.name for path in tmp_path.iterdir()] == ["jit_advance_once-56-cache"]
 
 
+def test_what_is_half_written_is_deleted_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv(compilation_cache.ENVIRONMENT, str(tmp_path))
+    for age, name in ((9, "jit_measure-12-cache"), (1, "jit_measure-34-cache"), (0, "jit_advance_once-56-cache")):
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    reason = "OSError: [Errno 28] No space left on device"
+    notes = {
+        compilation_cache.mend(f"Error writing persistent compilation cache entry for '{name}': {reason}")
+        for name in ("jit_measure", "jit_stage")
+    }
+    allowed = f"another folder, or off: {compilation_cache.ENVIRONMENT}"
+    assert notes == {f"compiled programs cannot be kept in {tmp_path} (No space left on device); {allowed}"}
+    assert {path.name for path in tmp_path.iterdir()} == {"jit_measure-12-cache", "jit_advance_once-56-cache"}
+
+
 def test_the_next_process_compiles_nothing_and_damage_is_mended(tmp_path: Path):
     write_images(tmp_path)
     layers = ['--set=loss.content_layers=["conv2_1"]', '--set=loss.style_layers=["conv1_1"]']
     cache = tmp_path / "cache"
 
-    def start(name: str) -> tuple[dict[str, int], list[str]]:
+    def start(name: str, **changes: str) -> tuple[dict[str, int], list[str]]:
         arguments = ["transfer", "content.png", "style.png", "-o", name, "--size=32", "--iterations=1", *layers]
         done = subprocess.run(
             [sys.executable, "-c", COUNTING, *arguments],
             cwd=tmp_path,
-            env={**os.environ, compilation_cache.ENVIRONMENT: str(cache)},
+            env={**os.environ, compilation_cache.ENVIRONMENT: str(cache), **changes},
             capture_output=True,
             text=True,
             check=True,
@@ -117,7 +132,7 @@ def test_the_next_process_compiles_nothing_and_damage_is_mended(tmp_path: Path):
     (damaged,) = cache.glob("jit_advance_once-*")
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[: len(whole) // 2])  # as a process leaves it that is killed while it writes
-    third, said = start("third.png")
+    third, said = start("third.png", PYTHONWARNINGS="error")
     assert (third["status"], third["misses"]) == (0, 1)
     assert said == [f"note: {cache}: a damaged program, jit_advance_once, is compiled again"]
     assert len(damaged.read_bytes()) > len(whole) // 2

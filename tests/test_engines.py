@@ -24,6 +24,7 @@ from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Status
 from jaxstyle.runs import runner
 from jaxstyle.runs.checkpoints import Checkpoint
+from jaxstyle.runs.record import CHECKPOINT
 from jaxstyle.sweeps import engines
 from jaxstyle.sweeps.engines import Job, Local, cluster
 from jaxstyle.sweeps.engines.ray import Ray
@@ -262,7 +263,7 @@ def test_the_next_attempt_goes_on_from_what_the_lost_one_has_kept(tmp_path: Path
             record.apply(message)
     assert any(message.startswith("resuming after iteration ") for message in told)
     assert without_clocks(there.folder) == without_clocks(here.folder)
-    assert not (there.folder / "checkpoint").exists()
+    assert not (there.folder / CHECKPOINT).exists()
 
 
 def test_what_is_abandoned_says_that_it_was_interrupted(tmp_path: Path):

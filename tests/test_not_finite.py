@@ -17,6 +17,7 @@ from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Status, minimize
 from jaxstyle.runs import runner
 from jaxstyle.runs.folders import is_finished
+from jaxstyle.runs.record import CHECKPOINT
 from jaxstyle.sweeps.engines import Batch, Job, Local
 from jaxstyle.sweeps.engines.remote_record import RemoteRecord
 from jaxstyle.sweeps.engines.worker import RemoteJob, Worker
@@ -58,7 +59,7 @@ def test_the_library_raises():
 def leave_remains(folder: Path) -> None:
     """As if an earlier process had been interrupted in the folder."""
     write_image(folder / "result.png", np.zeros((24, 32, 3)))
-    (folder / "checkpoint").mkdir()
+    (folder / CHECKPOINT).touch()
 
 
 def check_record(folder: Path) -> None:
@@ -67,16 +68,21 @@ def check_record(folder: Path) -> None:
     assert manifest["error"].startswith("not finite: ")
     assert manifest["evaluations"] == 1
     assert not (folder / "result.png").exists()
-    assert not (folder / "checkpoint").exists()
+    assert not (folder / CHECKPOINT).exists()
     assert not is_finished(folder)
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])
 def test_a_run_leaves_a_record_and_no_image(tmp_path: Path, method: str):
     experiment = make(tmp_path, TOO_LARGE, f"optimizer.method={method}")
+
+    def log(message: str) -> None:
+        if message == "optimizing":
+            leave_remains(tmp_path / "run")
+
     for _ in range(2):  # the second time it is tried again
         with pytest.raises(JaxstyleError, match="not finite"):
-            runner.run(experiment, tmp_path / "run", events=Heard(plan=lambda scales: leave_remains(tmp_path / "run")))
+            runner.run(experiment, tmp_path / "run", events=Heard(log=log))
         check_record(tmp_path / "run")
 
 

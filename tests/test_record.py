@@ -17,8 +17,9 @@ from small_runs import make, read_manifest, read_metrics, strict_json
 import jaxstyle
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_metadata
+from jaxstyle.optimizers import Status
 from jaxstyle.runs.checkpoints import Checkpoint
-from jaxstyle.runs.record import Record, open_record, write_json
+from jaxstyle.runs.record import CHECKPOINT, Record, open_record, write_json
 
 LINE = {"iteration": 0, "loss": 1.5, "terms": {"style/conv1_1": 1.5}}
 
@@ -62,9 +63,9 @@ def test_facts_are_added_to_those_that_are_there(tmp_path: Path, record: Record)
 
 
 def test_an_image_goes_into_the_folder_with_its_metadata(tmp_path: Path, record: Record):
-    path = record.save_image("images/000001.png", np.full((4, 5, 3), 0.5), bits=8, metadata={"key": "α"})
-    assert path == tmp_path / "run/images/000001.png"
-    assert read_metadata(path)["key"] == "α"
+    pixels = np.full((4, 5, 3), 0.5)
+    record.save_image("images/000001.png", pixels, bits=8, metadata={"key": "α"}, status=Status.RUNNING)
+    assert read_metadata(tmp_path / "run/images/000001.png")["key"] == "α"
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that nobody can write to")
@@ -93,14 +94,14 @@ def test_a_later_process_keeps_what_an_earlier_one_has_left(tmp_path: Path):
         second.add([LINE | {"iteration": 1, "loss": 1.0}])
         second.close("budget spent")
     assert [line["loss"] for line in read_metrics(tmp_path / "run")] == [1.5, 1.0]
-    assert not (tmp_path / "run/checkpoint").exists()
+    assert not (tmp_path / "run" / CHECKPOINT).exists()
 
 
 def test_an_interrupted_record_keeps_its_checkpoint(tmp_path: Path):
     with open_record(tmp_path / "run", make(tmp_path)) as record:
         record.save_checkpoint(Checkpoint({"image": np.zeros((2, 2, 3), np.float32)}, {}))
         record.close("interrupted")
-    assert (tmp_path / "run/checkpoint").is_dir()
+    assert (tmp_path / "run" / CHECKPOINT).is_file()
     assert not (tmp_path / "run/.lock").exists()
 
 

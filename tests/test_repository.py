@@ -24,7 +24,6 @@ ORDER = re.findall(r"`(\w+)/?`", " ".join(re.findall(r"^\| \d+ \| (.*?) \|", DES
 
 ONE_HOME = {
     "jaxopt": "optimizers/lbfgs.py",
-    "orbax": "runs/checkpoints.py",
     "filelock": "runs/locks.py",
     "PIL": "images/",
     "pypdf": "images/pdf.py",

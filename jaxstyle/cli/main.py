@@ -14,9 +14,9 @@ from typer.core import TyperGroup
 from jaxstyle.cli import images, weights
 from jaxstyle.cli.engines import EngineName, EngineOptions
 from jaxstyle.cli.report import report
-from jaxstyle.cli.show import INTERRUPTED, MISTAKE, echo, echo_error, echo_warning
+from jaxstyle.cli.show import INTERRUPTED, MISTAKE, echo, echo_error, echo_warnings
 from jaxstyle.cli.terms import terms
-from jaxstyle.errors import JaxstyleError
+from jaxstyle.errors import JaxstyleError, Note
 from jaxstyle.version import __version__
 
 
@@ -27,7 +27,8 @@ class Commands(TyperGroup):
         """Runs the command."""
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = echo_warning
+                warnings.simplefilter("always", Note)  # where a user has made errors of warnings, not of these
+                warnings.showwarning = echo_warnings()
                 return super().invoke(ctx)
         except JaxstyleError as error:
             echo_error(str(error))

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -37,12 +37,19 @@ def echo_error(message: str) -> None:
         errors.print(f"[red]error:[/red] {_printable(line)}")
 
 
-def echo_warning(message: Warning | str, *_: object) -> None:
-    """Prints a library's warning as a note, without its line of source; replaces `warnings.showwarning`."""
-    from jaxstyle.devices import compilation_cache
+def echo_warnings() -> Callable[..., None]:
+    """Returns what replaces `warnings.showwarning`: prints each warning once, as a note without its line of source."""
+    shown: set[str] = set()
 
-    text = str(message)
-    errors.print(f"note: {_printable(compilation_cache.mend(text) or text)}")
+    def echo_warning(message: Warning | str, *_: object) -> None:
+        from jaxstyle.devices import compilation_cache
+
+        text = compilation_cache.mend(str(message)) or str(message)
+        if text not in shown:
+            shown.add(text)
+            errors.print(f"note: {_printable(text)}")
+
+    return echo_warning
 
 
 def _printable(text: str) -> str:

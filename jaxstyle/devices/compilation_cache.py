@@ -7,6 +7,7 @@ The command line switches it on. A library does not change its user's global con
 import contextlib
 import os
 import re
+import warnings
 from pathlib import Path
 
 import jax
@@ -14,6 +15,8 @@ import platformdirs
 
 ENVIRONMENT = "JAXSTYLE_COMPILATION_CACHE"
 OFF = "off"
+_WARNING = "Error (reading|writing) persistent compilation cache entry"
+"""How jax's warnings of its cache begin."""
 
 
 def folder() -> Path | None:
@@ -48,7 +51,8 @@ def switch_on() -> str | None:
         if not os.access(chosen, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(None, "may not be written to")
     except OSError as error:
-        return f"compiled programs cannot be kept in {chosen} ({error.strerror}); another folder, or off: {ENVIRONMENT}"
+        return _not_kept(chosen, error.strerror or str(error))
+    warnings.filterwarnings("always", _WARNING)  # also where a user has made errors of warnings
     jax.config.update("jax_compilation_cache_dir", str(chosen))
     # By default what compiles in less than a second is not kept; a start compiles a dozen such programs.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -56,18 +60,26 @@ def switch_on() -> str | None:
 
 
 def mend(warning: str) -> str | None:
-    """Deletes the program that jax has just warned it cannot read, so that it is kept anew once it is compiled.
+    """Deletes the program that jax has just warned it cannot read or write, so that the next process keeps it anew.
 
     Left alone, a damaged entry stays: jax never writes over one.
 
     Returns:
       What to say about it; None when the warning is about something else.
     """
-    found = re.match(r"Error reading persistent compilation cache entry for '([\w.]+)'", warning)
+    found = re.match(rf"{_WARNING} for '([\w.]+)': (.*)", warning, re.DOTALL)
     chosen = folder()
     if found is None or chosen is None:
         return None
+    deed, program, reason = found.groups()
     with contextlib.suppress(OSError):
-        for entry in chosen.glob(f"{found[1]}-*"):
+        entries = sorted(chosen.glob(f"{program}-*"), key=lambda entry: entry.stat().st_mtime_ns)
+        for entry in entries[-1:] if deed == "writing" else entries:
             entry.unlink(missing_ok=True)
-    return f"{chosen}: a damaged program, {found[1]}, is compiled again"
+    if deed == "writing":
+        return _not_kept(chosen, re.sub(r"^.*\] ", "", reason))
+    return f"{chosen}: a damaged program, {program}, is compiled again"
+
+
+def _not_kept(chosen: Path, reason: str) -> str:
+    return f"compiled programs cannot be kept in {chosen} ({reason}); another folder, or off: {ENVIRONMENT}"

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float
 
+from jaxstyle.errors import Note
 from jaxstyle.registry import Registry
 
 Pixels: TypeAlias = Float[np.ndarray, "_ _ 3"]
@@ -57,7 +58,7 @@ def measure_all(image: Pixels, content: Pixels | None, styles: Sequence[Pixels] 
         try:
             number = load(name).value(image, content, styles)
         except Exception as error:  # of another package; the image is worth more
-            warnings.warn(f"metric {name}: {type(error).__name__}: {error}", stacklevel=2)
+            warnings.warn(f"metric {name}: {type(error).__name__}: {error}", Note, stacklevel=2)
             continue
         if number is not None:
             found[name] = float(number)

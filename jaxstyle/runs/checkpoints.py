@@ -1,21 +1,21 @@
-"""Checkpoints on disk: a flat tree of arrays with plain facts beside it, whole or not there at all.
-
-The only user of orbax, which is imported when the first checkpoint is written or read.
-"""
+"""A checkpoint on disk: arrays by name and plain facts in one safetensors file, whole or not there at all."""
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import safetensors.numpy
 
-from jaxstyle.errors import CheckpointError
+from jaxstyle.errors import CheckpointError, JaxstyleError
+from jaxstyle.files import replacing
+from jaxstyle.network.weights.safetensors_files import read_safetensors
 
-if TYPE_CHECKING:
-    from orbax.checkpoint import CheckpointManager
+_FACTS, _DIGEST = "facts", "sha256"
+"""Two arrays of bytes beside the checkpoint's own: its facts as JSON, because the format's header has a limit, and the
+checksum of all others."""
 
 
 class Checkpoint(NamedTuple):
@@ -30,77 +30,66 @@ class Checkpoint(NamedTuple):
     facts: Mapping[str, Any]
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Writes a checkpoint beside the one in the folder, and then deletes that one.
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes a checkpoint in place of the one that is there.
 
     Raises:
-      CheckpointError: it cannot be written.
+      CheckpointError: it cannot be written; the one that is there is left as it is.
     """
-    import orbax.checkpoint as ocp
-
-    facts = {"facts": checkpoint.facts, "digest": _digest(checkpoint)}
+    arrays = {name: np.asarray(array, order="C") for name, array in checkpoint.arrays.items()}
+    arrays[_FACTS] = np.frombuffer(json.dumps(checkpoint.facts).encode(), np.uint8)
+    digest = np.frombuffer(_digest(arrays), np.uint8)
     try:
-        with _manager(folder) as manager:
-            manager.save(
-                (manager.latest_step() or 0) + 1,
-                args=ocp.args.Composite(
-                    arrays=ocp.args.PyTreeSave(dict(checkpoint.arrays)), facts=ocp.args.JsonSave(facts)
-                ),
-            )
-    except Exception as error:  # whatever the libraries below make of a full disk
-        raise CheckpointError(f"{folder}: cannot be written: {_first_line(error)}") from error
+        with replacing(path) as part:
+            part.touch()
+            mode = part.stat().st_mode
+            safetensors.numpy.save_file({**arrays, _DIGEST: digest}, part)
+            part.chmod(mode)  # the library lets nobody else read it
+    except JaxstyleError as error:
+        raise CheckpointError(str(error)) from error
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{path}: cannot be written: {error}") from error
 
 
-def restore(folder: Path) -> Checkpoint | None:
-    """Returns the folder's checkpoint, if there is one.
+def restore(path: Path) -> Checkpoint | None:
+    """Returns the checkpoint, if there is one.
 
     Raises:
-      CheckpointError: it is damaged.
+      CheckpointError: it cannot be read, or is damaged.
     """
-    if not folder.is_dir():
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
         return None
-    import orbax.checkpoint as ocp
-
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
     try:
-        with _manager(folder) as manager:
-            step = manager.latest_step()
-            if step is None:
-                return None
-            found = manager.restore(
-                step, args=ocp.args.Composite(arrays=ocp.args.PyTreeRestore(), facts=ocp.args.JsonRestore())
-            )
-        checkpoint = Checkpoint({name: np.asarray(array) for name, array in found.arrays.items()}, found.facts["facts"])
-        is_whole = found.facts["digest"] == _digest(checkpoint)  # orbax does not notice changed bytes of an array
-    except Exception as error:  # a damaged file can raise anything
-        raise CheckpointError(f"{folder}: damaged: {_first_line(error)}") from error
-    if not is_whole:
-        raise CheckpointError(f"{folder}: damaged: it is not what was written")
-    return checkpoint
+        return _parsed(data)
+    except (ValueError, KeyError) as error:
+        raise CheckpointError(f"{path}: damaged: it is not what was written") from error
 
 
-def delete(folder: Path) -> None:
-    """Deletes the folder with its checkpoint; nothing is there is well too."""
-    shutil.rmtree(folder, ignore_errors=True)
+def delete(path: Path) -> None:
+    """Deletes the checkpoint; that there is none is well too."""
+    path.unlink(missing_ok=True)
 
 
-def _manager(folder: Path) -> "CheckpointManager":
-    """Orbax's manager of the folder: it keeps the latest, and clears away what a killed process has half written."""
-    import orbax.checkpoint as ocp
+def _parsed(data: bytes) -> Checkpoint:
+    """Returns the checkpoint that a file holds.
 
-    options = ocp.CheckpointManagerOptions(
-        max_to_keep=1, cleanup_tmp_directories=True, enable_async_checkpointing=False, create=True
-    )
-    return ocp.CheckpointManager(folder.absolute(), options=options)
+    Raises:
+      ValueError, KeyError: its bytes are not those that were written.
+    """
+    arrays = read_safetensors(data)
+    if arrays.pop(_DIGEST).tobytes() != _digest(arrays):
+        raise ValueError("another checksum")
+    facts = json.loads(arrays.pop(_FACTS).tobytes())
+    return Checkpoint(arrays, facts)
 
 
-def _digest(checkpoint: Checkpoint) -> str:
-    digest = hashlib.sha256(json.dumps(checkpoint.facts, sort_keys=True).encode())
-    for name, array in sorted(checkpoint.arrays.items()):
+def _digest(arrays: Mapping[str, np.ndarray]) -> bytes:
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
         digest.update(json.dumps([name, str(array.dtype), array.shape]).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0][:200]
+        digest.update(array.reshape(-1).view(np.uint8))
+    return digest.digest()

@@ -5,17 +5,19 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from jaxstyle.config import Experiment
 from jaxstyle.devices.environment import environment
-from jaxstyle.errors import JaxstyleError
-from jaxstyle.files import write_atomically
+from jaxstyle.errors import CheckpointError, DiskFullError, JaxstyleError, Note
+from jaxstyle.files import clear_parts, write_atomically
 from jaxstyle.images import write_image
+from jaxstyle.optimizers import Status
 from jaxstyle.runs import checkpoints
 from jaxstyle.runs.checkpoints import Checkpoint
 from jaxstyle.runs.folders import (
@@ -29,10 +31,11 @@ from jaxstyle.runs.folders import (
     holds_run,
     read_manifest,
 )
+from jaxstyle.runs.lines import Lines
 from jaxstyle.runs.locks import claimed, made, now
 
-CHECKPOINT, IMAGES = "checkpoint", "images"
-"""The folders, in a run's, of what is kept to go on, and of the images on the way."""
+CHECKPOINT, IMAGES = "checkpoint.safetensors", "images"
+"""In a run's folder: the file with what is kept to go on, and the folder of the images on the way."""
 
 
 class Recorder(Protocol):
@@ -54,17 +57,13 @@ class Recorder(Protocol):
         """Makes these lines all there is of the metrics, and takes back the images that were saved after them."""
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Keeps what a later process needs to go on, in place of what was kept before.
-
-        Raises:
-          CheckpointError: it cannot be written.
-        """
+        """Keeps what a later process needs to go on, in place of what was kept before."""
 
     def restore_checkpoint(self) -> Checkpoint | None:
-        """Returns what an earlier process has kept, if it has.
+        """Returns what an earlier process has kept; None where the run has not begun.
 
         Raises:
-          CheckpointError: it is damaged.
+          CheckpointError: it is damaged, or the run has begun and there is none.
         """
 
     def delete_checkpoint(self) -> None:
@@ -73,8 +72,10 @@ class Recorder(Protocol):
     def discard(self) -> None:
         """Keeps neither a checkpoint nor a result any longer."""
 
-    def save_image(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> object:
-        """Writes an image into the folder."""
+    def save_image(
+        self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str], status: Status
+    ) -> None:
+        """Writes an image into the folder: the result, or one on the way while the run goes on."""
 
     def close(self, status: str, **facts: Any) -> None:
         """Ends the record."""
@@ -84,8 +85,11 @@ class Record:
     """One run's folder, written as the run goes on.
 
     The experiment and the manifest are there from the start, a line of metrics after every iteration, and every file
-    except the growing metrics is written beside its name and then renamed. What an earlier process has left of the same
-    run is kept: its checkpoint, its metrics until `rewind`, when it started.
+    except the growing metrics is written atomically. What an earlier process has left of the same run is kept: its
+    checkpoint, its metrics until `rewind`, when it started.
+
+    Once the run has begun, a full disk does not end it: lines of metrics wait, a checkpoint or an image on the way is
+    left out, with one note of each kind, and for the result the checkpoint makes room.
     """
 
     def __init__(self, folder: Path, experiment: Experiment, *, elsewhere: bool = False):
@@ -103,11 +107,13 @@ class Record:
         surroundings = {} if elsewhere else environment()
         ensure_usable(folder, experiment)
         made(folder)
+        clear_parts(folder)
         earlier = read_manifest(folder) if holds_run(folder) else {}
         since = {"started": now()} if "started" not in earlier else {"started": earlier["started"], "resumed": now()}
         self.manifest: dict[str, Any] = {"status": "running", **since, **surroundings}
         write_json(folder / EXPERIMENT, experiment.to_json())
-        self._metrics: IO[str] = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
+        self._metrics = Lines(folder / METRICS)
+        self._noted: set[str] = set()
         self.update()
 
     def update(self, **facts: Any) -> None:
@@ -117,10 +123,7 @@ class Record:
 
     def rewind(self, iterations: Sequence[Mapping[str, Any]]) -> None:
         """Makes these lines all there is of the metrics, and takes back the images that were saved after them."""
-        self._metrics.close()
-        path = self.folder / METRICS
-        write_atomically(path, "".join(map(_line, iterations)).encode())
-        self._metrics = open(path, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
+        self._metrics.replace("".join(map(_line, iterations)))
         reached = iterations[-1]["iteration"] if iterations else -1
         for image in (self.folder / IMAGES).glob("*.png"):
             if image.stem.isdecimal() and int(image.stem) > reached:
@@ -129,34 +132,47 @@ class Record:
     def add(self, iterations: Sequence[Mapping[str, Any]]) -> None:
         """Appends a line of metrics for each iteration."""
         try:
-            for iteration in iterations:
-                self._metrics.write(_line(iteration))
-            self._metrics.flush()
-        except OSError as error:
-            raise JaxstyleError(f"{self._metrics.name}: cannot be written: {error.strerror or error}") from None
+            self._metrics.append("".join(map(_line, iterations)))
+        except JaxstyleError as error:
+            self._note(error, "the run continues, and its lines wait")
 
-    def save_image(self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str]) -> Path:
-        """Writes an image into the folder."""
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_image(path, pixels, bits=bits, metadata=metadata)
-        return path
+    def save_image(
+        self, name: str, pixels: np.ndarray, *, bits: int, metadata: Mapping[str, str], status: Status
+    ) -> None:
+        """Writes an image into the folder: the result, or one on the way while the run goes on.
+
+        Raises:
+          JaxstyleError: it is the result, and cannot be written.
+        """
+
+        def write() -> None:
+            write_image(self.folder / name, pixels, bits=bits, metadata=metadata)
+
+        if status is not Status.RUNNING:
+            self._write_last(write, status)
+            return
+        try:
+            write()
+        except JaxstyleError as error:
+            self._note(error, "the run continues without images on the way")
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Keeps what a later process needs to go on, in place of what was kept before.
-
-        Raises:
-          CheckpointError: it cannot be written.
-        """
-        checkpoints.save(self.folder / CHECKPOINT, checkpoint)
+        """Keeps what a later process needs to go on, in place of what was kept before."""
+        try:
+            checkpoints.save(self.folder / CHECKPOINT, checkpoint)
+        except CheckpointError as error:
+            self._note(error, "the run continues without a new checkpoint")
 
     def restore_checkpoint(self) -> Checkpoint | None:
-        """Returns what an earlier process has kept, if it has.
+        """Returns what an earlier process has kept; None where the run has not begun.
 
         Raises:
-          CheckpointError: it is damaged.
+          CheckpointError: it is damaged, or the run has begun and there is none.
         """
-        return checkpoints.restore(self.folder / CHECKPOINT)
+        checkpoint = checkpoints.restore(self.folder / CHECKPOINT)
+        if checkpoint is None and (self.folder / METRICS).stat().st_size:
+            raise CheckpointError("there is no checkpoint")
+        return checkpoint
 
     def delete_checkpoint(self) -> None:
         """Keeps nothing any longer."""
@@ -169,16 +185,44 @@ class Record:
 
     def lose_attempt(self, reasons: Sequence[str]) -> None:
         """Notes that an attempt was lost; the run is to be resumed from its checkpoint."""
-        if self._metrics.closed:
-            self._metrics = open(self.folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115  (closed in `close`)
+        self._metrics.reopen()
         self.update(status="running", lost_attempts=list(reasons))
 
     def close(self, status: str, **facts: Any) -> None:
-        """Ends the record; of a finished run no checkpoint remains."""
-        self._metrics.close()
-        self.update(status=status, ended=now(), **facts)
+        """Ends the record; of a finished run no checkpoint remains.
+
+        Raises:
+          JaxstyleError: what is left to write cannot be written.
+        """
+
+        with contextlib.closing(self._metrics):
+            self._write_last(lambda: self.update(status=status, ended=now(), **facts), status)
+            try:
+                self._write_last(self._metrics.append, status)
+            except JaxstyleError as error:
+                self._note(error, "its last lines are missing")
         if status in FINISHED:
             self.delete_checkpoint()
+
+    def _write_last(self, write: Callable[[], None], status: str) -> None:
+        """Writes what remains of a run that has ended; where a finished one finds no room, its checkpoint makes some.
+
+        Raises:
+          JaxstyleError: it cannot be written.
+        """
+        try:
+            write()
+        except DiskFullError:
+            if status not in FINISHED:
+                raise
+            self.delete_checkpoint()
+            write()
+
+    def _note(self, error: JaxstyleError, consequence: str) -> None:
+        """Warns of what cannot be written, once of each kind."""
+        if consequence not in self._noted:
+            self._noted.add(consequence)
+            warnings.warn(f"{str(error).rstrip('.')}; {consequence}", Note, stacklevel=3)
 
 
 @contextlib.contextmanager
@@ -193,11 +237,10 @@ def open_record(folder: Path, experiment: Experiment, *, elsewhere: bool = False
         record = Record(folder, experiment, elsewhere=elsewhere)
         try:
             yield record
-        except KeyboardInterrupt:
-            record.close("interrupted")
-            raise
         except BaseException as error:
-            record.close(FAILED, error=describe(error))
+            facts = {"status": FAILED, "error": describe(error)}
+            with contextlib.suppress(JaxstyleError):  # the reason itself may be that nothing can be written
+                record.close(**({"status": "interrupted"} if isinstance(error, KeyboardInterrupt) else facts))
             raise
 
 

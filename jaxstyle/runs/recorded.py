@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from jaxstyle.config import Display, Experiment
 from jaxstyle.devices import memory
 from jaxstyle.devices.environment import versions
 from jaxstyle.devices.sharding import Devices, count_devices
-from jaxstyle.errors import CheckpointError
+from jaxstyle.errors import CheckpointError, Note
 from jaxstyle.images import LoadedImage
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Observer, Result, Status, ensure_finite
@@ -121,7 +121,7 @@ class RecordedRun:
         ensure_finite(result)
         metrics = measure_result(self.scales[-1], result.image)
         result = dataclasses.replace(result, image=self._recoloured(result.image))
-        self._save(RESULT, result.image, {"jaxstyle:status": str(result.status)})
+        self._save(RESULT, result.image, result.status)
         self.recorder.close(
             str(result.status), **spent, loss=result.loss, peak_memory_bytes=memory.peak(), metrics=metrics
         )
@@ -141,17 +141,14 @@ class RecordedRun:
 
     def discard_checkpoint(self, error: CheckpointError) -> None:
         """Warns that the run starts from the beginning, and why."""
-        warnings.warn(f"{self.recorder.folder}: starts from the beginning: {error}", stacklevel=2)
+        warnings.warn(f"{self.recorder.folder}: starts from the beginning: {error}", Note, stacklevel=2)
         self.recorder.delete_checkpoint()
 
     def checkpoint_callback(self) -> KeepRunState:
         """Saves checkpoints in the record."""
 
         def save(state: RunState) -> None:
-            try:
-                self.recorder.save_checkpoint(pack(state, self._ingredients()))
-            except CheckpointError as error:  # the run itself is well
-                warnings.warn(f"{error}; the run continues, but cannot be resumed from here", stacklevel=2)
+            self.recorder.save_checkpoint(pack(state, self._ingredients()))
 
         return periodic_checkpoints(save, self.experiment.output.checkpoint_seconds)
 
@@ -171,7 +168,7 @@ class RecordedRun:
             reached = iterations[-1].iteration if iterations else reached
             if every and reached // every > saved:
                 saved = reached // every
-                self._save(f"{IMAGES}/{reached:06d}.png", self._recoloured(best()))
+                self._save(f"{IMAGES}/{reached:06d}.png", self._recoloured(best()), Status.RUNNING)
             return every - reached % every if every else None
 
         return observe
@@ -179,13 +176,13 @@ class RecordedRun:
     def _recoloured(self, image: np.ndarray) -> np.ndarray:
         return finish(self.experiment.colour, self.inputs.images.content, image)
 
-    def _save(self, name: str, image: np.ndarray, facts: Mapping[str, str] | None = None) -> None:
+    def _save(self, name: str, image: np.ndarray, status: Status) -> None:
         """Saves an image as `output.display` says."""
         output = self.experiment.output
         own = look_of(output.display, image, self.inputs.weights.preprocessing)
-        metadata = {**self.metadata, **(facts or {}), **own.to_metadata()}
+        metadata = {**self.metadata, "jaxstyle:status": str(status), **own.to_metadata()}
         pixels = shown(image, own._replace(display=Display.IMAGE), output.display)
-        self.recorder.save_image(name, pixels, bits=output.bits, metadata=metadata)
+        self.recorder.save_image(name, pixels, bits=output.bits, metadata=metadata, status=status)
 
     def _ingredients(self) -> dict[str, str]:
         """What an optimizer's state depends on besides the experiment: libraries, weights, images."""

@@ -1,11 +1,13 @@
 """A sweep's members, each with its own record, and the table of all; one that fails does not stop the others."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxstyle.config import Experiment
 from jaxstyle.devices.jax_settings import pinned
+from jaxstyle.errors import JaxstyleError, Note
 from jaxstyle.files import write_atomically
 from jaxstyle.runs.folders import (
     EXPERIMENT,
@@ -102,8 +104,11 @@ def _facts(member: Member) -> dict[str, Any]:
 
 
 def write_table(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """Writes one line per member: the swept values, how it ended, and its numbers."""
-    write_atomically(path, csv_text([_row(outcome) for outcome in outcomes]).encode("utf-8", "backslashreplace"))
+    """Writes one line per member: the swept values, how it ended, and its numbers; a note says where it cannot."""
+    try:
+        write_atomically(path, csv_text([_row(outcome) for outcome in outcomes]).encode("utf-8", "backslashreplace"))
+    except JaxstyleError as error:  # the members are well, and the next one's end writes it again
+        warnings.warn(str(error), Note, stacklevel=2)
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import contextlib
 import warnings
 
-from jaxstyle.errors import CheckpointError, JaxstyleError
+from jaxstyle.errors import CheckpointError, JaxstyleError, Note
 from jaxstyle.runs.checkpoints import Checkpoint
 from jaxstyle.runs.record import open_record
 from jaxstyle.sweeps.engines.base import EventsOf, Job, Outcome, failed
@@ -41,11 +41,8 @@ class RemoteRecord:
             return Outcome(self.job.member, self._record.manifest)
         if message.name == FAILED:
             return self.fail(JaxstyleError(message.arguments[0]))
-        try:
-            target = self._events if hasattr(Events, message.name) else self._record
-            getattr(target, message.name)(*message.arguments, **message.options)
-        except CheckpointError as error:  # the run itself is well
-            warnings.warn(str(error), stacklevel=2)
+        target = self._events if hasattr(Events, message.name) else self._record
+        getattr(target, message.name)(*message.arguments, **message.options)
         return None
 
     def fail(self, error: Exception) -> Outcome:
@@ -63,7 +60,7 @@ class RemoteRecord:
         try:
             return self._record.restore_checkpoint()
         except CheckpointError as error:
-            warnings.warn(f"{self.job.folder}: starts from the beginning: {error}", stacklevel=2)
+            warnings.warn(f"{self.job.folder}: starts from the beginning: {error}", Note, stacklevel=2)
             self._record.delete_checkpoint()
             return None
 
