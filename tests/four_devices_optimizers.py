@@ -100,7 +100,7 @@ def test_it_goes_on_from_where_it_was_stopped(tiny: Weights, then: int):
     first, second = (on(devices, tiny, (21, 16), "optimizer.iterations=6", **ONE_POOLING) for devices in (COUNT, then))
     whole, states = optimize([first]), []
 
-    def keep(state: Callable[[], RunState], interrupted: bool) -> None:
+    def keep(state: Callable[[], RunState], status: str) -> None:
         states.append(state())
 
     stopped = optimize([first], keep=keep, interrupted=lambda: len(states) > 3)

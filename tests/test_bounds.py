@@ -101,7 +101,7 @@ def test_no_pixel_leaves_the_bounds(method, kind, start):
         PROBLEM,
         settings(method, 40, bounds=BOUNDS),
         observe=lambda iterations, best: shown.append(best()),
-        keep=lambda saved, ends: kept.append(saved().arrays),
+        keep=lambda saved, status: kept.append(saved().arrays),
     )
     images = [result.image, *shown, *(arrays[name] for arrays in kept for name in ("image", "best_image"))]
     assert len(images) > (80 if method != "scipy-lbfgsb" else 10)

@@ -32,6 +32,7 @@ def test_run_leaves_a_record_where_it_says(jaxstyle_command: Run, folder: Path):
     assert "budget spent: 3 evaluations" in result.stdout
     assert "iteration 2/2" in result.stdout
     assert {path.name for path in record.iterdir()} == {
+        "checkpoint.safetensors",
         "experiment.json",
         "manifest.json",
         "metrics.jsonl",

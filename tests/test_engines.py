@@ -18,13 +18,13 @@ from small_runs import make, read_manifest, read_metrics
 from typer.testing import CliRunner
 
 from jaxstyle.cli.main import app
-from jaxstyle.errors import JaxstyleError
+from jaxstyle.errors import JaxstyleError, Note
 from jaxstyle.images import read_image, write_image
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Status
-from jaxstyle.runs import runner
+from jaxstyle.runs import checkpoints, runner
 from jaxstyle.runs.checkpoints import Checkpoint
-from jaxstyle.runs.record import CHECKPOINT
+from jaxstyle.runs.folders import CHECKPOINT
 from jaxstyle.sweeps import engines
 from jaxstyle.sweeps.engines import Job, Local, cluster
 from jaxstyle.sweeps.engines.ray import Ray
@@ -263,7 +263,9 @@ def test_the_next_attempt_goes_on_from_what_the_lost_one_has_kept(tmp_path: Path
             record.apply(message)
     assert any(message.startswith("resuming after iteration ") for message in told)
     assert without_clocks(there.folder) == without_clocks(here.folder)
-    assert not (there.folder / CHECKPOINT).exists()
+    last = checkpoints.restore(there.folder / CHECKPOINT)
+    assert last is not None
+    assert last.facts["saved"]["history"][-1]["iteration"] == 9  # the state that the run ended with
 
 
 def test_what_is_abandoned_says_that_it_was_interrupted(tmp_path: Path):
@@ -351,7 +353,8 @@ def test_a_sweep_survives_the_death_of_a_node(tmp_path: Path, nodes: Nodes):
 
     said: list[str] = []
     engine = Ray(address=nodes.address, cores=CORES, log=said.append)
-    outcomes = run_members(experiment, expand(experiment), tmp_path / "ray", events_of=events_of, engine=engine)
+    with pytest.warns(Note, match="starts from the beginning: there is no checkpoint"):
+        outcomes = run_members(experiment, expand(experiment), tmp_path / "ray", events_of=events_of, engine=engine)
     assert [outcome.error for outcome in outcomes] == [None, None, None]
     assert [outcome.member for outcome in outcomes] == [outcome.member for outcome in expected]
     assert rows(tmp_path / "ray/table.csv") == rows(tmp_path / "local/table.csv")

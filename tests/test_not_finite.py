@@ -16,8 +16,7 @@ from jaxstyle.images import write_image
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Status, minimize
 from jaxstyle.runs import runner
-from jaxstyle.runs.folders import is_finished
-from jaxstyle.runs.record import CHECKPOINT
+from jaxstyle.runs.folders import CHECKPOINT, has_ended
 from jaxstyle.sweeps.engines import Batch, Job, Local
 from jaxstyle.sweeps.engines.remote_record import RemoteRecord
 from jaxstyle.sweeps.engines.worker import RemoteJob, Worker
@@ -69,7 +68,7 @@ def check_record(folder: Path) -> None:
     assert manifest["evaluations"] == 1
     assert not (folder / "result.png").exists()
     assert not (folder / CHECKPOINT).exists()
-    assert not is_finished(folder)
+    assert not has_ended(folder)
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam", "scipy-lbfgsb"])
@@ -142,4 +141,4 @@ def test_the_commands_status_is_that_of_a_mistake(jaxstyle_command: Run, folder:
 def test_a_record_of_an_older_version_is_tried_again(tmp_path: Path):
     (tmp_path / "manifest.json").write_text('{"status": "not finite"}')
     (tmp_path / "result.png").write_bytes(b"noise")
-    assert not is_finished(tmp_path)
+    assert not has_ended(tmp_path)

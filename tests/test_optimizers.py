@@ -6,7 +6,7 @@ import pytest
 from synthetic import MINIMIZER, SHAPE, START, Synthetic, settings
 
 from jaxstyle.errors import CheckpointError
-from jaxstyle.optimizers import Saved, Status, minimize
+from jaxstyle.optimizers import Saved, Status, minimize, state_bytes
 from jaxstyle.optimizers.base import WINDOW, most_evaluations
 from jaxstyle.optimizers.device import advance_chunk, advance_once
 from jaxstyle.optimizers.loop import minimize_on_device
@@ -231,7 +231,7 @@ def test_settings_are_arguments_of_one_program():
 
 
 def keep_all(kept):
-    return lambda saved, ends: kept.append((saved(), ends))
+    return lambda saved, status: kept.append((saved(), status))
 
 
 def without_seconds(history):
@@ -257,10 +257,10 @@ def test_from_every_moment_it_goes_on_to_the_bit(method, kind, bounds, chunked):
 
     kept = []
     whole = go(None, keep_all(kept))
-    assert len(kept) == (whole.evaluations if not chunked else len(kept)) >= 4
-    for saved, ends in kept:
-        assert not ends
-        rest = go(saved, lambda saved, ends: None)
+    assert len(kept) == (whole.evaluations + 1 if not chunked else len(kept)) >= 4
+    assert [status for _, status in kept] == [Status.RUNNING] * (len(kept) - 1) + [whole.status]
+    for saved, _ in kept:
+        rest = go(saved, lambda saved, status: None)
         np.testing.assert_array_equal(rest.image, whole.image)
         assert (rest.loss, rest.status, rest.evaluations) == (whole.loss, whole.status, whole.evaluations)
         assert without_seconds(rest.history) == without_seconds(whole.history)
@@ -275,14 +275,14 @@ def test_an_interruption_is_gone_on_from(method):
     asked = iter([False] * 5)
     options = (Synthetic("rosenbrock"), START, PROBLEM, settings(method=method, iterations=15))
     minimize(*options, interrupted=lambda: next(asked, True), keep=keep_all(kept))
-    assert [ends for _, ends in kept] == [False] * 5 + [True]
+    assert [status for _, status in kept] == [Status.RUNNING] * 5 + [Status.INTERRUPTED]
     np.testing.assert_array_equal(minimize(*options, resume=kept[-1][0]).image, whole.image)
 
 
 def test_what_was_saved_stays_while_the_run_goes_on():
     kept, at_once = [], []
 
-    def keep(saved, ends):
+    def keep(saved, status):
         kept.append(saved())
         at_once.append({name: array.tobytes() for name, array in kept[-1].arrays.items()})
 
@@ -323,6 +323,60 @@ def test_scipy_shows_no_state_and_begins_anew():
     again = minimize(*options, resume=Saved({}, whole.history, 1.0, 1.0))
     np.testing.assert_array_equal(again.image, whole.image)
     assert without_seconds(again.history) == without_seconds(whole.history)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(("method", "kind"), [("lbfgs", "rosenbrock"), ("lbfgs", "saddle"), ("adam", "quadratic")])
+def test_more_iterations_are_those_of_one_long_run(method, kind, chunked):
+    def go(iterations, resume=None, keep=lambda saved, status: None):
+        chosen = settings(method, iterations, learning_rate=0.05)
+        start, none = START if resume is None else np.full_like(START, np.nan), lambda *_: None
+        return minimize_on_device(
+            Synthetic(kind), start, PROBLEM, chosen, none, lambda: False, resume, keep, chunked=chunked
+        )
+
+    kept = []
+    go(4, keep=keep_all(kept))
+    go(9, resume=kept[-1][0], keep=keep_all(kept))
+    for saved in (kept[-1][0], kept[-2][0]):
+        assert without_seconds(go(30, resume=saved).history) == without_seconds(go(30).history)
+        np.testing.assert_array_equal(go(30, resume=saved).image, go(30).image)
+
+
+def test_a_budget_of_evaluations_that_is_larger_is_gone_on_with():
+    """Every trial on the way is turned down, so that the evaluations of 3 iterations are spent before those."""
+    kept = []
+    options = (Synthetic("rosenbrock"), START, PROBLEM)
+    spent = minimize(*options, settings(iterations=3), keep=keep_all(kept))
+    (last, status) = kept[-1]
+    assert status is spent.status is Status.BUDGET_SPENT
+    cut = last._replace(history=last.history[:-1])  # as if the last of them had not been accepted
+    assert minimize(*options, settings(iterations=3), resume=cut).evaluations > spent.evaluations
+    most = {**last.arrays, "evaluations": np.asarray(26, np.int32)}
+    done = minimize(*options, settings(iterations=3), resume=cut._replace(arrays=most))
+    assert (done.evaluations, done.status) == (26, Status.BUDGET_SPENT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("flat", Status.CONVERGED), ("lying", Status.STALLED), ("quadratic", Status.BUDGET_SPENT)]
+)
+def test_an_end_that_more_iterations_do_not_change_stays(kind, status):
+    kept = []
+    options = (Synthetic(kind), START, PROBLEM)
+    ended = minimize(*options, settings(iterations=20), keep=keep_all(kept))
+    assert ended.status is status
+    iterations = 20 if status is Status.BUDGET_SPENT else 100
+    again = minimize(*options, settings(iterations=iterations), resume=kept[-1][0])
+    assert (again.status, again.evaluations, again.history) == (status, ended.evaluations, ended.history)
+    np.testing.assert_array_equal(again.image, ended.image)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_state_takes_as_many_bytes_as_is_said(method):
+    kept = []
+    minimize(Synthetic(), START, PROBLEM, settings(method, 2), keep=keep_all(kept))
+    size = sum(array.nbytes for array in kept[-1][0].arrays.values()) if kept else 0
+    assert state_bytes(Synthetic(), START, settings(method, 2)) == size
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -47,7 +47,7 @@ def saved_at(seconds: float, *, every: float, takes: float, interrupted_at: floa
     keep = periodic_checkpoints(save, every, clock=clock)
     for turn in range(1, round(10 * seconds) + 1):
         clock.now = max(clock.now, 100 + turn / 10)
-        keep(state, turn / 10 == interrupted_at)
+        keep(state, Status.INTERRUPTED if turn / 10 == interrupted_at else Status.RUNNING)
     return begun
 
 
@@ -71,7 +71,16 @@ def test_nothing_is_fetched_that_is_not_kept():
     def fetch() -> RunState:
         raise AssertionError("fetched")
 
-    periodic_checkpoints(lambda state: None, 1e9)(fetch, False)
+    for status in (Status.RUNNING, Status.BUDGET_SPENT, Status.NOT_FINITE):
+        periodic_checkpoints(lambda state: None, 1e9)(fetch, status)
+    periodic_checkpoints(lambda state: None, 1e9, at_end=True)(fetch, Status.NOT_FINITE)
+
+
+@pytest.mark.parametrize("status", [Status.BUDGET_SPENT, Status.CONVERGED, Status.STALLED])
+def test_a_run_that_is_finished_is_saved_if_wanted(status: Status):
+    kept = []
+    periodic_checkpoints(kept.append, 0.0, at_end=True)(state, status)
+    assert len(kept) == 1
 
 
 def test_a_checkpoint_gives_it_back():

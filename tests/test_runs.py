@@ -21,7 +21,8 @@ from jaxstyle.optimizers import Iteration, Status
 from jaxstyle.runs import checkpoints, runner
 from jaxstyle.runs.checkpoints import Checkpoint
 from jaxstyle.runs.display import recorded_look, undone
-from jaxstyle.runs.record import CHECKPOINT, Record
+from jaxstyle.runs.folders import CHECKPOINT
+from jaxstyle.runs.record import Record
 from jaxstyle.runs.runner import Run, run
 from jaxstyle.synthesis.measurements import measure_result
 from jaxstyle.synthesis.preparation import prepare, read_images
@@ -326,7 +327,8 @@ def test_an_interrupted_run_goes_on_to_the_bit(tmp_path: Path, method: str, scal
         assert ended[0][key] == ended[1][key]
     images = [sorted(path.name for path in (tmp_path / name / "images").iterdir()) for name in ("run", "whole")]
     assert images[0] == images[1]
-    assert not (tmp_path / "run" / CHECKPOINT).exists()
+    keeps_state = method != "scipy-lbfgsb" and scales == "single"
+    assert (tmp_path / "run" / CHECKPOINT).exists() == keeps_state
 
 
 def test_lines_after_the_checkpoint_are_cut_off(tmp_path: Path):
@@ -339,14 +341,16 @@ def test_lines_after_the_checkpoint_are_cut_off(tmp_path: Path):
     assert numbers(tmp_path / "run") == numbers(tmp_path / "whole")
 
 
-def test_checkpoints_come_with_time_and_are_gone_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_checkpoints_come_with_time_and_one_at_the_end_if_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     saved = []
     monkeypatch.setattr(Record, "save_checkpoint", lambda self, checkpoint: saved.append(checkpoint))
-    run(make(tmp_path, *ELEVEN, "output.checkpoint_seconds=1e-9"), tmp_path / "often")
+    none_at_the_end = "output.keep_state_mb=0"
+    run(make(tmp_path, *ELEVEN, "output.checkpoint_seconds=1e-9", none_at_the_end), tmp_path / "often")
     assert saved  # how many, the seconds that they take decide
-    saved.clear()
-    run(make(tmp_path, *ELEVEN), tmp_path / "seldom")
-    assert saved == []
+    for keys, count in (((none_at_the_end,), 0), ((), 1)):
+        saved.clear()
+        run(make(tmp_path, *ELEVEN, *keys), tmp_path / f"seldom-{count}")
+        assert len(saved) == count
 
 
 def damaged(folder: Path) -> None:

@@ -376,7 +376,7 @@ def prepared(tiny, tmp_path, **sections):
 def test_a_run_goes_on_from_any_scale_to_the_bit(tiny, tmp_path, method):
     scales = prepared(tiny, tmp_path, image=COARSE_TO_FINE, optimizer={"method": method, "iterations": 9})
     kept, told = [], []
-    whole = optimize(scales, keep=lambda state, ends: kept.append(state()))
+    whole = optimize(scales, keep=lambda state, status: kept.append(state()))
     assert [state.scale for state in kept] == sorted(state.scale for state in kept)
     assert {state.scale for state in kept} == {0, 1, 2}
     for state in (kept[1], kept[len(kept) // 2], kept[-2]):

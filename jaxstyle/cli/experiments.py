@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ def run_experiment(
             lanes=lanes if over == 1 else 1,
             devices=over,
         )
-    if found and folders.is_finished(found):
+    if found and folders.is_finished(found, members[0].experiment):
         folder, manifest = found, folders.read_manifest(found)
         echo(f"finished before: {_summary(manifest)}")
     else:
@@ -98,6 +98,7 @@ def run_experiment(
             members[0], place, chosen, source=source, ignore_memory=ignore_memory, devices=over
         )
     echo(f"record: {folder}")
+    _echo_states([folder])
     image = folder / RESULT
     if copy_to is not None and copy_to.suffix.lower() == image.suffix:
         write_atomically(copy_to, image.read_bytes())
@@ -242,9 +243,17 @@ def _run_sweep(
             echo_error(f"member {label}: {outcome.error}")
     echo(f"record: {folder}")
     echo(f"table:  {folder / TABLE}")
+    _echo_states([*folder.glob(f"{folders.MEMBERS}/*")])
     if len(outcomes) < len(members) or any(outcome.status == Status.INTERRUPTED for outcome in outcomes):
         return INTERRUPTED
     return MISTAKE if any(outcome.error for outcome in outcomes) else DONE
+
+
+def _echo_states(places: Sequence[Path]) -> None:
+    """Prints how large the states of finished runs are that were kept, so that nobody is surprised."""
+    states = [place / folders.CHECKPOINT for place in places if folders.has_ended(place)]
+    if size := sum(state.stat().st_size for state in states if state.is_file()):
+        echo(f"state:  {size / 1e6:.3g} MB are kept in the record, from which more iterations continue")
 
 
 def _summary(manifest: Mapping[str, Any]) -> str:

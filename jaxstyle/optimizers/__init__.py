@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from jaxstyle.devices import memory
 from jaxstyle.devices.sharding import stored_shape
+from jaxstyle.optimizers import device
 from jaxstyle.optimizers.base import (
     Iteration,
     Keep,
@@ -45,6 +46,7 @@ __all__ = [
     "minimize",
     "minimize_lanes",
     "needed_bytes",
+    "state_bytes",
 ]
 
 
@@ -57,7 +59,7 @@ def minimize(
     observe: Observer = lambda iterations, best: None,
     interrupted: Callable[[], bool] = lambda: False,
     resume: Saved | None = None,
-    keep: Keep = lambda saved, ends: None,
+    keep: Keep = lambda saved, status: None,
 ) -> Result:
     """Minimizes the objective over the image.
 
@@ -68,8 +70,8 @@ def minimize(
       settings: the method and its options.
       observe: called now and then with what is new.
       interrupted: asked between evaluations; true ends the run with the best image so far.
-      resume: the state in which an earlier call stopped, with the same objective, problem and settings; `image` is then
-        not looked at. A method on the host has no such state: it begins anew.
+      resume: the state in which an earlier call stopped, with the same objective, problem and settings, or ended, with
+        fewer iterations; `image` is then not looked at. A method on the host has no such state: it begins anew.
       keep: shown the state now and then.
 
     Returns:
@@ -100,6 +102,11 @@ def needed_bytes(objective: LossFunction, image: Any, problem: Any, settings: Se
         return on_device + settings.method.workspace_bytes(image)
     program = compile_on_device(objective, image, problem, settings, lanes=lanes if lanes > 1 else None)
     return memory.of_program(program)
+
+
+def state_bytes(objective: LossFunction, image: Any, settings: Settings) -> int:
+    """What a `Saved` takes for an image of that shape; 0 for a method on the host, which has none."""
+    return 0 if isinstance(settings.method, OnHost) else device.state_bytes(objective, image, settings)
 
 
 def expected_evaluations(settings: Settings) -> int:

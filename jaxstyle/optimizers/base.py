@@ -262,8 +262,8 @@ class Saved(NamedTuple):
     run_seconds: float
 
 
-Keep = Callable[[Callable[[], Saved], bool], None]
-"""Called between evaluations with a function that fetches where the optimization stands, and whether it ends there.
+Keep = Callable[[Callable[[], Saved], Status], None]
+"""Called between evaluations with a function that fetches where the optimization stands, and its status.
 
 The function holds during the call only: its buffers are given to the next evaluation.
 """

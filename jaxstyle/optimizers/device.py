@@ -194,6 +194,13 @@ def is_chunked(wanted: bool | None) -> bool:
     return jax.default_backend() != "cpu" if wanted is None else wanted
 
 
+def state_bytes(objective: LossFunction, image: Any, settings: Settings) -> int:
+    """What the loop's state of one run takes; of the image its shape is enough."""
+    start = functools.partial(start_state, objective, method_of(settings))
+    state = jax.eval_shape(start, stored_shape(objective.bands, image))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+
+
 def method_of(settings: Settings) -> OnDevice:
     """The static part of a method that runs here."""
     method = settings.method.program

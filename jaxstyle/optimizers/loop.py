@@ -16,7 +16,7 @@ from jaxtyping import Float
 from jaxstyle.devices.sharding import Bands, padded, place, to_host
 from jaxstyle.errors import CheckpointError
 from jaxstyle.optimizers import device
-from jaxstyle.optimizers.base import Iteration, Keep, Observer, Result, Saved, Settings, Status
+from jaxstyle.optimizers.base import Iteration, Keep, Observer, Result, Saved, Settings, Status, most_evaluations
 from jaxstyle.optimizers.device import STATUSES, LoopState, Step
 from jaxstyle.paper.objective import LossFunction, Problem
 
@@ -41,7 +41,7 @@ class Lane(NamedTuple):
     settings: Settings
     observe: Observer = lambda iterations, best: None
     resume: Saved | None = None
-    keep: Keep = lambda saved, ends: None
+    keep: Keep = lambda saved, status: None
 
 
 def minimize_on_device(
@@ -52,7 +52,7 @@ def minimize_on_device(
     observe: Observer,
     interrupted: Callable[[], bool],
     resume: Saved | None = None,
-    keep: Keep = lambda saved, ends: None,
+    keep: Keep = lambda saved, status: None,
     *,
     chunked: bool | None = None,
 ) -> Result:
@@ -171,14 +171,14 @@ class _Run:
         self._seconds += done * each
         self._history += added
         wanted = lane.observe(added, lambda: self._fetch(state.best_image))
-        lane.keep(lambda: self._saved(state), False)
+        lane.keep(lambda: self._saved(state), Status.RUNNING)
         return wanted
 
     def end(self, state: LoopState) -> Result:
         """The run's result; one that still runs is interrupted."""
         if self.status is Status.RUNNING:
             self.status = Status.INTERRUPTED
-            self.lane.keep(lambda: self._saved(state), True)
+        self.lane.keep(lambda: self._saved(state), self.status)
         return Result(
             image=self._fetch(state.best_image),
             loss=float(self.own(state.best_loss)),
@@ -224,7 +224,18 @@ def accepted(trace: Step, count: int, seconds: float, each: float, size: int) ->
 def _start(objective: LossFunction, lane: Lane) -> LoopState:
     method, bands = device.method_of(lane.settings), objective.bands
     state = device.start_state(objective, method, place(bands, lane.settings.feasible(lane.image)))
-    return state if lane.resume is None else restored_state(state, lane.resume.arrays, bands)
+    return state if lane.resume is None else restored_state(state, _reopened(lane.resume, lane.settings), bands)
+
+
+def _reopened(saved: Saved, settings: Settings) -> Mapping[str, np.ndarray]:
+    """The arrays of a state; where a smaller budget ended it, and nothing else, it is running."""
+    arrays = saved.arrays
+    reached = saved.history[-1].iteration if saved.history else 0
+    evaluations = arrays.get("evaluations", 0)
+    is_left = reached < settings.iterations and evaluations < most_evaluations(settings.iterations)
+    if is_left and arrays.get("status") == STATUSES.index(Status.BUDGET_SPENT):
+        return {**arrays, "status": np.asarray(STATUSES.index(Status.RUNNING), np.int32)}
+    return arrays
 
 
 def restored_state(like: LoopState, arrays: Mapping[str, np.ndarray], bands: Bands | None = None) -> LoopState:

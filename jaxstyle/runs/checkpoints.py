@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,7 +49,8 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     except JaxstyleError as error:
         raise CheckpointError(str(error)) from error
     except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{path}: cannot be written: {error}") from error
+        reason = re.sub(r".*I/O error: (.*?) \(os error \d+\).*", r"\1", str(error))
+        raise CheckpointError(f"{path}: cannot be written: {reason}") from error
 
 
 def restore(path: Path) -> Checkpoint | None:

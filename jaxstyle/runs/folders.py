@@ -13,17 +13,26 @@ from typing import Any
 
 from jaxstyle.config import Experiment, load_experiment
 from jaxstyle.config.words import is_named_image
+from jaxstyle.devices.environment import versions
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import gallery
 from jaxstyle.optimizers import Status
 
 EXPERIMENT, MANIFEST, METRICS, RESULT = "experiment.json", "manifest.json", "metrics.jsonl", "result.png"
+CHECKPOINT = "checkpoint.safetensors"
+"""What is kept to go on; of a finished run, to extend it."""
 MEMBERS, IMAGES = "members", "images.json"
 """A sweep's members, and the checksums of the images that they name, by name."""
 FAILED = "failed"
 """The status of a run that an error ended."""
 FINISHED = frozenset({Status.BUDGET_SPENT, Status.CONVERGED, Status.STALLED})
 """The statuses of runs that have nothing left to do."""
+LIBRARIES = ("jaxstyle", "jax", "jaxlib", "jaxopt", "optax")
+"""Those whose versions an optimizer's state depends on."""
+_ASIDE = frozenset({"title", "output.save_every", "output.checkpoint_seconds", "output.keep_state_mb"})
+"""The keys that decide nothing about a result."""
+_ITERATIONS, _FORM = "optimizer.iterations", ("output.bits", "output.display")
+"""The keys in which a run may be extended, or its result be written again, from the optimizer's state."""
 _MOST_DIFFERENCES = 5
 
 
@@ -35,10 +44,19 @@ def new_names(root: Path, name: str) -> Iterator[Path]:
 
 
 def latest_folder(root: Path, name: str, experiment: Experiment) -> Path | None:
-    """Returns the newest folder `root/name/<id>` of exactly this experiment on the same images, if there is one."""
+    """Returns the newest folder `root/name/<id>` of exactly this experiment on the same images, if there is one.
+
+    If there is none, the newest of one that can be extended to it.
+    """
     family = _family(root, name)
     folders = sorted(family.iterdir(), reverse=True) if family.is_dir() else []
-    return next((folder for folder in folders if holds_run(folder) and not differences(folder, experiment)), None)
+    found = None
+    for folder in folders:
+        if holds_run(folder) and not differences(folder, experiment):
+            found = found or folder
+            if not _changes(folder, experiment):
+                return folder
+    return found
 
 
 def _family(root: Path, name: str) -> Path:
@@ -72,9 +90,25 @@ def _read_table(path: Path) -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def is_finished(folder: Path) -> bool:
-    """Whether a run's folder has nothing left to do."""
+def has_ended(folder: Path) -> bool:
+    """Whether a run has come to its end there, and its result is there."""
     return read_manifest(folder).get("status") in FINISHED and (folder / RESULT).is_file()
+
+
+def is_finished(folder: Path, experiment: Experiment) -> bool:
+    """Whether nothing is left to do of an experiment in its own run's folder."""
+    return has_ended(folder) and not _changes(folder, experiment)
+
+
+def is_extended(folder: Path, experiment: Experiment) -> bool:
+    """Whether a run has ended in its folder with fewer iterations than an experiment wants."""
+    return has_ended(folder) and _ITERATIONS in _changes(folder, experiment)
+
+
+def _changes(folder: Path, experiment: Experiment) -> list[str]:
+    """The keys in which a run may be continued, and the experiment differs from the recorded one."""
+    there, here = _keys(_read_table(folder / EXPERIMENT)), _keys(experiment.to_json())
+    return [key for key in (_ITERATIONS, *_FORM) if key in there and there[key] != here[key]]
 
 
 def ensure_usable(folder: Path, experiment: Experiment) -> None:
@@ -86,7 +120,7 @@ def ensure_usable(folder: Path, experiment: Experiment) -> None:
     try:
         if holds_run(folder):
             refuse_another(folder, experiment)
-            if is_finished(folder):
+            if is_finished(folder, experiment):
                 raise JaxstyleError(f"{folder}: already holds a run, and it is finished; name another folder")
     except OSError as error:
         raise JaxstyleError(f"{folder}: the run's folder cannot be used ({error.strerror})") from None
@@ -111,6 +145,7 @@ def differences(folder: Path, experiment: Experiment) -> list[str]:
 
     Compares the resolved experiments. An image is the same where its bytes are, wherever it lies and whatever it is
     called; so are weights. Where the record has no checksum of one yet, or it is not to be had here, its name decides.
+    More iterations at one scale, and another form of the result, are no difference where the run can go on.
     """
     try:
         recorded = load_experiment(folder / EXPERIMENT)
@@ -134,9 +169,31 @@ def differences(folder: Path, experiment: Experiment) -> list[str]:
             return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
         return one == other
 
-    keys = [key for key in {**there, **here} if not is_same(there.get(key), here.get(key))]
-    differing = [f"{key}: {_shown(there, key)} there, {_shown(here, key)} here" for key in keys]
+    keys = [key for key in {**there, **here} if key not in _ASIDE and not is_same(there.get(key), here.get(key))]
+    extending = {key for key in keys if _may_change(key, there, here)}
+    obstacle = _obstacle(folder) if extending else ""
+    reasons = {key: f", and {obstacle}" if key in extending else "" for key in keys if obstacle or key not in extending}
+    differing = [f"{key}: {_shown(there, key)} there, {_shown(here, key)} here{why}" for key, why in reasons.items()]
     return [*differing, *(f"{name} has changed since" for name in sorted(changed))]
+
+
+def _may_change(key: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
+    """Whether a run can go on with another value of a key: more iterations at one scale, or its result's form."""
+    if key == _ITERATIONS:
+        return there.get("image.scales") == here["image.scales"] == "single" and there.get(key, 0) < here[key]
+    return key in _FORM and key in there
+
+
+def _obstacle(folder: Path) -> str:
+    """Why a run, or a member of a sweep, has ended and cannot be extended; nothing if all can go on."""
+    for place in (folder, *folder.glob(f"{MEMBERS}/*")):
+        if has_ended(place):
+            if not (place / CHECKPOINT).is_file():
+                return "its optimizer's state was not kept"
+            before, now = read_manifest(place).get("versions", {}), versions()
+            if changed := [name for name in LIBRARIES if before.get(name) != now[name]]:
+                return f"its optimizer's state is {changed[0]} {before.get(changed[0])}'s"
+    return ""
 
 
 def recorded_checksums(folder: Path) -> dict[str, str]:

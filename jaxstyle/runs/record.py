@@ -21,6 +21,7 @@ from jaxstyle.optimizers import Status
 from jaxstyle.runs import checkpoints
 from jaxstyle.runs.checkpoints import Checkpoint
 from jaxstyle.runs.folders import (
+    CHECKPOINT,
     EXPERIMENT,
     FAILED,
     FINISHED,
@@ -29,13 +30,14 @@ from jaxstyle.runs.folders import (
     RESULT,
     ensure_usable,
     holds_run,
+    is_extended,
     read_manifest,
 )
 from jaxstyle.runs.lines import Lines
 from jaxstyle.runs.locks import claimed, made, now
 
-CHECKPOINT, IMAGES = "checkpoint.safetensors", "images"
-"""In a run's folder: the file with what is kept to go on, and the folder of the images on the way."""
+IMAGES = "images"
+"""The folder, in a run's, of the images on the way."""
 
 
 class Recorder(Protocol):
@@ -109,12 +111,15 @@ class Record:
         made(folder)
         clear_parts(folder)
         earlier = read_manifest(folder) if holds_run(folder) else {}
+        self._extends = is_extended(folder, experiment)
         since = {"started": now()} if "started" not in earlier else {"started": earlier["started"], "resumed": now()}
         self.manifest: dict[str, Any] = {"status": "running", **since, **surroundings}
+        if earlier:  # from now on what has ended here is not taken for the end of a run that is extended
+            self.update()
         write_json(folder / EXPERIMENT, experiment.to_json())
-        self._metrics = Lines(folder / METRICS)
         self._noted: set[str] = set()
         self.update()
+        self._metrics = Lines(folder / METRICS)
 
     def update(self, **facts: Any) -> None:
         """Adds facts to the manifest."""
@@ -122,12 +127,18 @@ class Record:
         write_json(self.folder / MANIFEST, self.manifest)
 
     def rewind(self, iterations: Sequence[Mapping[str, Any]]) -> None:
-        """Makes these lines all there is of the metrics, and takes back the images that were saved after them."""
+        """Makes these lines all there is of the metrics, and takes back the images that were saved after them.
+
+        The result of a run that is extended becomes the last of the images on the way.
+        """
         self._metrics.replace("".join(map(_line, iterations)))
         reached = iterations[-1]["iteration"] if iterations else -1
         for image in (self.folder / IMAGES).glob("*.png"):
             if image.stem.isdecimal() and int(image.stem) > reached:
                 image.unlink()
+        if self._extends and reached >= 0:
+            (self.folder / IMAGES).mkdir(exist_ok=True)
+            (self.folder / RESULT).replace(self.folder / IMAGES / f"{reached:06d}.png")
 
     def add(self, iterations: Sequence[Mapping[str, Any]]) -> None:
         """Appends a line of metrics for each iteration."""
@@ -189,7 +200,7 @@ class Record:
         self.update(status="running", lost_attempts=list(reasons))
 
     def close(self, status: str, **facts: Any) -> None:
-        """Ends the record; of a finished run no checkpoint remains.
+        """Ends the record.
 
         Raises:
           JaxstyleError: what is left to write cannot be written.
@@ -201,8 +212,6 @@ class Record:
                 self._write_last(self._metrics.append, status)
             except JaxstyleError as error:
                 self._note(error, "its last lines are missing")
-        if status in FINISHED:
-            self.delete_checkpoint()
 
     def _write_last(self, write: Callable[[], None], status: str) -> None:
         """Writes what remains of a run that has ended; where a finished one finds no room, its checkpoint makes some.

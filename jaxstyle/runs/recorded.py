@@ -1,6 +1,7 @@
 """One run with its record: prepared, optimized, measured, each step passed to a recorder."""
 
 import dataclasses
+import functools
 import json
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,9 +16,9 @@ from jaxstyle.devices.sharding import Devices, count_devices
 from jaxstyle.errors import CheckpointError, Note
 from jaxstyle.images import LoadedImage
 from jaxstyle.network.weights import Weights
-from jaxstyle.optimizers import Iteration, Observer, Result, Status, ensure_finite
+from jaxstyle.optimizers import Iteration, Observer, Result, Status, ensure_finite, state_bytes
 from jaxstyle.runs.display import look_of, shown
-from jaxstyle.runs.folders import RESULT
+from jaxstyle.runs.folders import FINISHED, LIBRARIES, RESULT
 from jaxstyle.runs.record import IMAGES, Recorder
 from jaxstyle.runs.resume import pack, periodic_checkpoints, unpack
 from jaxstyle.synthesis.cache import Cache
@@ -125,7 +126,16 @@ class RecordedRun:
         self.recorder.close(
             str(result.status), **spent, loss=result.loss, peak_memory_bytes=memory.peak(), metrics=metrics
         )
+        if result.status in FINISHED and not self.keeps_state:
+            self.recorder.delete_checkpoint()
         return result
+
+    @functools.cached_property
+    def keeps_state(self) -> bool:
+        """Whether the finished run can be extended: it has one scale, and its state is as small as was asked for."""
+        last = self.scales[-1]
+        size = state_bytes(last.objective, last.start, last.settings) if len(self.scales) == 1 else 0
+        return 0 < size <= 1e6 * self.experiment.output.keep_state_mb
 
     def restore(self) -> RunState | None:
         """The state in which an earlier process stopped, if there is one.
@@ -150,7 +160,7 @@ class RecordedRun:
         def save(state: RunState) -> None:
             self.recorder.save_checkpoint(pack(state, self._ingredients()))
 
-        return periodic_checkpoints(save, self.experiment.output.checkpoint_seconds)
+        return periodic_checkpoints(save, self.experiment.output.checkpoint_seconds, at_end=self.keeps_state)
 
     def observer(self, state: RunState | None) -> Observer:
         """Records iterations, and images of `output.save_every`, after taking the record back to `state`."""
@@ -188,7 +198,7 @@ class RecordedRun:
         """What an optimizer's state depends on besides the experiment: libraries, weights, images."""
         here = versions()
         return {
-            **{package: here[package] for package in ("jaxstyle", "jax", "jaxlib", "jaxopt", "optax")},
+            **{library: here[library] for library in LIBRARIES},
             "weights": self.inputs.weights.sha256,
             **{role: image.sha256 for role, image in self.inputs.images.by_role().items()},
         }

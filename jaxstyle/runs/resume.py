@@ -7,6 +7,7 @@ from typing import Any
 from jaxstyle.errors import CheckpointError
 from jaxstyle.optimizers import Iteration, Result, Saved, Status
 from jaxstyle.runs.checkpoints import Checkpoint
+from jaxstyle.runs.folders import FINISHED
 from jaxstyle.synthesis.state import KeepRunState, RunState
 
 MOST_OVERHEAD = 0.01
@@ -15,23 +16,28 @@ _STATE = "optimizer/"
 
 
 def periodic_checkpoints(
-    save: Callable[[RunState], None], seconds: float, *, clock: Callable[[], float] = time.monotonic
+    save: Callable[[RunState], None],
+    seconds: float,
+    *,
+    at_end: bool = False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> KeepRunState:
-    """Returns a callback that saves the run's state at an interruption, and from time to time.
+    """Returns a callback that saves the run's state at an interruption, from time to time, and if wanted at its end.
 
     Args:
       save: writes a checkpoint.
       seconds: between two of them, or more where writing takes more than `MOST_OVERHEAD` of the time; 0: only at an
         interruption.
+      at_end: whether to save the state of a run of one scale that is finished, so that it can be extended.
       clock: the time in seconds.
     """
     ended, took = clock(), 0.0
 
-    def keep(state: Callable[[], RunState], interrupted: bool) -> None:
+    def keep(state: Callable[[], RunState], status: Status) -> None:
         nonlocal ended, took
         began = clock()
-        due = seconds > 0 and began - ended >= max(seconds, took / MOST_OVERHEAD)
-        if interrupted or due:
+        due = status is Status.RUNNING and seconds > 0 and began - ended >= max(seconds, took / MOST_OVERHEAD)
+        if due or status is Status.INTERRUPTED or (at_end and status in FINISHED):
             save(state())
             ended = clock()
             took = ended - began

@@ -30,10 +30,8 @@ TABLE = "table.csv"
 
 def finished_members(members: Sequence[Member], folder: Path) -> list[Outcome]:
     """Returns how those members ended that have nothing left to do in a sweep's folder."""
-    places = {member.index: _folder_of(member, folder) for member in members}
-    return [
-        Outcome(member, read_manifest(places[member.index])) for member in members if is_finished(places[member.index])
-    ]
+    places = [(member, _folder_of(member, folder)) for member in members]
+    return [Outcome(member, read_manifest(place)) for member, place in places if is_finished(place, member.experiment)]
 
 
 @pinned()

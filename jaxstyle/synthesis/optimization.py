@@ -27,7 +27,7 @@ def optimize(
     observe: Observer = lambda iterations, best: None,
     interrupted: Callable[[], bool] = lambda: False,
     resume: RunState | None = None,
-    keep: KeepRunState = lambda state, interrupted: None,
+    keep: KeepRunState = lambda state, status: None,
 ) -> Result:
     """Optimizes at each scale in turn, each from the best image of the one before.
 
@@ -40,7 +40,7 @@ def optimize(
       interrupted: asked between evaluations; true ends the run with the best image of the scale that it is at,
         brought to the result's size.
       resume: where an earlier call with the same scales stood.
-      keep: shown now and then where the run stands.
+      keep: shown now and then where the run stands, and at the end of each scale.
 
     Returns:
       The result. `history` tells of all scales, its iterations, evaluations and seconds counted on; `loss` and `status`
@@ -75,7 +75,7 @@ class Track(NamedTuple):
     scales: Sequence[Prepared]
     observe: Observer = lambda iterations, best: None
     resume: RunState | None = None
-    keep: KeepRunState = lambda state, ends: None
+    keep: KeepRunState = lambda state, status: None
 
 
 @pinned()
@@ -193,5 +193,5 @@ def _observe_after(
     return observe(counted_on(progress, iterations), lambda: prepared.shown(best()))
 
 
-def _keep_at(scale: int, progress: Result, keep: KeepRunState, saved: Callable[[], Saved], interrupted: bool) -> None:
-    keep(lambda: RunState(scale, progress, saved()), interrupted)
+def _keep_at(scale: int, progress: Result, keep: KeepRunState, saved: Callable[[], Saved], status: Status) -> None:
+    keep(lambda: RunState(scale, progress, saved()), status)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from jaxstyle.optimizers import Iteration, Result, Saved
+from jaxstyle.optimizers import Iteration, Result, Saved, Status
 
 
 class RunState(NamedTuple):
@@ -25,8 +25,8 @@ class RunState(NamedTuple):
         return (*self.before.history, *counted_on(self.before, self.saved.history))
 
 
-KeepRunState = Callable[[Callable[[], RunState], bool], None]
-"""As `optimizers.Keep`, of a whole run."""
+KeepRunState = Callable[[Callable[[], RunState], Status], None]
+"""As `optimizers.Keep`, of a whole run; the end is that of a scale."""
 
 
 def counted_on(progress: Result, iterations: Sequence[Iteration]) -> list[Iteration]:
