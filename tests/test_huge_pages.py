@@ -1,9 +1,7 @@
 import os
 import subprocess
 import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import typer.main
@@ -41,10 +39,11 @@ def test_the_commands_that_compute_are_commands():
     assert {*typer.main.get_command(app).commands} > huge_pages.COMMANDS
 
 
-PROGRAM = """
+FORCED = "huge_pages.wanted = lambda environment, **_: huge_pages.TUNABLES not in environment"
+PROGRAM = f"""
 import os, sys
 from jaxstyle.cli import huge_pages
-huge_pages.wanted = lambda environment, **_: huge_pages.TUNABLES not in environment
+{FORCED}
 print("started", os.getpid(), flush=True)
 huge_pages.take()
 print(os.getpid(), os.environ.get(huge_pages.TUNABLES), sys.argv[1:])
@@ -65,6 +64,20 @@ def test_a_command_starts_anew_once_with_its_arguments(tmp_path: Path):
     assert last == f"{first.split()[1]} {huge_pages.SETTING} ['run', 'my file.toml']"
 
 
+RUNPY = f"""
+import runpy, sys
+from jaxstyle.cli import huge_pages
+{FORCED}
+sys.argv = ["jaxstyle", "check", "--help"]
+runpy.run_module("jaxstyle", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_a_program_that_runs_the_package_is_not_started_again():
+    """Not even from the standard input, of which nothing is left to be read again."""
+    assert any("Check an experiment file" in line for line in outcome("-", program=RUNPY))
+
+
 @pytest.mark.parametrize("kind", ["standard input", "text", "script"])
 def test_a_program_that_calls_the_command_is_not_started_again(tmp_path: Path, kind: str):
     """What it has done already would be done twice, or the program could not be read again."""
@@ -74,11 +87,20 @@ def test_a_program_that_calls_the_command_is_not_started_again(tmp_path: Path, k
     assert last == f"{started.split()[1]} None ['run', 'a.toml']"
 
 
-@pytest.mark.parametrize(("name", "is_it"), [("jaxstyle.__main__", True), ("pytest.__main__", False)])
-def test_a_module_that_python_runs(name: str, is_it: bool):
-    module = ModuleType("__main__")
-    module.__spec__ = ModuleSpec(name, None)
-    assert huge_pages.is_the_command(module) == is_it
+RUN = ["run", "a.toml"]
+STARTS = {
+    "the installed command": (["/bin/python", "/my bin/jaxstyle"], True),
+    "the package": (["/bin/python", "-X", "utf8", "-m", "jaxstyle"], True),
+    "another package": (["/bin/python", "-m", "mine"], False),
+    "a script on the standard input": (["/bin/python", "-"], False),
+    "no words at all": ([""], False),
+}
+
+
+@pytest.mark.parametrize(("words", "is_it"), STARTS.values(), ids=STARTS)
+def test_how_a_process_was_started(words: list[str], is_it: bool):
+    assert huge_pages.is_the_command([*words, *RUN], RUN) == is_it
+    assert not huge_pages.is_the_command(words, RUN)  # the arguments are a program's own
 
 
 def test_a_command_goes_on_where_it_cannot_start_anew(monkeypatch: pytest.MonkeyPatch):
@@ -86,6 +108,6 @@ def test_a_command_goes_on_where_it_cannot_start_anew(monkeypatch: pytest.Monkey
         raise PermissionError("not here")
 
     monkeypatch.setattr(huge_pages, "wanted", lambda *_, **__: True)
-    monkeypatch.setattr(huge_pages, "is_the_command", lambda _: True)
+    monkeypatch.setattr(huge_pages, "is_the_command", lambda *_: True)
     monkeypatch.setattr(os, "execve", refuse)
     huge_pages.take()

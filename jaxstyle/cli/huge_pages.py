@@ -11,9 +11,8 @@ import contextlib
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 
 COMMANDS = frozenset({"run", "transfer", "check"})
 """The commands that compute for long, or time what does."""
@@ -27,18 +26,22 @@ _SINCE = (2, 35)
 def take() -> None:
     """Starts this command anew with huge pages, unless it has them or cannot have them."""
     kernel = _KERNEL.read_text() if _KERNEL.is_file() else ""
-    if not sys.executable or not is_the_command(sys.modules["__main__"]):
+    if not sys.executable or not is_the_command(sys.orig_argv, sys.argv[1:]):
         return
     if wanted(os.environ, kernel=kernel, libc=platform.libc_ver()):
         with contextlib.suppress(OSError):  # it runs in small pages
             os.execve(sys.executable, sys.orig_argv, {**os.environ, TUNABLES: SETTING})
 
 
-def is_the_command(program: ModuleType) -> bool:
-    """Whether a process's main module is the installed command, or `python -m jaxstyle`."""
-    if spec := getattr(program, "__spec__", None):
-        return spec.name == "jaxstyle.__main__"
-    return Path(getattr(program, "__file__", None) or "").name == "jaxstyle"
+def is_the_command(words: Sequence[str], arguments: Sequence[str]) -> bool:
+    """Whether a process was started as `jaxstyle …` or `python -m jaxstyle …`, so that its words mean the same again.
+
+    Args:
+      words: those that it was started with.
+      arguments: the command's.
+    """
+    own = len(words) - len(arguments)
+    return own > 0 and [*words[own:]] == [*arguments] and Path(words[own - 1]).name == "jaxstyle"
 
 
 def wanted(environment: Mapping[str, str], *, kernel: str, libc: tuple[str, str]) -> bool:
