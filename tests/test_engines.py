@@ -410,7 +410,9 @@ def test_a_mistake_about_the_cluster_is_answered(tmp_path: Path, options: list[s
 def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     make(tmp_path)
-    (tmp_path / "small.toml").write_text('[image]\ncontent = "content.png"\nsize = 32\n')
+    (tmp_path / "small.toml").write_text(
+        '[image]\ncontent = "content.png"\nsize = 32\n[loss]\ncontent_layers = ["conv2_1"]\n'
+    )
     result = CliRunner().invoke(app, ["run", str(tmp_path / "small.toml"), "--engine", "ray"])
     assert result.exit_code == 2
     assert "pip install 'jaxstyle[ray]'" in result.stderr

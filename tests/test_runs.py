@@ -195,7 +195,7 @@ def test_a_run_with_scales_is_one_record(tmp_path: Path):
     said, planned = [], []
     outcome = run(make(tmp_path, *COARSE_TO_FINE), tmp_path / "run", events=Heard(log=said.append, plan=planned.extend))
     assert said == ["computing targets", "optimizing at 16 pixels", "optimizing at 32 pixels"]
-    assert planned == [(16, 3), (32, 3)]
+    assert [(scale.size, scale.iterations) for scale in planned] == [(16, 3), (32, 3)]
     lines, manifest = read_metrics(tmp_path / "run"), read_manifest(tmp_path / "run")
     assert [(line["iteration"], line["size"]) for line in lines] == [
         *((iteration, 16) for iteration in (0, 1, 2, 3)),
