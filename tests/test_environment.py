@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import pytest
 from small_commands import Run, write_experiment
-from small_runs import make, smooth
+from small_runs import LAYERS, make, smooth
 
 import jaxstyle
 from jaxstyle.cli import doctor
@@ -34,7 +34,7 @@ def no_device(monkeypatch: pytest.MonkeyPatch, tiny: Weights) -> None:
 def test_every_way_in_says_that_there_is_no_device(no_device: None, tmp_path: Path, tiny: Weights):
     experiment = make(tmp_path)
     for enter in (
-        lambda: jaxstyle.transfer(smooth(24, 32, 1), smooth(24, 32, 2), image={"size": 32}),
+        lambda: jaxstyle.transfer(smooth(24, 32, 1), smooth(24, 32, 2), image={"size": 32}, loss=LAYERS),
         lambda: jaxstyle.run(experiment, tmp_path / "run"),
         lambda: calibration.measure_mean_activations(tiny, [tmp_path / "content.png"]),
         environment.devices,
