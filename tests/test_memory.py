@@ -13,12 +13,21 @@ MEBIBYTE = 2**20
 
 
 def test_what_is_taken_is_seen():
-    before = memory.in_use()
-    taken = np.ones(64 * MEBIBYTE, np.uint8)  # ones: memory that is not written to is not used
-    after, most = memory.in_use(), memory.peak()
-    assert taken.nbytes * 0.9 < after - before < taken.nbytes * 1.5  # other threads allocate and free
+    size, seen = 64 * MEBIBYTE, []
+    for _ in range(5):
+        before = memory.in_use()
+        taken = np.ones(size, np.uint8)  # ones: memory that is not written to is not used
+        seen.append(memory.in_use() - before)
+        del taken
+    assert size * 0.9 < np.median(seen) < size * 1.5  # other threads allocate, and the kernel reclaims what lies idle
+
+
+def test_the_peak_is_what_was_in_use_at_most():
+    taken = np.ones(64 * MEBIBYTE, np.uint8)
+    now, most = memory.in_use(), memory.peak()
     assert most is not None
-    assert after * 0.99 < most < 2**40  # the kernel counts in batches of pages; a unit mistaken is a factor of 1024
+    assert now * 0.99 < most < 2**40  # the kernel counts in batches of pages; a unit mistaken is a factor of 1024
+    del taken
 
 
 def test_what_can_be_had_is_less_than_there_is():
