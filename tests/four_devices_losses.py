@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 from four_devices import COUNT, TWO_POOLINGS, exchanged, on
-from small_runs import smooth
+from small_runs import EVERY_TERM, smooth
 
 from jaxstyle.devices.sharding import Bands, count_devices, mesh_over, place, to_host
 from jaxstyle.errors import JaxstyleError
@@ -83,23 +83,9 @@ def test_regions_and_what_is_kept_are_those_of_one_device(tiny: Weights, tmp_pat
     np.testing.assert_allclose(optimize([spread]).image, optimize([alone]).image, atol=1 / 255)
 
 
-ADDED = """[
-    {kind = "histogram", layers = ["conv1_1"]},
-    {kind = "means", layers = ["conv2_1"]},
-    {kind = "patches", layers = ["conv2_1"], grid = 5},
-    {kind = "shifted-gram", layers = ["conv2_1"], shift = 3},
-    {kind = "sliced-wasserstein", layers = ["conv1_1"], bins = 50},
-    {kind = "variation", weight = 1e-3},
-    {kind = "variation", rule = "nine-point"},
-    {kind = "laplacian", pool = 2},
-    {kind = "moments", layers = ["conv2_1"]},
-    {kind = "wasserstein", layers = ["conv1_1"]},
-]"""
-
-
 @pytest.mark.parametrize("normalize", ["none", "gradients"])
 def test_terms_of_other_papers_are_those_of_one_device(tiny: Weights, normalize: str):
-    ways = (f"loss.terms={' '.join(ADDED.split())}", f"loss.normalize={normalize}", "optimizer.iterations=3")
+    ways = (EVERY_TERM, f"loss.normalize={normalize}", "optimizer.iterations=3")
     layers = {"content_layers": ["conv1_1"], "style_layers": ["conv2_1"]}
     alone, spread = (on(devices, tiny, (21, 16), *ways, **layers) for devices in (1, COUNT))
     (loss, gradient), (same_loss, same_gradient) = loss_and_gradient(alone), loss_and_gradient(spread)

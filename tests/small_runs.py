@@ -14,6 +14,19 @@ from jaxstyle.synthesis.events import Events
 CONTENT_SIZE, STYLE_SIZE = (24, 32), (30, 30)
 LAYERS = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
 """Shallow layers compile quickly and need no deep network."""
+EVERY_TERM = """loss.terms=[
+    {kind = "histogram", layers = ["conv1_1"]},
+    {kind = "means", layers = ["conv2_1"]},
+    {kind = "patches", layers = ["conv2_1"], grid = 5},
+    {kind = "shifted-gram", layers = ["conv2_1"], shift = 3},
+    {kind = "sliced-wasserstein", layers = ["conv1_1"], bins = 50},
+    {kind = "variation", weight = 1e-3},
+    {kind = "variation", rule = "nine-point"},
+    {kind = "laplacian", pool = 2},
+    {kind = "moments", layers = ["conv1_1"]},
+    {kind = "wasserstein", layers = ["conv1_1"]},
+]""".replace("\n", " ")
+"""An override that adds every kind of term but those of `[loss]` itself."""
 
 
 class Heard(Events):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 from small_commands import Run
-from small_runs import make, smooth
+from small_runs import EVERY_TERM, make, smooth
 
 from jaxstyle import terms
 from jaxstyle.config import Experiment
@@ -305,26 +305,10 @@ def test_features_that_are_too_small_are_answered(tmp_path: Path, tiny: Weights,
         ready(make(tmp_path, f"loss.terms=[{added}]", **({"image": image} if image else {})), tiny)
 
 
-ALL = """[
-    {kind = "histogram", layers = ["conv1_1"]},
-    {kind = "means", layers = ["conv2_1"]},
-    {kind = "patches", layers = ["conv2_1"], grid = 5},
-    {kind = "shifted-gram", layers = ["conv2_1"], shift = 3},
-    {kind = "sliced-wasserstein", layers = ["conv1_1"], bins = 50},
-    {kind = "variation", weight = 1e-3},
-    {kind = "variation", rule = "nine-point"},
-    {kind = "laplacian", pool = 2},
-    {kind = "moments", layers = ["conv1_1"]},
-    {kind = "wasserstein", layers = ["conv1_1"]},
-]"""
-
-
 def test_every_term_goes_down_in_a_run_of_odd_size_from_a_style_of_another(tmp_path: Path, tiny: Weights):
     write_image(tmp_path / "odd.png", smooth(27, 31, seed=1))
     image = {"content": "odd.png", "style": "style.png", "size": 31, "style_size": "own"}
-    experiment = make(
-        tmp_path, f"loss.terms={' '.join(ALL.split())}", "loss.style_weight=0", "optimizer.iterations=8", image=image
-    )
+    experiment = make(tmp_path, EVERY_TERM, "loss.style_weight=0", "optimizer.iterations=8", image=image)
     kinds = [term.name for term in weights_of(experiment)][3:]
     (found,) = ready(experiment, tiny)
     result = optimize([found])
