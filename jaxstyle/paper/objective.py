@@ -124,8 +124,7 @@ class Objective:
         """The features of every layer that a term reads; and the guides and draws that go with them."""
         found = self.network(parameters, image, self.layers)
         own = {it.name: unstore(self.bands, guides[it.name], found[it.layer].shape[0]) for it in self.guides}
-        filters = {layer: of_layer.shape[-1] for layer, of_layer in found.items()}
-        return {**found, **own, **{name: guides[name] for name in self.draws(0, filters)}}
+        return {**found, **own, **{name: guides[name] for term in self.terms for name in term.drawn}}
 
     def only(self, source: str) -> "Objective":
         """The terms whose target is of that source, for which less of the network may be computed."""
@@ -167,8 +166,7 @@ class Objective:
         own = {name: features[name] for name in (*term.layers, *(guide.name for guide in term.guides))}
         if term.sums_products:
             return {layer: even(self.bands, of_layer) for layer, of_layer in own.items()}
-        filters = {layer: features[layer].shape[-1] for layer in term.layers}
-        return {**own, **{name: features[name] for name in term.draws(0, filters)}}
+        return {**own, **{name: features[name] for name in term.drawn}}
 
     def _own(self, term: Term, target: Any, image: Image, features: Features) -> Any:
         """A term's target as the term made it: of the height that it has on one device."""

@@ -77,8 +77,13 @@ class Term:
         """After how many steps its draws are other ones, and the optimizer begins afresh; 0: never."""
         return 0
 
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """The names of what it draws at random; `target` and `value` find it by them among the features."""
+        return ()
+
     def draws(self, block: int, filters: Mapping[str, int]) -> Mapping[str, np.ndarray]:
-        """What is drawn at random for a block of steps; `target` and `value` find it among the features by its name.
+        """What is drawn for a block of steps, by the names of `drawn`.
 
         Args:
           block: which, from 0.

@@ -50,19 +50,20 @@ class SlicedWasserstein(LayerTerm):
         """The directions, [channels, directions]."""
         channels = filters[self.layer]
         vectors = np.random.default_rng([self.seed, block]).standard_normal((channels, self.directions * channels))
-        return {self._drawn: (vectors / np.linalg.norm(vectors, axis=0)).astype(np.float32)}
+        return {self.drawn[0]: (vectors / np.linalg.norm(vectors, axis=0)).astype(np.float32)}
 
     @property
-    def _drawn(self) -> str:
-        return f"{self.name}/directions/{self.directions}/{self.seed}"
+    def drawn(self) -> tuple[str]:
+        """The directions' name, the same for every term that draws the same."""
+        return (f"{self.name}/directions/{self.directions}/{self.seed}",)
 
     def target(self, image: Image, features: Features) -> Float[Array, "bins directions"]:
         """The style's quantiles along the directions; those of several images are averaged."""
-        return quantiles(_projected(features[self.layer], features[self._drawn]), self.bins)
+        return quantiles(_projected(features[self.layer], features[self.drawn[0]]), self.bins)
 
     def value(self, image: Image, features: Features, target: Array) -> Float[Array, ""]:
         """The mean squared difference of sorted projections."""
-        own = _projected(features[self.layer], features[self._drawn])
+        own = _projected(features[self.layer], features[self.drawn[0]])
         return jnp.mean(jnp.square(own - quantiles(target, own.shape[0])))
 
 
