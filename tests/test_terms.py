@@ -1,6 +1,7 @@
 """Terms of other papers against float64 NumPy; and a term of one's own, which needs no line of the package."""
 
 import dataclasses
+import functools
 import itertools
 import json
 from pathlib import Path
@@ -178,6 +179,7 @@ CASES = [
 ]
 
 
+@functools.partial(jax.jit, static_argnames=("term", "dtype"))
 def value(term: Term, image: jax.Array, features: jax.Array, *, dtype: type = np.float32) -> jax.Array:
     drawn = {name: jnp.asarray(array, dtype) for name, array in term.draws(0, {LAYER: 5}).items()}
     sources = jnp.asarray(image_of(1), dtype), {LAYER: jnp.asarray(features_of(1), dtype), **drawn}
