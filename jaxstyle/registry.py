@@ -1,6 +1,6 @@
-"""Parts by name: those of this package, and those that installed packages add by an entry point.
+"""Parts by name: those of this package, those of installed packages (entry points), and those that a program registers.
 
-Nothing is imported because an experiment file names a module: a name stands for what a package was installed with.
+Only registered names are imported, never a module that an experiment file names.
 """
 
 import dataclasses
@@ -28,20 +28,34 @@ class Registry(Generic[Part]):
 
     Attributes:
       group: of entry points, such as `jaxstyle.terms`.
-      own: `module:name` of each of this package's.
+      built_in: `module:name` of each of this package's.
       what: what a message calls such a part.
       command: the command that lists them, if there is one.
+      registered: the parts that this program has added, by name.
     """
 
     group: str
-    own: Mapping[str, str]
+    built_in: Mapping[str, str]
     what: str
     command: str = ""
+    registered: dict[str, Part] = dataclasses.field(default_factory=dict)
 
     def names(self) -> list[str]:
-        """All names, this package's own first."""
-        others = {point.name for point in _entry_points(self.group, tuple(sys.path))}
-        return [*self.own, *sorted(others - self.own.keys())]
+        """All names, this package's first."""
+        others = {point.name for point in _entry_points(self.group, tuple(sys.path))} | self.registered.keys()
+        return [*self.built_in, *sorted(others - self.built_in.keys())]
+
+    def register(self, name: str, part: Part) -> None:
+        """Adds a part for as long as this program runs, in notebooks for example; the same name again replaces it.
+
+        Other processes, such as the workers of a cluster, do not know it: they need an installed package.
+
+        Raises:
+          JaxstyleError: a part of this package has the name.
+        """
+        if name in self.built_in:
+            raise JaxstyleError(f"{self.what} '{name}' is built in; register another name")
+        self.registered[name] = part
 
     def load(self, name: str) -> Part:
         """Returns what a name stands for, imported.
@@ -49,9 +63,11 @@ class Registry(Generic[Part]):
         Raises:
           JaxstyleError: nothing has the name; the message says which is nearest.
         """
-        if name in self.own:
-            module, _, attribute = self.own[name].partition(":")
+        if name in self.built_in:
+            module, _, attribute = self.built_in[name].partition(":")
             return getattr(importlib.import_module(module), attribute)
+        if name in self.registered:
+            return self.registered[name]
         for point in _entry_points(self.group, tuple(sys.path)):
             if point.name == name:
                 return point.load()

@@ -38,6 +38,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import hypothesis
@@ -45,7 +46,7 @@ import jax
 import pytest
 from filelock import FileLock
 from full_disk import Disk
-from small_commands import Run, write_experiment
+from small_commands import Register, Run, write_experiment
 from tiny_network import tiny_network
 from typer.testing import CliRunner, Result
 
@@ -162,3 +163,14 @@ def jaxstyle_command(folder: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatc
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
     """The disk of the test's own folder, which the test can make full."""
     return Disk(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> Register:
+    """Registers a term, a method or a metric in its folder, as a notebook does, until the test ends."""
+
+    def register(folder: ModuleType, name: str, part: Any) -> None:
+        monkeypatch.setitem(folder._registry.registered, name, part)  # puts back what was there
+        folder.register(name, part)
+
+    return register

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from small_runs import write_images
 from typer.testing import Result
 
 Run = Callable[..., Result]
 """Runs a command in this process: the fixture `jaxstyle_command`."""
+Register = Callable[[ModuleType, str, Any], None]
+"""Registers a part in its folder's registry: the fixture `registered`."""
 
 EXPERIMENT = """
 title = "a small one"

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import jax.numpy as jnp
 import pytest
 from pydantic import Field
-from small_commands import Run
+from small_commands import Register, Run
 from small_runs import Heard, make, read_manifest, read_metrics
 
 from jaxstyle.config.schema import key_table
@@ -63,9 +63,8 @@ class Momentum(OnDevice):
 
 
 @pytest.fixture(autouse=True)
-def momentum(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As an installed package would add it, by an entry point."""
-    monkeypatch.setitem(methods.OWN, "momentum", f"{__name__}:Momentum")
+def momentum(registered: Register) -> None:
+    registered(methods, "momentum", Momentum)
 
 
 OURS = "optimizer.method=momentum"

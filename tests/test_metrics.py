@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_commands import Run
+from small_commands import Register, Run
 from small_runs import read_manifest
 
 from jaxstyle import metrics
@@ -58,9 +58,8 @@ BROKEN = metrics.Metric(broken, higher_is_better=True, label="broken")
 
 
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As an installed package would add it, by an entry point."""
-    monkeypatch.setitem(metrics.OWN, "closeness", f"{__name__}:CLOSENESS")
+def own(registered: Register) -> None:
+    registered(metrics, "closeness", CLOSENESS)
 
 
 @pytest.mark.usefixtures("own")
@@ -82,8 +81,8 @@ def test_it_is_left_out_where_there_is_no_such_number():
     assert metrics.measure_all(IMAGE, IMAGE, [IMAGE])["closeness"] == 1.0
 
 
-def test_one_that_fails_costs_no_result(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(metrics.OWN, "broken", f"{__name__}:BROKEN")
+def test_one_that_fails_costs_no_result(registered: Register):
+    registered(metrics, "broken", BROKEN)
     with pytest.warns(UserWarning, match="metric broken: ZeroDivisionError: of its own"):
         found = metrics.measure_all(IMAGE, IMAGE)
     assert found.keys() == {"grey_correlation", "psnr"}

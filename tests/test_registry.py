@@ -39,3 +39,13 @@ def test_a_name_that_nothing_has():
         JaxstyleError, match=r"unknown part 'ovn'; did you mean 'own'\? Allowed: own \(jaxstyle parts\)"
     ):
         REGISTRY.load("ovn")
+
+
+def test_a_part_is_registered_for_this_process():
+    registry: Registry[Callable[[str], str]] = Registry("jaxstyle.tests", {"own": "posixpath:basename"}, what="part")
+    registry.register("mine", str.upper)
+    registry.register("mine", str.lower)  # a notebook's cell that is run again
+    assert registry.names() == ["own", "mine"]
+    assert registry.load("mine")("A") == "a"
+    with pytest.raises(JaxstyleError, match="part 'own' is built in; register another name"):
+        registry.register("own", str.upper)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from small_commands import Run
+from small_commands import Register, Run
 from small_runs import EVERY_TERM, make, smooth
 
 from jaxstyle import terms
@@ -393,9 +393,8 @@ class Brightness(Term):
 
 
 @pytest.fixture
-def brightness(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As an installed package would add it, by an entry point."""
-    monkeypatch.setitem(terms.OWN, "brightness", f"{__name__}:Brightness")
+def brightness(registered: Register) -> None:
+    registered(terms, "brightness", Brightness)
 
 
 @pytest.mark.usefixtures("brightness")

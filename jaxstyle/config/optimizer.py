@@ -28,7 +28,7 @@ class Optimizer(Section):
 
     model_config = ConfigDict(extra="allow")
 
-    method: Annotated[Text, AfterValidator(_known)] = next(iter(methods.OWN))
+    method: Annotated[Text, AfterValidator(_known)] = next(iter(methods.BUILT_IN))
     """"lbfgs" runs on the device; "adam" is a first-order method; "scipy-lbfgsb" is SciPy's L-BFGS-B, which the
     authors' own code used. Installed packages may add others."""
     iterations: int = Field(default=500, ge=1, le=10**9)

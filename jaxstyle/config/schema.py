@@ -65,10 +65,10 @@ def _method_properties(optimizer: Schema) -> Schema:
 def _term_properties(term: Schema) -> Schema:
     """The keys of every kind of this package, side by side."""
     keys: Schema = {}
-    for kind in terms.OWN:
+    for kind in terms.BUILT_IN:
         described = keys_of(terms.load(kind)).model_json_schema(mode="validation", schema_generator=_TomlSchema)
         keys |= described.get("properties", {})
-    kinds = {"kind": {**term["properties"]["kind"], "examples": [*terms.OWN]}}
+    kinds = {"kind": {**term["properties"]["kind"], "examples": [*terms.BUILT_IN]}}
     return {**term["properties"], **kinds, **keys}
 
 

@@ -17,7 +17,7 @@ from jaxstyle.registry import Registry
 
 Pixels: TypeAlias = Float[np.ndarray, "_ _ 3"]
 
-OWN = {
+BUILT_IN = {
     "grey_correlation": "jaxstyle.metrics.grey_correlation:METRIC",
     "psnr": "jaxstyle.metrics.psnr:METRIC",
 }
@@ -29,11 +29,11 @@ class Metric:
     """A number about a finished image.
 
     Attributes:
-      value: of the result, the content at the result's size (None without one) and the style images at theirs; None
-        where there is no such number.
+      value: called as `value(result, content, styles)`, all float32 sRGB in [0, 1]; `content` has the result's size,
+        and is None without one. Returns None where the number is not defined.
       higher_is_better: which way is better.
       label: what a report calls it.
-      form: what a report writes below an image, with the number; nothing if empty.
+      form: what a report writes below an image: a format string such as `"PSNR {:.1f} dB"`; empty for nothing.
     """
 
     value: Callable[[Pixels, Pixels | None, Sequence[Pixels]], float | None]
@@ -42,8 +42,8 @@ class Metric:
     form: str = ""
 
 
-_registry: Registry[Metric] = Registry("jaxstyle.metrics", OWN, what="metric")
-names, load = _registry.names, _registry.load
+_registry: Registry[Metric] = Registry("jaxstyle.metrics", BUILT_IN, what="metric")
+names, load, register = _registry.names, _registry.load, _registry.register
 
 
 def higher_is_better(name: str) -> bool:

@@ -17,7 +17,7 @@ from jaxstyle.paper.objective import LossFunction
 
 @dataclasses.dataclass(frozen=True)
 class Adam(OnDevice):
-    """A first-order method: every step goes somewhere, none is taken back."""
+    """A first-order method without a line search: every step is accepted."""
 
     name: ClassVar[str] = "adam"
     traced: ClassVar[tuple[str, ...]] = ("learning_rate",)

@@ -105,7 +105,7 @@ class Method:
     Attributes:
       name: what `optimizer.method` calls it.
       evaluations_per_iteration: of loss and gradient, as measured; for estimates.
-      needs_exact: whether it goes by the loss even where the gradient is not the loss's own (`LossFunction.is_exact`).
+      needs_exact: whether it compares losses, so that it needs their exact gradient (`LossFunction.is_exact`).
     """
 
     name: ClassVar[str] = ""
@@ -128,9 +128,9 @@ class Move(NamedTuple):
       loss: there.
       terms: there.
       gradient_norm: there, ‖gradient‖₂; with bounds, of the projected gradient.
-      step_size: the step that led there; 0 for the start.
-      iteration: accepted steps so far; 0 once the start is evaluated.
-      accepted: whether `point` is an iterate.
+      step_size: as it is recorded (`Iteration.step_size`).
+      iteration: the number of the last accepted iterate; the start is 0.
+      accepted: whether `point` is an iterate: finite, and as low as the method wants it.
       failed: whether the method has nothing left to try.
       finite: whether loss and gradient are numbers.
     """

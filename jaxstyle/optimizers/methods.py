@@ -12,12 +12,12 @@ from jaxstyle.registry import Registry
 if TYPE_CHECKING:
     from jaxstyle.optimizers.base import Method
 
-OWN = {
+BUILT_IN = {
     "lbfgs": "jaxstyle.optimizers.lbfgs:LimitedMemoryBFGS",
     "adam": "jaxstyle.optimizers.adam:Adam",
     "scipy-lbfgsb": "jaxstyle.optimizers.scipy_lbfgsb:ScipyLBFGSB",
 }
 """The methods in this folder; the first is the default."""
 
-_registry: Registry["type[Method]"] = Registry("jaxstyle.methods", OWN, what="method")
-names, load = _registry.names, _registry.load
+_registry: Registry["type[Method]"] = Registry("jaxstyle.methods", BUILT_IN, what="method")
+names, load, register = _registry.names, _registry.load, _registry.register

@@ -32,7 +32,7 @@ def gram_matrix(features: Float[Array, "height width channels"]) -> Float[Array,
 @gram_matrix.defjvp
 def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (features,), (change,) = primals, tangents
-    # Of rows: XLA's CPU backend takes twice as long for the transpose of the same product over two axes.
+    # Flattened to rows: contracted over two axes, the transpose takes XLA's CPU backend twice as long.
     responses, changes = (array.reshape(-1, array.shape[-1]) for array in (features, change))
     half = jnp.matmul(responses.T, changes, precision=_FULL)
     return gram_matrix(features), half + half.T

@@ -35,7 +35,7 @@ def optimize(
 
     Args:
       scales: from small to large; the first gives the start, the last the result's size.
-      say: told what is being done.
+      log: called with what is being done.
       observe: called now and then with what is new; its images have the size of their scale.
       interrupted: asked between evaluations; true ends the run with the best image of the scale that it is at,
         brought to the result's size.

@@ -12,7 +12,7 @@ from jaxstyle.registry import Registry
 if TYPE_CHECKING:
     from jaxstyle.paper.terms import Term
 
-OWN = {
+BUILT_IN = {
     "histogram": "jaxstyle.terms.histogram:Histogram",
     "laplacian": "jaxstyle.terms.laplacian:Laplacian",
     "means": "jaxstyle.terms.means:Means",
@@ -25,5 +25,5 @@ OWN = {
 }
 """The kinds in this folder."""
 
-_registry: Registry["type[Term]"] = Registry("jaxstyle.terms", OWN, what="kind", command="jaxstyle terms")
-names, load = _registry.names, _registry.load
+_registry: Registry["type[Term]"] = Registry("jaxstyle.terms", BUILT_IN, what="kind", command="jaxstyle terms")
+names, load, register = _registry.names, _registry.load, _registry.register

@@ -65,7 +65,7 @@ def shifted_gram_matrices(
 
 def _mean_products(first: Array, second: Array) -> Array:
     height, width, _ = first.shape
-    # Of rows: the transpose of a product over two axes is twice as slow in XLA's CPU backend.
+    # Flattened to rows: contracted over two axes, the transpose takes XLA's CPU backend twice as long.
     first, second = (array.reshape(-1, array.shape[-1]) for array in (first, second))
     sums = jnp.matmul(first.T, second, precision=jax.lax.Precision.HIGHEST)
     return sums / (height * width)

@@ -81,8 +81,11 @@ FORMATS: tuple[Format, ...] = (
     Format("NumPy's .npz form", numpy_files.is_npz, numpy_files.read_npz),
     Format("a pickle of NumPy's arrays", numpy_files.is_pickle, numpy_files.read_pickle),
     Format("safetensors", safetensors_files.is_safetensors, safetensors_files.read_safetensors),
-    Format("Caffe's form", caffe_files.looks_like_caffe, caffe_files.read_caffemodel),
 )
+"""The forms that can be recognized; a new one is one entry. What names its reader may give arrays is in `layouts`."""
+
+CAFFE = Format("Caffe's form", caffe_files.looks_like_caffe, caffe_files.read_caffemodel)
+"""It has no mark of its own, so it is tried after all others."""
 
 
 def read_arrays(data: bytes) -> Contents:
@@ -92,12 +95,11 @@ def read_arrays(data: bytes) -> Contents:
       JaxstyleError: the form is unknown, or the file is damaged, or asks for more than arrays.
     """
     try:
-        *others, caffe = FORMATS  # Caffe's form has no mark of its own, so everything else that has one comes first
-        form = next((form for form in others if form.recognizes(data)), None)
+        form = next((form for form in FORMATS if form.recognizes(data)), None)
         if form is None and (stranger := name_stranger(data)):
             raise JaxstyleError(f"{stranger}.")
-        if form is None and caffe.recognizes(data):
-            form = caffe
+        if form is None and CAFFE.recognizes(data):
+            form = CAFFE
         if form is not None:
             found = form.read(data)
             if isinstance(found, Unpickled):
@@ -107,4 +109,5 @@ def read_arrays(data: bytes) -> Contents:
         raise
     except Exception as error:  # parsers of foreign files answer damage with exceptions of every kind
         raise JaxstyleError(f"the file is damaged ({type(error).__name__}: {error}).") from error
-    raise JaxstyleError(f"not a known form of weight file. Known forms: {', '.join(form.title for form in FORMATS)}")
+    known = ", ".join(form.title for form in (*FORMATS, CAFFE))
+    raise JaxstyleError(f"not a known form of weight file. Known forms: {known}")
