@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed
 
-.PHONY: demo test lint accelerator-kit accelerator clean
+# Also `make docs`: the documentation site, in site/; open site/index.html.
+.PHONY: demo test lint docs accelerator-kit accelerator clean
 
 demo: $(SETUP)-demo
 	$(BIN)/jaxstyle run experiments/quickstart.toml
@@ -16,6 +17,9 @@ lint: $(SETUP)-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+docs: $(SETUP)-docs
+	$(BIN)/python docs/build.py
 
 # What an accelerator does: `make accelerator-kit` here, with a network, then `make accelerator PYTHON=… OUT=…` there, with
 # none, where PYTHON has jax for the device; benchmarks/accelerator/README.md.
@@ -40,4 +44,4 @@ $(SETUP)-%: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv build site

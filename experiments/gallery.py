@@ -102,7 +102,7 @@ def page() -> str:
         "<!-- made by experiments/gallery.py -->",
         "Every image here is made by the command below it, from images that every checkout has, at 256 pixels: "
         "photographs are scikit-image's, styles and masks are drawn by the scripts of "
-        "[experiments/images](../experiments/images). What the keys do is in [control.md](control.md) and "
+        "[experiments/images](../experiments/images/draw.py). What the keys do is in [control.md](control.md) and "
         "[terms.md](terms.md); the paper's own figures are in [experiments/paper](../experiments/paper/README.md).",
     ]
     for show in (show for show in SHOWS if (IMAGES / f"{show.name}.jpg").exists()):
