@@ -66,7 +66,7 @@ def test_a_folder_of_another_experiment_is_refused_with_what_differs(jaxstyle_co
     assert jaxstyle_command("run", "small.toml", "--out", "run").exit_code == 0
     for arguments, said in (
         (["--set", "start.seed=1"], "of another experiment (start.seed: 0 there, 1 here); name another folder"),
-        (["--fresh"], "already holds a run; --fresh needs a folder without one"),
+        (["--fresh"], "already holds a run; a fresh one needs a folder without a run"),
     ):
         result = jaxstyle_command("run", "small.toml", "--out", "run", *arguments)
         assert result.exit_code == 2

@@ -3,21 +3,12 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from jaxstyle.cli.devices import ONE, parse_devices
 from jaxstyle.cli.engines import EngineOptions, build_engine
-from jaxstyle.cli.forecast import (
-    REMEDY,
-    echo_estimates,
-    ensure_all_fit,
-    ensure_it_fits,
-    extent,
-    keep_programs,
-    load_weights,
-)
+from jaxstyle.cli.forecast import echo_estimates, keep_programs, load_weights
 from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, MemberProgress, RunProgress, SweepProgress, echo, echo_error
 from jaxstyle.config import Experiment
 from jaxstyle.devices.jax_settings import pinned
@@ -29,12 +20,13 @@ from jaxstyle.network import weights
 from jaxstyle.optimizers import Status
 from jaxstyle.runs import folders
 from jaxstyle.runs.folders import RESULT
-from jaxstyle.runs.locks import claimed, claimed_anew, ensure_free
+from jaxstyle.runs.places import find_folder, open_place
 from jaxstyle.runs.runner import Inputs, read_inputs, run
+from jaxstyle.sweeps.conduct import Place, conduct
 from jaxstyle.sweeps.engines import Engine, Job
 from jaxstyle.sweeps.expansion import Member, expand
-from jaxstyle.sweeps.lanes import in_lanes, lanes_of_members
-from jaxstyle.sweeps.members import TABLE, finished_members, run_members
+from jaxstyle.sweeps.fitting import COMMAND, ensure_it_fits, extent
+from jaxstyle.sweeps.members import TABLE, finished_members
 from jaxstyle.sweeps.programs import outline_members, programs
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.estimates import is_light, outlines
@@ -43,10 +35,7 @@ from jaxstyle.synthesis.planning import plan
 from jaxstyle.synthesis.preparation import prepare, read_images
 from jaxstyle.synthesis.sources import result_shape
 
-RUNS = Path("runs")
 HERE = "here"
-Place = AbstractContextManager[Path]
-"""A run's folder, from where it is made and nobody else may work in it."""
 
 
 @pinned()
@@ -71,12 +60,12 @@ def run_experiment(
     if copy_to is not None:
         _ensure_output(copy_to, experiment, force=force)
     members = expand(experiment, source=source)
-    chosen = build_engine(engine, source=source, remedy=None if ignore_memory else REMEDY)
+    chosen = build_engine(engine, source=source, remedy=None if ignore_memory else COMMAND.remedy)
     if lanes is not None and not chosen.here:
         raise JaxstyleError(f"--lanes: belongs to --engine local; found --lanes {lanes}")
     over = parse_devices(devices, lanes=lanes, here=chosen.here)
     found = _find(experiment, name, folder, fresh=fresh)
-    place = claimed(found) if found else claimed_anew(folders.new_names(RUNS, name))
+    place = open_place(found, name)
     if experiment.sweep is not None:
         done = {outcome.member.index for outcome in finished_members(members, found)} if found else set[int]()
         return _run_sweep(
@@ -128,12 +117,8 @@ def _find(experiment: Experiment, name: str, named: Path | None, *, fresh: bool)
     Raises:
       JaxstyleError: the folder that was named holds something else, or another process is at work there.
     """
-    found = named if named or fresh else folders.latest_folder(RUNS, name, experiment)
+    found = find_folder(experiment, name, named, fresh=fresh)
     if found and folders.holds_run(found):
-        if fresh:
-            raise JaxstyleError(f"{found}: already holds a run; --fresh needs a folder without one")
-        folders.refuse_another(found, experiment)
-        ensure_free(found)
         echo(f"resuming {found}; {'another --out' if named else '--fresh'} starts a new run")
     return found
 
@@ -212,29 +197,27 @@ def _run_sweep(
     devices: Devices,
 ) -> int:
     keep_programs()
-    side_by_side: dict[int, int] = {}
     sweep_progress = SweepProgress(len(members) - len(done))
 
-    def events_of(member: Member) -> RunProgress | MemberProgress:
-        if not engine.here or side_by_side.get(member.index, 1) > 1:
+    def events_of(member: Member, at_once: int) -> RunProgress | MemberProgress:
+        if not engine.here or at_once > 1:
             return sweep_progress.member(member.label)
         return RunProgress(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
 
-    outlined = outline_members(members, load_weights, source=source, finished=done, devices=devices)
-    left = [each for each in outlined if each.member.index not in done]
-    with place as folder:
-        if engine.here:
-            echo(extent(members, programs(left), finished=len(done)))
-            side_by_side = lanes_of_members(left, lanes, echo)
-            engine = in_lanes(left, side_by_side, devices=devices)
-            if not ignore_memory:
-                ensure_all_fit(programs(left), members, side_by_side, source=source)
-        else:
-            echo(extent(members, None, finished=len(done)))
-        with interruptible(END_OF_JOB) as interrupted:
-            outcomes = run_members(
-                experiment, members, folder, events_of=events_of, interrupted=interrupted, engine=engine
-            )
+    folder, outcomes = conduct(
+        experiment,
+        members,
+        place,
+        engine,
+        done=done,
+        source=source,
+        words=None if ignore_memory else COMMAND,
+        lanes=lanes,
+        devices=devices,
+        signals=END_OF_JOB,
+        events_of=events_of,
+        log=echo,
+    )
     for outcome in outcomes:
         label = f"{outcome.member.index}: {outcome.member.label}"
         if outcome.error is None:

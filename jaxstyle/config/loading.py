@@ -28,7 +28,7 @@ from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.network.layers import LAYERS
 
 
-def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+def load_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Experiment:
     """Reads an experiment file.
 
     Args:
@@ -42,6 +42,7 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     Raises:
       JaxstyleError: the file cannot be read, or asks for what cannot be; all problems, one to a line.
     """
+    path = Path(path)
     mapping = _read(path)
     if path.suffix == ".json":
         mapping = {"format": 1, **mapping}  # records from before there were formats say none

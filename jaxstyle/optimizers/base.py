@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -56,9 +57,9 @@ class Iteration(NamedTuple):
     size: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Result:
-    """What an optimization found.
+    """What an optimization found. In a notebook it shows the image and its losses.
 
     Attributes:
       image: the best iterate, [height, width, 3] sRGB, not clipped.
@@ -77,6 +78,34 @@ class Result:
     evaluations: int
     compile_seconds: float
     run_seconds: float
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draws the loss and its terms against evaluations, on a logarithmic axis.
+
+        Args:
+          axes: matplotlib's, to draw in; a new figure's if there are none.
+
+        Returns:
+          The axes.
+
+        Raises:
+          JaxstyleError: matplotlib is not installed.
+        """
+        return _drawing().plot_history(self.history, axes)
+
+    def __repr__(self) -> str:
+        """How it ended, without the numbers of the image."""
+        height, width, _ = self.image.shape
+        steps = self.history[-1].iteration if self.history else 0
+        return f"Result({width}×{height} pixels, loss {self.loss:.4g}, {self.status} after {steps} iterations)"
+
+    def _repr_html_(self) -> str:
+        return _drawing().of_result(self)
+
+
+def _drawing() -> Any:
+    """What draws is a later room's, and nothing that optimizes depends on it: it is imported when it is asked for."""
+    return importlib.import_module("jaxstyle.report.notebook")
 
 
 def ensure_finite(result: Result) -> None:

@@ -20,7 +20,7 @@ PAGE, PANELS, CURVES, TABLE, LINES = FILES = ("index.html", "panels.png", "curve
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Where the report is, and what it is about."""
+    """Where the report is, and what it is about. In a notebook it shows its panels."""
 
     folder: Path
     runs: Sequence[Recorded]
@@ -30,6 +30,21 @@ class Report:
     def files(self) -> list[Path]:
         """The files, the page first."""
         return [self.folder / name for name in FILES]
+
+    @property
+    def page(self) -> Path:
+        """The page, which needs no other file."""
+        return self.folder / PAGE
+
+    @property
+    def panels(self) -> Path:
+        """The images side by side, or the sweep's contact sheet, for print."""
+        return self.folder / PANELS
+
+    def _repr_html_(self) -> str:
+        from jaxstyle.report.notebook import of_report
+
+        return of_report(self)
 
 
 def build(

@@ -103,6 +103,17 @@ def _line_styles(names: Sequence[str], theme: Theme) -> dict[str, dict[str, Any]
     return looks
 
 
+def draw_alone(axes: Axes, run: Recorded, theme: Theme = LIGHT) -> None:
+    """Draws one run's total and terms, with a legend, as the report's curves do."""
+    styles = _line_styles([str(name) for name in run.iterations[0]["terms"]] if run.iterations else [], theme)
+    _draw(axes, run, styles, theme)
+    _label(axes, theme, left=True, lowest=True)
+    if run.iterations:
+        _limit(axes, [run])
+    handles = [Line2D([], [], label=plain(name), **style) for name, style in styles.items()]
+    axes.legend(handles=handles, fontsize=6.5, frameon=False, labelcolor=theme.ink)
+
+
 def _draw(axes: Axes, run: Recorded, styles: Mapping[str, Mapping[str, Any]], theme: Theme) -> None:
     evaluations = _drawable([line["evaluations"] for line in run.iterations])
     marker = "." if len(evaluations) == 1 else ""

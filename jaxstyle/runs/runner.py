@@ -1,6 +1,7 @@
 """An experiment and its record: what `jaxstyle run` and `jaxstyle transfer` do for one image."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,9 @@ class Run:
         """Of the result."""
         return self.manifest["metrics"]
 
+    def _repr_html_(self) -> str:
+        return self.result._repr_html_()
+
 
 def read_inputs(
     experiment: Experiment, *, log: Callable[[str], None] = SILENT.log, cache: Cache | None = None
@@ -64,7 +68,7 @@ def read_inputs(
 @pinned()
 def run(
     experiment: Experiment,
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
     inputs: Inputs | None = None,
     reads: Terms | None = None,
@@ -97,6 +101,7 @@ def run(
     """
     if experiment.sweep is not None:
         raise JaxstyleError("an experiment with a sweep is several runs; expand it first")
+    folder = Path(folder)
     with open_record(folder, experiment) as record:
         record.update(title=experiment.title, **facts)
         inputs = inputs or read_inputs(experiment, log=events.log, cache=cache)

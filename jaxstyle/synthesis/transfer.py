@@ -1,6 +1,7 @@
 """`jaxstyle.transfer`: one image from Python, without a record."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from jaxstyle.devices.sharding import Devices
 from jaxstyle.network.feature_network import FeatureNetwork
 from jaxstyle.network.layers import LAYERS
 from jaxstyle.network.weights import load as load_weights
-from jaxstyle.optimizers import Observer, Result, ensure_finite
+from jaxstyle.optimizers import Iteration, Observer, Result, ensure_finite
 from jaxstyle.synthesis.arguments import SOURCE, plain, tables_of
 from jaxstyle.synthesis.interrupt import CTRL_C, interruptible
+from jaxstyle.synthesis.notebook import Progress
 from jaxstyle.synthesis.optimization import optimize
 from jaxstyle.synthesis.preparation import prepare, read_images
 from jaxstyle.synthesis.recolouring import finish
@@ -27,6 +29,7 @@ def transfer(
     *,
     observe: Observer = lambda iterations, best: None,
     devices: Devices = 1,
+    progress: bool = True,
     **sections: Any,
 ) -> Result:
     """Finds an image with the content of one image and the style of another.
@@ -39,13 +42,15 @@ def transfer(
       observe: called now and then with the iterations that are new and a function that gives the best image.
       devices: over how many of this process's devices the image is spread, a number or "all"; more than one is for
         images that do not fit on one, and gives the same image up to rounding.
+      progress: show in a notebook how far it is, with the image so far.
       **sections: the tables of an experiment file, with the same keys and defaults: `image`, `network`, `loss`,
         `start`, `optimizer`, `colour`. In the place of `network` may be a `FeatureNetwork`, whose layers
         `loss.content_layers` and `loss.style_layers` then name.
 
     Returns:
-      The result: `image` [height, width, 3] in [0, 1], `history`, `status`, `loss`, `evaluations`. Ctrl-C ends the run
-      with the best image so far and the status `interrupted`. SIGTERM is left to the caller's process.
+      The result: `image` [height, width, 3] in [0, 1], `history`, `status`, `loss`, `evaluations`. Ctrl-C, or a
+      notebook's interrupt, ends the run with the best image so far and the status `interrupted`. SIGTERM is left to the
+      caller's process.
 
     Raises:
       JaxstyleError: an image or an option is not what it should be; also for `sweep` and `output`, for which one image
@@ -67,22 +72,20 @@ def transfer(
     layers = network.layers if network else LAYERS
     experiment = experiment_from_mapping(tables, source=SOURCE, folder=Path.cwd(), layers=layers)
     sources = read_images(experiment, images)
-    scales = prepare(
-        experiment,
-        sources,
-        network or load_weights(experiment.network.weights),
-        devices=plain(devices),
-    )
     observed = outside(observe)
 
     def finished(image: np.ndarray) -> np.ndarray:
         return finish(experiment.colour, sources.content, image)
 
-    with interruptible(CTRL_C) as interrupted:
-        result = optimize(
-            scales,
-            observe=lambda iterations, best: observed(iterations, lambda: finished(best())),
-            interrupted=interrupted,
-        )
+    with Progress(experiment.optimizer.iterations, shown=progress) as shown:
+        weights = network or load_weights(experiment.network.weights)
+        scales = prepare(experiment, sources, weights, devices=plain(devices))
+
+        def observe_both(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> int | None:
+            shown.observe(iterations, lambda: finished(best()))
+            return observed(iterations, lambda: finished(best()))
+
+        with interruptible(CTRL_C) as interrupted:
+            result = optimize(scales, log=shown.log, observe=observe_both, interrupted=interrupted)
     ensure_finite(result)
     return dataclasses.replace(result, image=finished(result.image))
