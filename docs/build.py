@@ -2,6 +2,7 @@
 
 The pages are spread over the repository, each beside what it describes, and link to each other as a forge shows them.
 MkDocs wants one folder: the pages of mkdocs.yml are copied into it, in the same places, with every file they link to.
+Notebooks are executed on the way, and become pages with what their cells show.
 """
 
 import os
@@ -19,6 +20,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "mkdocs.yml"
+SCRATCH = ROOT / "build/notebooks"
+"""Where notebooks run: as deep as docs/notebooks, so that their paths hold, and what they write is not in the way."""
 LINK = re.compile(r"\]\(([^)#\s]+)")
 LOADED = {("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("link", "href")}
 """Elements whose addresses a browser fetches by itself."""
@@ -31,6 +34,10 @@ def build() -> list[str]:
     shutil.rmtree(pages, ignore_errors=True)
     every = [str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")]  # MkDocs warns if nav lacks one
     gather([*named_pages(settings["nav"]), *every], pages)
+    for notebook in sorted((ROOT / "docs").rglob("*.ipynb")):
+        page = pages / notebook.relative_to(ROOT).with_suffix(".md")
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(pages_link(executed(notebook)), encoding="utf-8")
     mkdocs = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--clean", "--config-file", str(CONFIG)]
     if subprocess.run(mkdocs, cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=False).returncode:
         return ["mkdocs build --strict"]
@@ -54,12 +61,44 @@ def gather(names: list[str], pages: Path) -> None:
         if source in seen or not source.is_file():
             continue
         seen.add(source)
-        copy = pages / source.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, copy)
+        if source.suffix != ".ipynb":
+            copy = pages / source.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, copy)
         if source.suffix == ".md":
+            text = source.read_text(encoding="utf-8")
+            copy.write_text(pages_link(text), encoding="utf-8")
+        if source.suffix in (".md", ".ipynb"):
             links = LINK.findall(source.read_text(encoding="utf-8"))
             wanted += [(source.parent / unquote(link)).resolve() for link in links if "://" not in link]
+
+
+def pages_link(text: str) -> str:
+    """A page whose links to notebooks lead to the notebooks' pages."""
+    return re.sub(r"(\]\((?!\w+://)[^)#\s]+)\.ipynb\b", r"\1.md", text)
+
+
+def executed(notebook: Path) -> str:
+    """A notebook as a page, with what its cells show; its images are in the page."""
+    import nbformat
+    from nbclient import NotebookClient
+    from nbconvert import MarkdownExporter
+
+    cells = nbformat.read(notebook, as_version=4)
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    SCRATCH.mkdir(parents=True)
+    NotebookClient(cells, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(SCRATCH)}}).execute()
+    body, resources = MarkdownExporter().from_notebook_node(cells)
+    return inlined(body, resources.get("outputs", {}))
+
+
+def inlined(body: str, outputs: dict[str, bytes]) -> str:
+    """A page with its images in it."""
+    from base64 import b64encode
+
+    for name, content in outputs.items():
+        body = body.replace(f"]({name})", f"](data:image/png;base64,{b64encode(content).decode()})")
+    return body
 
 
 class Addresses(HTMLParser):

@@ -1,5 +1,6 @@
 """docs/build.py lays out the pages for the site, and sees what a built page would load from another host."""
 
+import json
 import runpy
 from pathlib import Path
 
@@ -44,3 +45,16 @@ def test_links_and_files_of_the_site_are_not_from_elsewhere(script, tmp_path):
     )
     (tmp_path / "page.css").write_text("a { background: url(data:image/png;base64,AA==) } @import 'more.css';")
     assert [*script["loaded_from_elsewhere"](tmp_path)] == []
+
+
+def test_links_to_notebooks_lead_to_their_pages(script):
+    text = "[a](notebooks/fig4.ipynb), [b](fig4.ipynb#x), [c](https://example.org/y.ipynb), `fig4.ipynb`"
+    there = "[a](notebooks/fig4.md), [b](fig4.md#x), [c](https://example.org/y.ipynb), `fig4.ipynb`"
+    assert script["pages_link"](text) == there
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "docs").rglob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_are_committed_without_outputs(notebook: Path):
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None

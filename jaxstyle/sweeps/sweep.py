@@ -176,6 +176,7 @@ def sweep(
             events_of=events_of,
             log=shown.log,
         )
+        shown.log(f"{len(outcomes)} of {len(members)} runs were begun, {len(done)} of them before")
     return Sweep(place, tuple(_swept(outcome, place) for outcome in outcomes), len(members))
 
 
