@@ -31,6 +31,7 @@ from jaxstyle.runs import folders
 from jaxstyle.runs.folders import RESULT
 from jaxstyle.runs.locks import claimed, claimed_anew, ensure_free
 from jaxstyle.runs.runner import Inputs, read_inputs, run
+from jaxstyle.sweeps.continuing import changed_images, numbered
 from jaxstyle.sweeps.engines import Engine, Job
 from jaxstyle.sweeps.expansion import Member, expand
 from jaxstyle.sweeps.lanes import in_lanes, lanes_of_members
@@ -78,6 +79,10 @@ def run_experiment(
     found = _find(experiment, name, folder, fresh=fresh)
     place = claimed(found) if found else claimed_anew(folders.new_names(RUNS, name))
     if experiment.sweep is not None:
+        if found:
+            members = numbered(experiment, members, found)
+            for line in changed_images(experiment, found):
+                echo(line)
         done = {outcome.member.index for outcome in finished_members(members, found)} if found else set[int]()
         return _run_sweep(
             experiment,
@@ -214,11 +219,13 @@ def _run_sweep(
     keep_programs()
     side_by_side: dict[int, int] = {}
     sweep_progress = SweepProgress(len(members) - len(done))
+    places = {member.index: place for place, member in enumerate(members, start=1)}
 
     def events_of(member: Member) -> RunProgress | MemberProgress:
         if not engine.here or side_by_side.get(member.index, 1) > 1:
             return sweep_progress.member(member.label)
-        return RunProgress(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
+        name = f"{places[member.index]}/{len(members)} {member.label}"
+        return RunProgress(member.experiment.optimizer.iterations, name)
 
     outlined = outline_members(members, load_weights, source=source, finished=done, devices=devices)
     left = [each for each in outlined if each.member.index not in done]
