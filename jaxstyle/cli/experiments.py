@@ -227,8 +227,7 @@ def _run_sweep(
         name = f"{places[member.index]}/{len(members)} {member.label}"
         return RunProgress(member.experiment.optimizer.iterations, name)
 
-    outlined = outline_members(members, load_weights, source=source, finished=done, devices=devices)
-    left = [each for each in outlined if each.member.index not in done]
+    left = outline_members(members, load_weights, source=source, finished=done, devices=devices)
     with place as folder:
         if engine.here:
             echo(extent(members, programs(left), finished=len(done)))
