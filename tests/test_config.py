@@ -291,7 +291,9 @@ def test_the_tables_in_the_documentation_are_current():
 
 
 def test_examples_in_the_documentation_are_experiments():
-    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", DOCUMENT_FILE.read_text(encoding="utf-8"), re.MULTILINE)
+    pages = (DOCUMENT_FILE, DOCUMENT_FILE.with_name("sweeps.md"))
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, re.MULTILINE)
     files = [block for block in blocks if re.search(r"^    \[\w+\]$", block, re.MULTILINE)]
     assert len(files) >= 4
     for text in files:

@@ -84,6 +84,7 @@ def test_the_content_itself_is_at_no_distance(tmp_path: Path, tiny: Weights):
     assert found == {
         "grey_correlation": pytest.approx(1.0, abs=1e-12),  # float64's rounding of a sum over 768 pixels
         "psnr": np.inf,
+        "ssim": pytest.approx(1.0, abs=1e-12),
         "paper_terms": {"content/conv2_1": 0.0},
         "gram_distance": {},
     }

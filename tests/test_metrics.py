@@ -10,6 +10,7 @@ from jaxstyle import metrics
 from jaxstyle.images.luminance import luminance
 from jaxstyle.metrics.grey_correlation import grey_correlation
 from jaxstyle.metrics.psnr import psnr
+from jaxstyle.metrics.ssim import ssim
 
 IMAGE = np.random.default_rng(0).uniform(size=(6, 7, 3)).astype(np.float32)
 
@@ -40,6 +41,47 @@ def test_psnr():
     assert psnr(IMAGE, IMAGE) == float("inf")
     darker = np.clip(IMAGE, 0.2, 1).astype(np.float64)
     assert psnr(darker - 0.1, darker) == pytest.approx(20)  # an error of 0.1 everywhere
+
+
+def test_ssim_is_scikit_images():
+    structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
+    first, second = (np.random.default_rng(seed).uniform(size=(17, 23, 3)).astype(np.float32) for seed in (1, 2))
+    near = np.clip(0.8 * first + 0.2 * second, 0, 1)
+    options = {"data_range": 1.0, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    for other in (near, second):
+        expected = structural_similarity(luminance(first), luminance(other), **options)
+        assert ssim(first, other) == pytest.approx(expected, rel=1e-12)  # both in float64
+    assert ssim(first, near) > ssim(first, second)
+    assert ssim(first, first) == 1.0
+
+
+def test_ssim_is_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch):
+    images = [np.random.default_rng(seed).uniform(size=(31, 14, 3)) for seed in (1, 2)]
+    whole = ssim(*images)
+    for rows in (20, 7, 1):
+        monkeypatch.setattr(f"{ssim.__module__}.ROWS", rows)
+        assert ssim(*images) == pytest.approx(whole, rel=1e-12)
+
+
+def test_ssim_is_that_of_the_paper():
+    """Wang et al. 2004, Eq. 13, written out for one window: the whole of an image of 11×11 pixels."""
+    image, other = (np.random.default_rng(seed).uniform(size=(11, 11, 3)) for seed in (3, 4))
+    steps = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+    weights = np.outer(steps, steps) / np.outer(steps, steps).sum()
+    x, y = luminance(image), luminance(other)
+    mean_x, mean_y = np.sum(weights * x), np.sum(weights * y)
+    covariance = np.sum(weights * (x - mean_x) * (y - mean_y))
+    variances = np.sum(weights * (x - mean_x) ** 2) + np.sum(weights * (y - mean_y) ** 2)
+    expected = (2 * mean_x * mean_y + 1e-4) * (2 * covariance + 9e-4)
+    expected /= (mean_x**2 + mean_y**2 + 1e-4) * (variances + 9e-4)
+    assert ssim(image, other) == pytest.approx(expected, rel=1e-12)
+
+
+def test_there_is_no_ssim_of_an_image_without_a_window_or_a_content():
+    assert "ssim" not in metrics.measure_all(IMAGE, IMAGE)
+    large = np.ones((11, 40, 3), np.float32)
+    assert metrics.measure_all(large, large)["ssim"] == 1.0
+    assert "ssim" not in metrics.measure_all(large, None)
 
 
 # a metric of one's own

@@ -128,7 +128,7 @@ def test_the_recorded_experiment_is_the_same(finished: Run):
 @pytest.mark.parametrize(
     ("image", "terms", "measured"),
     [
-        ("content", {"content/conv2_1"}, {"grey_correlation", "psnr", "paper_terms", "gram_distance"}),
+        ("content", {"content/conv2_1"}, {"grey_correlation", "psnr", "ssim", "paper_terms", "gram_distance"}),
         ("style", {"style/conv1_1", "style/conv2_1"}, {"paper_terms", "gram_distance"}),
     ],
 )

@@ -195,3 +195,19 @@ def test_members_in_lanes_on_the_real_network(tmp_path: Path, vgg19_normalized: 
     deep = {"content_layers": ["conv4_2"], "style_layers": ["conv1_1", "conv3_1", "conv5_1"]}
     others = ((), ('loss.style_layers=["conv3_1", "conv5_1"]', "loss.content_weight=0.1"))
     in_lanes_and_alone([make(tmp_path, *changes, *other, loss=deep) for other in others], vgg19_normalized)
+
+
+def test_what_is_kept_takes_no_more_than_there_is_room_for():
+    kept, made = Cache(), []
+
+    def get(key: int) -> int:
+        return kept("image", key, lambda: made.append(key) or key, most=3, size=lambda value: value, room=10)
+
+    assert [get(4), get(5), get(4)] == [4, 5, 4]  # both fit
+    get(6)  # with 4, which was used last
+    assert (get(4), get(6), made) == (4, 6, [4, 5, 6])
+    get(50)  # more than all of the room: alone
+    assert (get(50), get(4), made) == (50, 4, [4, 5, 6, 50, 4])
+    kept("other", 99, lambda: 99)
+    get(4)
+    assert made == [4, 5, 6, 50, 4]  # each kind has its own room

@@ -23,6 +23,7 @@ from jaxstyle.runs.folders import RESULT
 from jaxstyle.runs.places import find_folder, open_place
 from jaxstyle.runs.runner import Inputs, read_inputs, run
 from jaxstyle.sweeps.conduct import Place, conduct
+from jaxstyle.sweeps.continuing import changed_images, numbered
 from jaxstyle.sweeps.engines import Engine, Job
 from jaxstyle.sweeps.expansion import Member, expand
 from jaxstyle.sweeps.fitting import COMMAND, ensure_it_fits, extent
@@ -67,6 +68,10 @@ def run_experiment(
     found = _find(experiment, name, folder, fresh=fresh)
     place = open_place(found, name)
     if experiment.sweep is not None:
+        if found:
+            members = numbered(experiment, members, found)
+            for line in changed_images(experiment, found):
+                echo(line)
         done = {outcome.member.index for outcome in finished_members(members, found)} if found else set[int]()
         return _run_sweep(
             experiment,
@@ -198,11 +203,13 @@ def _run_sweep(
 ) -> int:
     keep_programs()
     sweep_progress = SweepProgress(len(members) - len(done))
+    places = {member.index: place for place, member in enumerate(members, start=1)}
 
     def events_of(member: Member, at_once: int) -> RunProgress | MemberProgress:
         if not engine.here or at_once > 1:
             return sweep_progress.member(member.label)
-        return RunProgress(member.experiment.optimizer.iterations, f"{member.index + 1}/{len(members)} {member.label}")
+        name = f"{places[member.index]}/{len(members)} {member.label}"
+        return RunProgress(member.experiment.optimizer.iterations, name)
 
     folder, outcomes = conduct(
         experiment,

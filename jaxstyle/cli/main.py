@@ -117,7 +117,12 @@ def _options(
 @app.command()
 def run(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="An experiment file (.toml), or a run's experiment.json.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="An experiment file (.toml), a run's experiment.json, or an image that jaxstyle made, which carries "
+            "its settings.",
+        ),
     ],
     overrides: Overrides = None,
     out: Folder = None,
@@ -160,17 +165,20 @@ def run(
     """Run an experiment file and record it. A run that was stopped is resumed; a finished one is not repeated.
 
     Example: jaxstyle run experiments/quickstart.toml --set image.size=384 --set loss.style_weight=2
+
+    Every photo of a folder: jaxstyle run my.toml --set 'sweep.image.content=photos/*.jpg'
+
+    An image again, but larger: jaxstyle run result.png --set image.size=1024
     """
     with _importing():
         from jaxstyle.cli.experiments import run_experiment
-        from jaxstyle.config import load_experiment
+        from jaxstyle.runs.image_settings import load_settings, name_of
 
-    experiment = load_experiment(file, overrides or ())
-    name = file.parent.name if file.name == "experiment.json" else file.stem
+    experiment = load_settings(file, overrides or ())
     status = run_experiment(
         experiment,
         source=str(file),
-        name=name,
+        name=name_of(file),
         folder=out,
         fresh=fresh,
         ignore_memory=ignore_memory,
@@ -242,7 +250,7 @@ def transfer(
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file, or an image that jaxstyle made.")],
     overrides: Overrides = None,
     estimate: Annotated[
         bool, typer.Option("--estimate/--no-estimate", help="Say how much memory and time the run will take.")
@@ -252,12 +260,16 @@ def check(
     """Check an experiment file and its images without running it; show every setting, and what the run will take.
 
     Example: jaxstyle check experiments/quickstart.toml --set image.size=384
+
+    What made an image: jaxstyle check result.png --no-estimate
     """
     with _importing():
         from jaxstyle.cli.experiments import check_experiment
-        from jaxstyle.config import load_experiment
+        from jaxstyle.runs.image_settings import is_image, load_settings, made_with
 
-    experiment = load_experiment(file, overrides or ())
+    for line in made_with(file) if is_image(file) else ():
+        echo(line)
+    experiment = load_settings(file, overrides or ())
     check_experiment(experiment, source=str(file), estimate=estimate, devices=devices)
 
 

@@ -23,7 +23,10 @@ def report(
     ] = None,
     rank: Annotated[
         str | None,
-        typer.Option(metavar="METRIC", help="A number that says which run is best, such as psnr. Default: the loss."),
+        typer.Option(
+            metavar="METRIC",
+            help="A number that says which run is best, such as ssim; of a grid also a table of it. Default: the loss.",
+        ),
     ] = None,
     reference: Annotated[
         list[str] | None,
@@ -44,9 +47,12 @@ def report(
     """Make a page, a panel image or a contact sheet, loss curves and a table of runs.
 
     Example: jaxstyle report runs/fig4/20260131-120000 --rank grey_correlation
+
+    A sweep over folders of images has its contents as rows and its styles as columns.
     """
     from jaxstyle.config import Display
     from jaxstyle.report import build
+    from jaxstyle.report.grids import grid_lines
 
     finished = build(
         runs,
@@ -63,5 +69,8 @@ def report(
         echo(f"  best, by the {ranking.rule}: {best.label}; worst: {worst.label}")
     elif ranking.reason:
         echo(f"  no best and worst: {ranking.reason}")
+    if rank:
+        for line in grid_lines(finished.grids):
+            echo(line)
     for file in finished.files:
         echo(f"  {file}")

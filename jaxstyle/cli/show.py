@@ -22,6 +22,9 @@ DONE, MISTAKE, INTERRUPTED = 0, 2, 130
 LINE_EVERY = 5.0
 """Seconds between lines of progress where there is no terminal to draw a bar on."""
 
+_ESCAPED = {chr(code): f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+"""Control characters, as they are printed."""
+
 output = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -53,7 +56,11 @@ def echo_warnings() -> Callable[..., None]:
 
 
 def _printable(text: str) -> str:
-    """The text for rich to print as it is: markup escaped, and in a file's name what is not Unicode."""
+    """The text for rich to print as it is: markup escaped, and control characters and what is not Unicode.
+
+    They may come from a file's name, or from an image's settings that anybody wrote, and would steer the terminal.
+    """
+    text = "".join(_ESCAPED.get(character, character) for character in text)
     return escape(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 

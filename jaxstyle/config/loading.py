@@ -4,7 +4,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -22,6 +22,7 @@ from jaxstyle.config.models import (
 )
 from jaxstyle.config.optimizer import keys_left_behind
 from jaxstyle.config.options import StartMethod
+from jaxstyle.config.patterns import found_images, names_image
 from jaxstyle.config.problems import explain, show
 from jaxstyle.config.words import BACKSLASHES, is_named_image, looks_like_path, printable
 from jaxstyle.errors import JaxstyleError, did_you_mean
@@ -32,7 +33,8 @@ def load_experiment(path: str | os.PathLike[str], overrides: Sequence[str] = ())
     """Reads an experiment file.
 
     Args:
-      path: a TOML file, or the `experiment.json` of a run. Relative images in it are relative to its folder.
+      path: a TOML file, or the `experiment.json` of a run. Relative images in it are relative to its folder; a swept
+        image may be a pattern, which in a record stands beside what it found then.
       overrides: `section.key=value` each, laid over the file; relative images in them are relative to the current
         folder.
 
@@ -71,8 +73,11 @@ def experiment_from_mapping(
     """
     written = _with_absolute_paths(current(mapping, source=source), folder)
     values = _parse_overrides(overrides, swept=_table(written, "sweep"))
+    complete = overlay(written, values)
+    if "format" not in mapping:
+        complete = _with_found_images(complete, source, values)
     try:
-        return Experiment.model_validate(overlay(written, values), context={NETWORKS_LAYERS: layers})
+        return Experiment.model_validate(complete, context={NETWORKS_LAYERS: layers})
     except ValidationError as error:
         raise JaxstyleError(explain(error, source=source, overridden=values)) from None
 
@@ -162,16 +167,43 @@ def _with_absolute_paths(mapping: Mapping[str, Any], folder: Path) -> dict[str, 
             result[section][key] = _absolute(f"{section}.{key}", value, folder)
     if _table(result, "sweep"):
         result["sweep"] = {
-            key: [_absolute(key, value, folder) for value in values] if isinstance(values, list | tuple) else values
+            key: [_absolute(key, value, folder) for value in values]
+            if isinstance(values, list | tuple)
+            else _absolute(key, values, folder)
             for key, values in _flat(result["sweep"])
         }
     return result
 
 
+def _with_found_images(mapping: dict[str, Any], source: str, overridden: Collection[str]) -> dict[str, Any]:
+    """Returns the mapping with the images that the sweep's patterns find in their place, and the patterns recorded.
+
+    Raises:
+      JaxstyleError: a pattern finds no image; all such, one to a line.
+    """
+    sweep = _table(mapping, "sweep")
+    found: dict[str, Any] = {}
+    patterns: dict[str, list[str]] = {}
+    problems: list[str] = []
+    for key, values in sweep.items():
+        if not names_image(key) or not isinstance(values, list | tuple | str):
+            continue
+        try:
+            found[key], own = found_images(values)
+            patterns |= {key: own} if own else {}
+        except JaxstyleError as error:
+            name = f"sweep.{key}"
+            problems.append(printable(f"{f'--set {name}' if name in overridden else f'{source}: {name}'}: {error}"))
+    if problems:
+        raise JaxstyleError("\n".join(problems))
+    recorded = {"patterns": patterns} if patterns else {}
+    return {**mapping, "sweep": {**sweep, **found, **recorded}} if found else mapping
+
+
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     """Yields dotted keys: TOML reads an unquoted `loss.content_weight` as a table within a table."""
     for key, value in table.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and (prefix or key not in Sweep.model_fields):
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
@@ -242,7 +274,7 @@ def _parse_override(override: str) -> tuple[str, Any]:
     value = _parse_value(text)
     if key != target and isinstance(value, list):
         return key, [_absolute(target, item, Path.cwd()) for item in value]
-    return key, _absolute(key, value, Path.cwd())
+    return key, _absolute(target, value, Path.cwd())
 
 
 def _unknown_override(key: str) -> str:

@@ -183,6 +183,9 @@ class Sweep(Section):
     value alone; "zip" takes the lists side by side."""
     labels: tuple[str, ...] | None = Field(default=None, strict=False)
     """A label for each member, in order; made from the values when absent."""
+    patterns: Mapping[str, Annotated[tuple[Text, ...], Field(strict=False)]] | None = None
+    """Of records: the patterns by which the images of a key's list were found. In a file a pattern stands in the place
+    of the list, or in it: "image.content" = "photos/*.jpg"."""
 
     @property
     def axes(self) -> Mapping[str, tuple[Any, ...]]:
@@ -210,6 +213,8 @@ class Sweep(Section):
             for key, word in words
             if word not in list(LayerSubsets)
         )
+        instead = 'of records alone; allowed in a file: a pattern as the list, "image.content" = "photos/*.jpg"'
+        refuse([(("patterns",), instead) for key in self.patterns or {} if key not in self.axes][:1])
         return self
 
 

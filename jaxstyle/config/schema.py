@@ -13,6 +13,7 @@ from jaxstyle.config.models import SECTIONS, Experiment, Sweep, all_keys, sectio
 from jaxstyle.config.optimizer import methods_with
 from jaxstyle.config.options import CUSTOMARY, LAYER_KEYS, LayerSubsets
 from jaxstyle.config.parts import keys_of
+from jaxstyle.config.patterns import names_image
 from jaxstyle.optimizers import methods
 
 Schema = dict[str, Any]
@@ -78,7 +79,7 @@ def _sweep_properties(sweep: Schema) -> Schema:
     for dotted in all_keys():
         section, _, key = dotted.rpartition(".")
         items = f"#/$defs/{SECTIONS[section].__name__}/properties/{key}" if section else f"#/properties/{key}"
-        lists[dotted] = {"description": f"Values of {dotted}."} | _list_of({"$ref": items}, dotted in LAYER_KEYS)
+        lists[dotted] = {"description": f"Values of {dotted}."} | _list_of({"$ref": items}, dotted)
     tables = {
         section: {
             "description": f"Lists of values for the keys of [{section}].",
@@ -91,9 +92,14 @@ def _sweep_properties(sweep: Schema) -> Schema:
     return {**sweep["properties"], **lists, **tables}
 
 
-def _list_of(item: Schema, layers: bool) -> Schema:
-    """A list of at least one value; where these are layers, subsets may be named instead, as one value or as all."""
-    if not layers:
+def _list_of(item: Schema, dotted: str) -> Schema:
+    """A list of at least one value; subsets of layers and a pattern of images may be named instead.
+
+    Subsets may be one value of the list or all of it, and so may a pattern, which is text as an image is.
+    """
+    if names_image(dotted):
+        return {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "items": item}]}
+    if dotted not in LAYER_KEYS:
         return {"type": "array", "minItems": 1, "items": item}
     words = {"enum": [*LayerSubsets]}
     return {"anyOf": [words, {"type": "array", "minItems": 1, "items": {"anyOf": [words, item]}}]}

@@ -38,8 +38,10 @@ def no_escapes(path: str) -> str:
     """Returns a path or a name; refuses one that holds what a backslash was turned into, unless there is such a file.
 
     Raises:
-      JaxstyleError: shows the path as it was probably meant.
+      JaxstyleError: shows the path as it was probably meant; or no path holds such a character.
     """
+    if "\0" in path:
+        raise JaxstyleError("found a null character in a path; allowed: a file's path or a name")
     meant = "".join(_ESCAPES.get(character, character) for character in path)
     if meant != path and not os.path.lexists(path):
         names = {"\t": "a tab", "\n": "a new line"}

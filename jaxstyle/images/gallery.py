@@ -30,7 +30,7 @@ GALLERIES = ("paper", "skimage")
 ENVIRONMENT = "JAXSTYLE_IMAGES"
 """The environment variable that names a folder of images, which is searched first."""
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif", ".bmp", ".avif", ".jp2")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".webp", ".gif", ".bmp", ".ppm", ".avif", ".jp2")
 """Files that are taken for images when a folder is searched."""
 
 Progress = Callable[[int, int | None], None]

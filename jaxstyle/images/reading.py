@@ -103,6 +103,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     data = _read_bytes(path)
     with _decoding(str(path), data):
         image = Image.open(io.BytesIO(data), formats=READABLE)
+        check_size(str(path), *image.size)  # what follows a PNG's pixels is read after these
         if isinstance(image, PngImagePlugin.PngImageFile):
             return {str(key): str(value) for key, value in image.text.items()}
         if image.format == "TIFF":
@@ -127,7 +128,11 @@ def _read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise JaxstyleError(f"{path}: there is no such file, and no folder {path.parent}") from None
+        if path.is_symlink():
+            raise JaxstyleError(f"{path}: is a link to {os.readlink(path)}, which is not there") from None
         near = did_you_mean(path.name, sorted(os.listdir(path.parent)))
+        if "*" in path.name:
+            near = "; a pattern of several images is for [sweep] (docs/folders.md)"
         raise JaxstyleError(f"{path}: there is no such file{near}") from None
     except OSError as error:
         raise JaxstyleError(f"{path}: cannot be read: {error.strerror}; check the file's permissions") from error

@@ -20,6 +20,7 @@ Pixels: TypeAlias = Float[np.ndarray, "_ _ 3"]
 BUILT_IN = {
     "grey_correlation": "jaxstyle.metrics.grey_correlation:METRIC",
     "psnr": "jaxstyle.metrics.psnr:METRIC",
+    "ssim": "jaxstyle.metrics.ssim:METRIC",
 }
 """The metrics in this folder."""
 

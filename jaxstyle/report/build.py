@@ -1,4 +1,4 @@
-"""Records in, files out: `index.html`, `panels.png`, `curves.png`, `table.csv`, `table.jsonl`."""
+"""Records in, files out: `index.html`, `panels.png`, `curves.png`, `table.csv`, `table.jsonl`, of grids `grid.csv`."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ from pathlib import Path
 from jaxstyle.config import Display
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.files import write_atomically
-from jaxstyle.report.images import find_sources, show
+from jaxstyle.report.grids import Grid, grid_section, grid_text, grids
+from jaxstyle.report.images import MANY, OF_MANY, find_sources, show
 from jaxstyle.report.layout import lay_out, sheets
 from jaxstyle.report.ranking import Ranking, rank
 from jaxstyle.report.records import Recorded, read_runs
@@ -16,6 +17,7 @@ from jaxstyle.report.table import table_lines, table_text
 from jaxstyle.runs.folders import EXPERIMENT
 
 PAGE, PANELS, CURVES, TABLE, LINES = FILES = ("index.html", "panels.png", "curves.png", "table.csv", "table.jsonl")
+GRID = "grid.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +27,12 @@ class Report:
     folder: Path
     runs: Sequence[Recorded]
     ranking: Ranking
+    grids: Sequence[Grid] = ()
 
     @property
     def files(self) -> list[Path]:
         """The files, the page first."""
-        return [self.folder / name for name in FILES]
+        return [self.folder / name for name in (*FILES, *([GRID] if self.grids else []))]
 
     @property
     def page(self) -> Path:
@@ -89,8 +92,10 @@ def build(
     _refuse_to_replace(output, GENERATOR)
     title = _title(runs)
     ranking, laid_out = rank(runs, rank_by), sheets(lay_out(runs))
+    tables = grids(runs, laid_out, ranking)
     compared = find_references(runs, references, reference_display) if references else {}
-    shown, sources = [show(run, display) for run in runs], find_sources(runs)
+    size = OF_MANY if len(runs) > MANY else None
+    shown, sources = [show(run, display, size=size) for run in runs], find_sources(runs)
     beside = {index: reference_cell(index, found, display) for index, found in compared.items()}
     section = comparison(runs, shown, compared, display)
     themes = Curves(*(encode(curves(runs, theme=theme), "svg", transparent=True) for theme in (LIGHT, DARK)))
@@ -102,16 +107,19 @@ def build(
     numbers = {index: {"name": found.name, **found.numbers} for index, found in compared.items()}
     contents = {
         PAGE: page(
-            title, runs, shown, sources, themes, ranking, section
+            title, runs, shown, sources, themes, ranking, section, grid_section(tables)
         ).encode(),  # first: it marks the folder as a report's
         PANELS: encode(images, "png"),
         CURVES: encode(curves(runs, title), "png"),
         TABLE: table_text(runs, ranking.ranks, numbers).encode(errors="replace"),
         LINES: table_lines(runs, ranking.ranks, numbers).encode(),
     }
+    contents |= {GRID: grid_text(tables).encode(errors="replace")} if tables else {}
     for name, content in contents.items():
         write_atomically(output / name, content)
-    return Report(output, runs, ranking)
+    if not tables:
+        (output / GRID).unlink(missing_ok=True)  # of an earlier report
+    return Report(output, runs, ranking, tables)
 
 
 def _title(runs: Sequence[Recorded]) -> str:
@@ -123,7 +131,7 @@ def _refuse_to_replace(output: Path, generator: str) -> None:
     """Raises an error if the report would replace files that are not an earlier report's."""
     if (output / EXPERIMENT).exists():
         raise JaxstyleError(f"{output}: is a run's own folder; name another, such as {output / 'report'}")
-    strangers = [name for name in FILES if (output / name).exists()]
+    strangers = [name for name in (*FILES, GRID) if (output / name).exists()]
     try:
         with open(output / PAGE, encoding="utf-8", errors="replace") as file:
             ours = f'content="{generator}"' in file.read(2000)

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
 from jaxstyle.report.drawing import WIDTH, new_figure, plain, wrapped
+from jaxstyle.report.images import MANY
 from jaxstyle.report.layout import lay_out
 from jaxstyle.report.records import Recorded, scale_starts
 from jaxstyle.report.words import letters, number
@@ -42,7 +43,7 @@ DARK = Theme("#e9e6df", "#3d3a35", "#fb923c", "viridis", (0.95, 0.35))
 
 
 def curves(runs: Sequence[Recorded], title: str = "", theme: Theme = LIGHT) -> Figure:
-    """Draws the runs of which an iteration was recorded, those of a grid in its columns.
+    """Draws the runs of which an iteration was recorded, those of a grid in its columns; of many the losses alone.
 
     Args:
       runs: the records.
@@ -50,6 +51,8 @@ def curves(runs: Sequence[Recorded], title: str = "", theme: Theme = LIGHT) -> F
       theme: its colours.
     """
     drawn = [(f"({letters(index)}) {run.label}", run) for index, run in enumerate(runs) if run.iterations]
+    if len(drawn) > MANY:
+        return _overlaid([run for _, run in drawn], title, theme)
     layout = lay_out(runs)
     across = len(layout.axes[-1].labels)
     columns = across if layout.is_grid and len(drawn) == len(runs) and across <= WIDEST else _columns(len(drawn))
@@ -84,6 +87,21 @@ def curves(runs: Sequence[Recorded], title: str = "", theme: Theme = LIGHT) -> F
     return figure
 
 
+def _overlaid(runs: Sequence[Recorded], title: str, theme: Theme) -> Figure:
+    """Draws the losses of many runs over each other."""
+    figure = new_figure(WIDTH, 4.0, layout="constrained")
+    if title:
+        heading = wrapped(title, inches=WIDTH, points=10, lines=2)
+        figure.suptitle(plain("\n".join(heading)), fontsize=10, color=theme.ink)
+    axes = figure.subplots()
+    style = {"color": theme.ink, "linewidth": 0.6, "alpha": 0.35}
+    for run in runs:
+        _draw(axes, run, {"total": style}, theme, marked=False)
+    axes.set_title(f"the losses of {len(runs)} runs", fontsize=7, color=theme.ink, pad=3)
+    _label(axes, theme, left=True, lowest=True)
+    return figure
+
+
 def _columns(count: int) -> int:
     return max(1, count if count <= 3 else 2 if count == 4 else 3 if count <= 9 else 4 if count <= 24 else 6)
 
@@ -114,7 +132,9 @@ def draw_alone(axes: Axes, run: Recorded, theme: Theme = LIGHT) -> None:
     axes.legend(handles=handles, fontsize=6.5, frameon=False, labelcolor=theme.ink)
 
 
-def _draw(axes: Axes, run: Recorded, styles: Mapping[str, Mapping[str, Any]], theme: Theme) -> None:
+def _draw(
+    axes: Axes, run: Recorded, styles: Mapping[str, Mapping[str, Any]], theme: Theme, *, marked: bool = True
+) -> None:
     evaluations = _drawable([line["evaluations"] for line in run.iterations])
     marker = "." if len(evaluations) == 1 else ""
     scales = scale_starts(run)
@@ -123,7 +143,7 @@ def _draw(axes: Axes, run: Recorded, styles: Mapping[str, Mapping[str, Any]], th
         if np.isfinite(values).any():
             apart = (np.insert(column, [*scales][1:], np.nan) for column in (evaluations, values))
             axes.plot(*apart, marker=marker, zorder=3 if name == "total" else 2, **style)
-    if len(scales) > 1:
+    if len(scales) > 1 and marked:
         _mark_scales(axes, {evaluations[line]: size for line, size in scales.items()}, theme)
     axes.set_yscale("log")
     axes.set_facecolor("none")

@@ -30,7 +30,7 @@ def value(found: Any) -> str:
 def tabular(head: Sequence[str], rows: Mapping[str, Sequence[str] | str]) -> str:
     """Returns a table that scrolls sideways where it is too wide; a row of one cell may be given as its content."""
     cells = {name: [f"<td>{row}</td>"] if isinstance(row, str) else list(row) for name, row in rows.items()}
-    numeric = [any('class="number"' in row[place] for row in cells.values()) for place in range(len(head) - 1)]
+    numeric = [any('class="number' in row[place] for row in cells.values()) for place in range(len(head) - 1)]
     classes = ["", *(' class="number"' if right else "" for right in numeric)]
     headings = "".join(
         f'<th scope="col"{kind}>{breakable(name)}</th>' for name, kind in zip(head, classes, strict=True)

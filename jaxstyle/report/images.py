@@ -22,6 +22,9 @@ Pixels = Float32[np.ndarray, "height width 3"]
 PRINTED = 1200
 """Pixels of the long side that a printed panel shows at most."""
 THUMBNAIL = 360
+MANY, OF_MANY, SOURCE_OF_MANY = 60, 256, 128
+"""With more runs than so many, the long sides of their images have at most so many pixels, also on the page, and those
+of the sources: a page with hundreds of whole images would open nowhere."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,11 +77,12 @@ class Source:
         return self.role if self.shared else f"{self.role} of {lettered(self.runs)}"
 
 
-def show(run: Recorded, display: Display | None = None) -> Shown:
+def show(run: Recorded, display: Display | None = None, *, size: int | None = None) -> Shown:
     """Reads a run's image.
 
     Args:
       run: the record.
+      size: the most pixels of its long side, also of what stands for the file; by default the file itself.
       display: the look to show it in, by default that of the file; of a file that does not say how it was printed, as
         if it had the range of the paper's panels.
     """
@@ -86,11 +90,13 @@ def show(run: Recorded, display: Display | None = None) -> Shown:
     if path is None:
         return Shown(note="no image")
     try:
-        pixels, data = _reduced(path, PRINTED), path.read_bytes()
+        pixels, data = _reduced(path, size or PRINTED), path.read_bytes()
         look = recorded_look(read_metadata(path)) or Look(Display.IMAGE, PAPER_INTERVAL)
         if display not in (None, look.display):
             pixels = shown(pixels, look, display).clip(0, 1)
-            data = encode_png(shown(read_image(path).pixels, look, display))
+            data = encode_png(pixels if size else shown(read_image(path).pixels, look, display))
+        elif size:
+            data = encode_png(pixels)
     except (JaxstyleError, OSError):
         return Shown(note="the image is damaged")
     on_the_way = path.name != RESULT
@@ -111,11 +117,12 @@ def find_sources(runs: Sequence[Recorded]) -> list[Source]:
             base = base_role(str(role), run.experiment)
             below = _file(images[base]) if base is not None and base in images else None
             uses.setdefault((str(role), _file(facts), below), []).append(index)
+    size = THUMBNAIL if len(runs) <= MANY else SOURCE_OF_MANY
     found: list[Source] = []
     for (role, file, below), places in uses.items():
-        pixels, problem = _look(file)
+        pixels, problem = _look(file, size)
         if pixels is not None and below is not None:
-            image, problem = _look(below)
+            image, problem = _look(below, size)
             pixels = None if image is None else overlay(image, pixels)
         found.append(Source(role, file.path, file.sha256, tuple(places), len(places) == with_images, pixels, problem))
     roles = list(dict.fromkeys(source.role for source in found))
@@ -132,14 +139,14 @@ def _file(facts: Any) -> _File:
     return _File(str(known.get("path", "")), str(known.get("sha256", "")))
 
 
-def _look(file: _File) -> tuple[Pixels | None, str]:
+def _look(file: _File, size: int) -> tuple[Pixels | None, str]:
     path = Path(file.path)
     try:
         if not path.is_file():
             return None, "the file is no longer there"
         if hashlib.sha256(path.read_bytes()).hexdigest() != file.sha256:
             return None, "the file has changed since"
-        return _reduced(path, THUMBNAIL), ""
+        return _reduced(path, size), ""
     except (JaxstyleError, OSError, ValueError):  # ValueError: a path with a null character
         return None, "the file cannot be read"
 

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from jaxstyle.report.records import Recorded
 from jaxstyle.sweeps.labels import axis_title
 
+_IMAGES = ("image.content", "image.style")
+"""Where both are swept, contents are a sheet's rows and styles its columns, in whatever order the file has them."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
@@ -90,6 +93,8 @@ def lay_out(runs: Sequence[Recorded]) -> Layout:
     if all(list(run.place) == keys for run in runs):
         found = {key: tuple(dict.fromkeys(run.place[key] for run in runs)) for key in keys}
         found = {key: labels for key, labels in found.items() if len(labels) > 1}
+        if {*_IMAGES} <= found.keys():
+            found = {key: found[key] for key in (*(key for key in found if key not in _IMAGES), *_IMAGES)}
         places = tuple(tuple(labels.index(run.place[key]) for key, labels in found.items()) for run in runs)
         axes = tuple(Axis(axis_title(key), labels) for key, labels in found.items())
         layout = Layout(axes, places)

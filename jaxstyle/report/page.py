@@ -61,6 +61,7 @@ def page(
     curves: Curves,
     ranking: Ranking | None = None,
     compared: str = "",
+    grids: str = "",
 ) -> str:
     """Writes the page.
 
@@ -72,6 +73,7 @@ def page(
       curves: the loss curves.
       ranking: which run is best; nothing is said of it if absent.
       compared: the section that sets runs beside references, as HTML.
+      grids: the section of numbers over a grid, as HTML.
     """
     ranking, layout = ranking or Ranking(), lay_out(runs)
     style, moves = _own("page.css"), _own("page.js") if len(runs) > 1 else ""
@@ -83,6 +85,7 @@ def page(
         images(runs, shown, layout, ranking),
         compared,
         explorer(layout),
+        grids,
         _failures(runs),
         _differences(runs),
         _numbers(runs),
@@ -153,7 +156,7 @@ def _differences(runs: Sequence[Recorded]) -> str:
 
 def _numbers(runs: Sequence[Recorded]) -> str:
     scalars = [name for name in _names(run.metrics for run in runs) if not _is_table(runs, name)]
-    explained = "" if not scalars else "Grey correlation and PSNR are against the content image. "
+    explained = "" if not scalars else "Grey correlation, PSNR and SSIM are against the content image. "
     parts = [
         f'<h2>Numbers</h2><p class="note">{explained}Hold the pointer over a number to see all of its digits.</p>',
         _measured(runs, {name: name.replace("_", " ") for name in scalars}),

@@ -12,6 +12,7 @@ from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.paper.conventions import FORMULAS
 from jaxstyle.runs.folders import EXPERIMENT, MANIFEST, MEMBERS, METRICS, RESULT
 from jaxstyle.runs.record import flatten
+from jaxstyle.sweeps.continuing import numbered
 from jaxstyle.sweeps.expansion import Member, expand
 
 IMAGES = ("images", "pictures")
@@ -140,35 +141,47 @@ def _read_folder(folder: Path) -> Iterator[Recorded]:
         if (folder / MANIFEST).exists() or not _is_sweep(folder):
             yield _read_run(folder)
             return
-        planned = _planned(folder / EXPERIMENT)
+        planned = _planned(folder)
+        relabelled = "patterns" in mapping(_read_table(folder / EXPERIMENT).get("sweep"))
         begun = {int(path.name) for path in (folder / MEMBERS).glob("*") if path.name.isdecimal() and path.is_dir()}
     except OSError as error:
         raise JaxstyleError(f"{folder}: cannot be read: {error.strerror or error}") from None
     if not begun and not planned:
         raise JaxstyleError(f"{folder}: a sweep of which no member has begun")
-    for index in sorted(begun | planned.keys()):
-        yield _read_run(folder / MEMBERS / str(index), planned.get(index))
+    for index in [*planned, *sorted(begun - planned.keys())]:
+        yield _read_run(folder / MEMBERS / str(index), planned.get(index), relabelled=relabelled)
 
 
 def _is_sweep(folder: Path) -> bool:
     return (folder / MEMBERS).is_dir() or "sweep" in _read_table(folder / EXPERIMENT)
 
 
-def _planned(experiment: Path) -> dict[int, Member]:
-    """The members that a sweep should have; none where it can no longer be expanded."""
+def _planned(folder: Path) -> dict[int, Member]:
+    """The members that a sweep should have, in its order; none where it can no longer be expanded."""
     try:
-        return {member.index: member for member in expand(load_experiment(experiment))}
+        experiment = load_experiment(folder / EXPERIMENT)
+        return {member.index: member for member in numbered(experiment, expand(experiment), folder)}
     except JaxstyleError:
         return {}
 
 
-def _read_run(folder: Path, planned: Member | None = None) -> Recorded:
+def _read_run(folder: Path, planned: Member | None = None, *, relabelled: bool = False) -> Recorded:
+    """Reads a run.
+
+    Args:
+      folder: the run's.
+      planned: of a sweep, what it should be.
+      relabelled: whether it is called as it is planned, and not as it was: new images may have changed others' labels.
+    """
     experiment, manifest = _read_table(folder / EXPERIMENT), _read_table(folder / MANIFEST)
     member = mapping(manifest.get("member"))
     label, place = member.get("label"), mapping(member.get("place"))
     if planned is not None:
-        experiment, label = experiment or planned.experiment.to_json(), label or planned.label
-        place = place or planned.place
+        experiment = experiment or planned.experiment.to_json()
+        if relabelled or not label:
+            label = planned.label
+        if relabelled or not place:
+            place = planned.place
     label = label or experiment.get("title") or folder.resolve().name
     place = {str(key): str(found) for key, found in place.items()}
     return Recorded(folder, str(label), experiment, manifest, _read_lines(folder / METRICS), place)

@@ -19,7 +19,7 @@ from jaxstyle.report.cells import (
     source_cells,
 )
 from jaxstyle.report.drawing import WIDTH, new_figure, plain, wrapped
-from jaxstyle.report.images import Shown, Source, missing_sources
+from jaxstyle.report.images import MANY, Shown, Source, missing_sources
 from jaxstyle.report.layout import Sheet
 from jaxstyle.report.records import Recorded
 
@@ -72,7 +72,8 @@ def _cells(
     sheet: Sheet, runs: Sequence[Recorded], shown: Sequence[Shown], sources: Sequence[Source]
 ) -> list[list[Cell]]:
     rows = [zip(row.runs, row.captions or [""] * len(row.runs), strict=True) for row in sheet.rows]
-    return [[run_cell(runs[run], shown[run], run, sources, caption) for run, caption in row] for row in rows]
+    insets = sources if len(runs) <= MANY else []  # of many, each would take as long to draw as a run's own image
+    return [[run_cell(runs[run], shown[run], run, insets, caption) for run, caption in row] for row in rows]
 
 
 def _head_height(sheet: Sheet) -> float:

@@ -29,7 +29,9 @@ FINISHED = frozenset({Status.BUDGET_SPENT, Status.CONVERGED, Status.STALLED})
 """The statuses of runs that have nothing left to do."""
 LIBRARIES = ("jaxstyle", "jax", "jaxlib", "jaxopt", "optax")
 """Those whose versions an optimizer's state depends on."""
-_ASIDE = frozenset({"title", "output.save_every", "output.checkpoint_seconds", "output.keep_state_mb"})
+_ASIDE = frozenset(
+    {"title", "output.save_every", "output.checkpoint_seconds", "output.keep_state_mb", "sweep.patterns"}
+)
 """The keys that decide nothing about a result."""
 _ITERATIONS, _FORM = "optimizer.iterations", ("output.bits", "output.display")
 """The keys in which a run may be extended, or its result be written again, from the optimizer's state."""
@@ -80,6 +82,11 @@ def _failed_before_it_began(folder: Path) -> bool:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Returns a run's manifest, empty if there is none that can be read."""
     return _read_table(folder / MANIFEST)
+
+
+def read_experiment(folder: Path) -> dict[str, Any]:
+    """Returns the resolved experiment that a folder records, empty if there is none that can be read."""
+    return _read_table(folder / EXPERIMENT)
 
 
 def _read_table(path: Path) -> dict[str, Any]:
@@ -143,6 +150,8 @@ def refuse_another(folder: Path, experiment: Experiment) -> None:
 def differences(folder: Path, experiment: Experiment) -> list[str]:
     """Says in what a folder's run or sweep is not the one that this experiment gives; nothing if it is the same.
 
+    Images that a pattern of the sweep finds now and did not find then, or the other way round, are no difference.
+
     Compares the resolved experiments. An image is the same where its bytes are, wherever it lies and whatever it is
     called; so are weights. Where the record has no checksum of one yet, or it is not to be had here, its name decides.
     More iterations at one scale, and another form of the result, are no difference where the run can go on.
@@ -169,12 +178,25 @@ def differences(folder: Path, experiment: Experiment) -> list[str]:
             return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
         return one == other
 
-    keys = [key for key in {**there, **here} if key not in _ASIDE and not is_same(there.get(key), here.get(key))]
+    def is_same_key(key: str) -> bool:
+        before, now = there.get(key), here.get(key)
+        if isinstance(now, list) and isinstance(before, list) and _same_patterns(key, recorded, experiment):
+            return all(is_same(value, value) for value in now if value in before)
+        return is_same(before, now)
+
+    keys = [key for key in {**there, **here} if key not in _ASIDE and not is_same_key(key)]
     extending = {key for key in keys if _may_change(key, there, here)}
     obstacle = _obstacle(folder) if extending else ""
     reasons = {key: f", and {obstacle}" if key in extending else "" for key in keys if obstacle or key not in extending}
     differing = [f"{key}: {_shown(there, key)} there, {_shown(here, key)} here{why}" for key, why in reasons.items()]
     return [*differing, *(f"{name} has changed since" for name in sorted(changed))]
+
+
+def _same_patterns(key: str, recorded: Experiment, experiment: Experiment) -> bool:
+    """Whether a key is a sweep's, and its images are found by the same patterns as those that are recorded."""
+    there, here = (it.sweep.patterns or {} if it.sweep else {} for it in (recorded, experiment))
+    swept = key.removeprefix("sweep.")
+    return key != swept and swept in here and there.get(swept) == here[swept]
 
 
 def _may_change(key: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:

@@ -64,8 +64,7 @@ def conduct(
         return runner.load_weights(name, progress=log)
 
     side_by_side: dict[int, int] = {}
-    outlined = outline_members(members, load_weights, source=source, finished=done, devices=devices)
-    left = [each for each in outlined if each.member.index not in done]
+    left = outline_members(members, load_weights, source=source, finished=done, devices=devices)
     with place as folder:
         if engine.here:
             log(extent(members, programs(left), finished=len(done)))

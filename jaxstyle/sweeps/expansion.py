@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from jaxstyle.config import LAYER_KEYS, Experiment, LayerSubsets, Loss, SweepMode, overlay
 from jaxstyle.config.problems import explain
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.sweeps.labels import layers_label, member_label, value_label, without_label
+from jaxstyle.sweeps.labels import layers_label, member_label, value_label, value_labels, without_label
 
 BASELINE = "baseline"
 """What the member of an ablation is called that is the file as it stands."""
@@ -108,7 +108,7 @@ def _rows(mode: SweepMode, axes: Mapping[str, Sequence[_Point]], source: str) ->
 def _points(key: str, values: Sequence[Any], loss: Loss, source: str) -> list[_Point]:
     """Returns an axis: subsets of layers spelled out, and no two different values called the same."""
     if key not in LAYER_KEYS:
-        points = [_Point(value, value_label(value)) for value in values]
+        points = [_Point(*point) for point in zip(values, value_labels(values), strict=True)]
     else:
         field = key.removeprefix("loss.")
         points = [point for value in values for point in _layer_points(value, field, loss)]

@@ -88,6 +88,28 @@ def value_label(value: Any) -> str:
     return str(value)
 
 
+def value_labels(values: Sequence[Any]) -> list[str]:
+    """Returns each value's label; images of one name in several folders, or formats, by as much as tells them apart.
+
+    Example:
+      >>> value_labels(["/a/lake.jpg", "/b/lake.jpg", "/b/hill.jpg"])
+      ['a/lake.jpg', 'b/lake.jpg', 'hill']
+    """
+    alike: dict[str, list[PurePath]] = {}
+    for value in values:
+        if isinstance(value, str) and PurePath(value).is_absolute():
+            alike.setdefault(value_label(value), []).append(PurePath(value))
+    known = {str(path): name for paths in alike.values() if len(set(paths)) > 1 for path, name in _apart(paths).items()}
+    return [known[value] if isinstance(value, str) and value in known else value_label(value) for value in values]
+
+
+def _apart(paths: Sequence[PurePath]) -> dict[PurePath, str]:
+    """The ends of different paths, of as many parts as make them different."""
+    depths = range(1, max(len(path.parts) for path in paths) + 1)
+    ends = ({path: "/".join(path.parts[-depth:]) for path in paths} for depth in depths)
+    return next(names for names in ends if len(set(names.values())) == len(names))
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float)
 

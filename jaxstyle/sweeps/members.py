@@ -21,6 +21,7 @@ from jaxstyle.runs.folders import (
 )
 from jaxstyle.runs.locks import claimed
 from jaxstyle.runs.record import csv_text, flatten, write_json
+from jaxstyle.sweeps.continuing import numbered
 from jaxstyle.sweeps.engines import Engine, EventsOf, Job, Local, Outcome
 from jaxstyle.sweeps.expansion import Member
 from jaxstyle.sweeps.sharing import share
@@ -51,7 +52,7 @@ def run_members(
     Args:
       experiment: the sweep, recorded as it is.
       members: what it expands to.
-      folder: the sweep's folder; made, or that of the same sweep.
+      folder: the sweep's folder; made, or that of the same sweep, whose patterns may have found other images then.
       events_of: opens the events of a member.
       interrupted: polled between evaluations; once true, the sweep ends after saving the best images of the members
         that run.
@@ -66,7 +67,9 @@ def run_members(
     ensure_usable(folder, experiment)
     with claimed(folder):
         ensure_usable(folder, experiment)  # until now another process may have been at work there
-        names = {name for member in members for name in member.experiment.file_names().values()}
+        members = numbered(experiment, members, folder)
+        recorded = (experiment, *(member.experiment for member in members))
+        names = {name for each in recorded for name in each.file_names().values()}
         write_json(folder / IMAGES, {name: known for name in sorted(names) if (known := checksum(name))})
         write_json(folder / EXPERIMENT, experiment.to_json())
         outcomes = {outcome.member.index: outcome for outcome in finished_members(members, folder)}

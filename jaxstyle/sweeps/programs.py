@@ -56,7 +56,7 @@ def outline_members(
       members: of a sweep, or one experiment.
       load_weights: called once for every set of weights.
       source: what to call the sweep in messages.
-      finished: the indices of those of which nothing is wanted any more: what cannot be had of them is left out.
+      finished: the indices of those of which nothing is wanted any more: they are left out, and their images not read.
       devices: over how many an image is spread.
 
     Raises:
@@ -68,14 +68,15 @@ def outline_members(
     problems: dict[str, str] = {}
     for member, reads in zip(members, share([member.experiment for member in members]), strict=True):
         experiment = member.experiment
+        if member.index in finished:
+            continue
         try:
             images, weights = read_images(experiment, cache=cache), load(experiment.network.weights)
             of_scales = outlines(experiment, images, weights, reads=reads, cache=cache, devices=devices)
             found.append(OutlinedMember(member, of_scales))
         except JaxstyleError as error:
-            if member.index not in finished:
-                where = f"{source}: member {member.index} ({member.label}): " if member.values else ""
-                problems.setdefault(str(error), where)
+            where = f"{source}: member {member.index} ({member.label}): " if member.values else ""
+            problems.setdefault(str(error), where)
     if problems:
         raise JaxstyleError("\n".join(f"{where}{problem}" for problem, where in problems.items()))
     return found

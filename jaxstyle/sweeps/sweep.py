@@ -14,6 +14,7 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.runs.folders import MEMBERS, RESULT
 from jaxstyle.runs.places import find_folder, open_place
 from jaxstyle.sweeps.conduct import conduct
+from jaxstyle.sweeps.continuing import numbered
 from jaxstyle.sweeps.engines import Engine, Local, Outcome
 from jaxstyle.sweeps.expansion import Member, expand
 from jaxstyle.sweeps.fitting import PYTHON
@@ -152,6 +153,7 @@ def sweep(
         )
     members = expand(experiment, source=source)
     found = find_folder(experiment, name, Path(folder) if folder is not None else None, fresh=fresh)
+    members = numbered(experiment, members, found) if found else members
     done = {outcome.member.index for outcome in finished_members(members, found)} if found else set[int]()
     shown = Progress(shown=progress)
     begun = len(done)

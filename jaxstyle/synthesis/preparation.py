@@ -50,6 +50,8 @@ AnyNetwork: TypeAlias = Weights | FeatureNetwork
 
 MOST_IMAGES = 8
 """How many images, and what was measured on how many, are kept for the next member of a sweep."""
+MOST_BYTES = 1 << 29
+"""What the images take together that are kept: two of 20 megapixels, or eight of 5."""
 
 
 class _Seen(NamedTuple):
@@ -108,7 +110,7 @@ def read_images(
         if given and name in given:
             return given[name]
         path = gallery.resolve(name, relative_to=Path.cwd())
-        loaded = cache("image", path, lambda: read_image(path), most=MOST_IMAGES)
+        loaded = cache("image", path, lambda: read_image(path), most=MOST_IMAGES, size=_bytes, room=MOST_BYTES)
         note = gallery.scan_note(name, path)
         return dataclasses.replace(loaded, notes=(*loaded.notes, note)) if note else loaded
 
@@ -119,6 +121,10 @@ def read_images(
         start=None if start in list(StartMethod) else read(start),
         masks=read_masks(experiment, read),
     )
+
+
+def _bytes(image: LoadedImage) -> int:
+    return image.pixels.nbytes
 
 
 def coloured(experiment: Experiment, images: SourceImages) -> SourceImages:
