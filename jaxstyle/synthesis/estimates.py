@@ -27,6 +27,7 @@ from jaxstyle.synthesis.preparation import (
     build_objective,
     decisive,
     filters_of,
+    of_size,
     settings_of,
     spread_over,
     traced_weights,
@@ -121,7 +122,7 @@ def outlines(
     found = []
     for scale in scales:
         size = result_shape(experiment, images, scale.size)
-        own = spread_over(objective, devices, size[0])
+        own = of_size(objective, experiment, size, scale, devices)
         found.append(
             Outline(
                 scale=scale,
@@ -138,7 +139,7 @@ def outlines(
 
 def on_devices(planned: Outline, devices: Devices) -> Outline:
     """The same with its image spread over so many devices."""
-    objective = spread_over(planned.objective, devices, planned.size[0])
+    objective = dataclasses.replace(spread_over(planned.objective, devices, planned.size[0]), parts=None)
     keeps = KEEP in planned.problem.guides
     problem = _problem(objective, planned.size, planned.problem.parameters, planned.problem.weights, keeps=keeps)
     return planned._replace(objective=objective, problem=problem)
@@ -228,8 +229,8 @@ def _left_behind() -> int:
 
 def share_of_memory(peak_bytes: int) -> float:
     """How much of the available memory a run takes; 0 where the system does not say."""
-    available = memory.available()
-    return 0.0 if available is None else peak_bytes / (memory.in_use() + available)
+    most = memory.in_all()
+    return 0.0 if most is None else peak_bytes / most
 
 
 def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: str) -> None:
@@ -244,8 +245,8 @@ def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: 
     Raises:
       JaxstyleError: it does not fit; the message says which size would.
     """
-    available = memory.available()
-    if available is None or peak_bytes <= (most := memory.in_use() + available):
+    most = memory.in_all()
+    if most is None or peak_bytes <= most:
         return
     size, fixed = max(planned.size), planned.in_use + _left_behind()
     fits = _largest(size, MARGIN * (most - fixed) / (peak_bytes - fixed))
