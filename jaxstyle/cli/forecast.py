@@ -14,6 +14,7 @@ from jaxstyle.synthesis.estimates import (
     estimate_memory,
     gigabytes,
     on_devices,
+    pairs_of,
     refuse_too_large,
     share_of_memory,
     time_evaluation,
@@ -97,11 +98,14 @@ def echo_estimates(members: Sequence[Member], *, source: str, devices: Devices =
     for program in compiled:
         peaks.append(ensure_it_fits(program.outline, source=_first_of(program, source, members)))
         height, width = program.outline.size
-        echo(f"  timing a few evaluations at {width}×{height}")
+        tiles = program.outline.objective.parts
+        echo(f"  timing a few evaluations at {width}×{height}{f', in {tiles}' if tiles else ''}")
         each = _time(program, devices)
         seconds.append(each * program.evaluations)
         work = f"{each:.2g} s an evaluation, {_extent(program)}"
         echo(f"  about {gigabytes(peaks[-1])}{_places(program.outline)}, about {duration(seconds[-1])} ({work})")
+        if share_of_memory(peaks[-1]) > LARGE and (pairs := pairs_of(program.outline)):
+            echo(f"  {pairs} (optimizer.history_size, optimizer.history_precision)")
         if share_of_memory(peaks[-1]) > LARGE and (advice := _advice(program.outline)):
             echo(f"  {advice}")
     if len(members) > 1 or len(compiled) > 1:

@@ -3,7 +3,8 @@
 An image goes through the network block by block, and through each block tile by tile, with as many positions around a
 tile as the block has convolutions. Two things are kept: what is read of the features, summed over the tiles, and what
 the block leaves to the next one, its pooled features, 120 bytes a pixel in all. The gradient goes back the same way,
-and computes the features of a tile once more.
+and computes the features of a tile once more up to the last that is read; behind it a bit for each response, whether it
+is above 0, is all that average pooling's gradient asks for, 20 bytes a pixel with the paper's layers.
 
 What lies outside of the image is 0 in every layer, as the zeros that convolutions pad with. Where a tile lies is an
 index, so that one program serves all of them, and an image of any size.
@@ -118,15 +119,33 @@ def fold(
     sums: dict[str, Any] = {}
     written: dict[str, Array] = {}
     for block, following in zip(blocks, (*blocks[1:], None), strict=True):
-        step = _Pass(network, block, following, read)
+        last = max((at for at, layer in enumerate(block.layers) if layer in wanted), default=-1)
+        unread = block.layers[last + 1 :] if following is not None and vgg.pooling == "average" else ()
+        step = _Pass(network, block, following, read, frozenset(wanted), unread)
         own = {layer: _filled(maps[layer], block) for layer in block.layers if layer in maps}
         if differentiable:
             found, stored = _through(step, parameters, stored, own, given)
         else:
-            found, whole, stored = step.forward(parameters, stored, own, given)
+            found, whole, stored, _ = step.forward(parameters, stored, own, given)
             written |= {name: array[: block.height, : block.width] for name, array in whole.items()}
         sums |= found
     return sums, written
+
+
+class _Found(NamedTuple):
+    """What a block gives, of a tile or of all.
+
+    Attributes:
+      sums: what is read, summed.
+      parts: what is read, put together.
+      pooled: as the following block reads it; None if there is none.
+      bits: of the layers behind the last that is read, whether each response is above 0, eight to a byte.
+    """
+
+    sums: dict[str, Any]
+    parts: dict[str, Array]
+    pooled: Array | None
+    bits: dict[str, Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,59 +157,85 @@ class _Pass:
       block: which, and how it is cut.
       following: the block that the pooled features go to, if there is one.
       read: what is wanted of the features.
+      wanted: of which layers.
+      unread: the layers behind the last of them whose gradient needs no more than bits.
     """
 
     network: VGGFeatures
     block: Block
     following: Block | None
     read: Read
+    wanted: frozenset[str]
+    unread: tuple[str, ...]
 
-    def forward(self, parameters: Any, stored: Array, maps: Any, given: Any) -> tuple[Any, dict[str, Array], Any]:
-        """What is summed, what is put together, and the pooled features as the following block reads them."""
+    def forward(self, parameters: Any, stored: Array, maps: Any, given: Any, *, keeps_bits: bool = False) -> _Found:
+        """Goes over all tiles; the bits are what `backward` asks for."""
         block, following = self.block, self.following
+        around = self._around() if keeps_bits else {}
 
-        def body(index: Int[Array, ""], found: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
-            sums, whole, kept = found
+        def of_tile(row: Any, column: Any) -> _Found:
+            hidden = _part(stored, row, column, *self._with_halo(block.halo))
+            return self._of_hidden(parameters, hidden, self._maps(maps, row, column), given, row, column)
+
+        def body(index: Int[Array, ""], before: _Found) -> _Found:
             row, column = self._corner(index)
-            own, parts, pooled = self._of_tile(parameters, stored, maps, given, row, column)
-            sums = jax.tree.map(jnp.add, sums, own)
-            whole = {name: _with(whole[name], part, row, column) for name, part in parts.items()}
+            own = of_tile(row, column)
+            pooled = before.pooled
             if following is not None:
-                kept = _with(kept, pooled, following.halo + row // 2, following.halo + column // 2)
-            return sums, whole, kept
+                pooled = _with(pooled, own.pooled, following.halo + row // 2, following.halo + column // 2)
+            return _Found(
+                jax.tree.map(jnp.add, before.sums, own.sums),
+                {name: _with(before.parts[name], part, row, column) for name, part in own.parts.items()},
+                pooled,
+                {name: _with(before.bits[name], own.bits[name], row + by, column + by) for name, by in around.items()},
+            )
 
-        sums, parts, pooled = jax.eval_shape(
-            self._of_tile, parameters, stored, maps, given, jnp.zeros((), int), jnp.zeros((), int)
-        )
-        height, width = block.rows * block.tile_height, block.columns * block.tile_width
-        whole = {name: jnp.zeros((height, width, part.shape[-1]), part.dtype) for name, part in parts.items()}
-        kept = None
+        def empty(part: Any, height: int, width: int, halo: int) -> Array:
+            return jnp.zeros((height + 2 * halo, width + 2 * halo, part.shape[-1]), part.dtype)
+
+        like = jax.eval_shape(of_tile, jnp.zeros((), int), jnp.zeros((), int))
+        reach, pooled = _reach(block), None
         if following is not None:
-            after = (max(height // 2, _reach(following)[0]), max(width // 2, _reach(following)[1]))
-            kept = jnp.zeros((*(side + 2 * following.halo for side in after), pooled.shape[-1]), pooled.dtype)
-        start = (jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), sums), whole, kept)
+            after = (max(own // 2, read) for own, read in zip(reach, _reach(following), strict=True))
+            pooled = empty(like.pooled, *after, following.halo)
+        start = _Found(
+            jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), like.sums),
+            {name: empty(part, *reach, 0) for name, part in like.parts.items()},
+            pooled,
+            {name: empty(like.bits[name], *reach, by) for name, by in around.items()},
+        )
         return jax.lax.fori_loop(0, block.rows * block.columns, body, start)
 
-    def backward(self, parameters: Any, stored: Array, maps: Any, given: Any, gradient: tuple[Any, Any]) -> Array:
+    def backward(
+        self,
+        parameters: Any,
+        stored: Array,
+        maps: Any,
+        given: Any,
+        bits: dict[str, Array],
+        gradient: tuple[Any, Any],
+    ) -> Array:
         """The gradient with respect to what the block reads, from those of the sums and of the pooled features."""
         block, following = self.block, self.following
         of_sums, of_kept = gradient
-        height, width = (side + 2 * block.halo for side in (block.tile_height, block.tile_width))
+        with_halo = self._with_halo(block.halo)
 
         def body(index: Int[Array, ""], found: Array) -> Array:
             row, column = self._corner(index)
+            around = {name: _part(bits[name], row, column, *self._with_halo(by)) for name, by in self._around().items()}
 
             def of_part(hidden: Array) -> tuple[Any, Any]:
-                sums, _, pooled = self._of_hidden(parameters, hidden, self._maps(maps, row, column), given, row, column)
-                return sums, pooled
+                own = self._maps(maps, row, column)
+                result = self._of_hidden(parameters, hidden, own, given, row, column, around)
+                return result.sums, result.pooled
 
             of_pooled = None
             if following is not None:
                 top, left = following.halo + row // 2, following.halo + column // 2
                 of_pooled = _part(of_kept, top, left, block.tile_height // 2, block.tile_width // 2)
-            _, back = jax.vjp(of_part, _part(stored, row, column, height, width))
+            _, back = jax.vjp(of_part, _part(stored, row, column, *with_halo))
             (own,) = back((of_sums, of_pooled))
-            return _with(found, _part(found, row, column, height, width) + own, row, column)
+            return _with(found, _part(found, row, column, *with_halo) + own, row, column)
 
         return jax.lax.fori_loop(0, block.rows * block.columns, body, jnp.zeros_like(stored))
 
@@ -199,55 +244,75 @@ class _Pass:
         block = self.block
         return (index // block.columns) * block.tile_height, (index % block.columns) * block.tile_width
 
-    def _maps(self, maps: Any, row: Int[Array, ""], column: Int[Array, ""]) -> Any:
-        height, width = self.block.tile_height, self.block.tile_width
-        return jax.tree.map(lambda array: _part(array, row, column, height, width), maps)
+    def _with_halo(self, halo: int) -> tuple[int, int]:
+        """The height and width of a tile with so many positions around it."""
+        return self.block.tile_height + 2 * halo, self.block.tile_width + 2 * halo
 
-    def _of_tile(
-        self, parameters: Any, stored: Array, maps: Any, given: Any, row: Int[Array, ""], column: Int[Array, ""]
-    ) -> tuple[Any, dict[str, Array], Any]:
-        """What is read of a tile, and its pooled features."""
-        height, width = (side + 2 * self.block.halo for side in (self.block.tile_height, self.block.tile_width))
-        hidden = _part(stored, row, column, height, width)
-        return self._of_hidden(parameters, hidden, self._maps(maps, row, column), given, row, column)
+    def _around(self) -> dict[str, int]:
+        """The unread layers, and how many positions beyond a tile the layers behind them need of each."""
+        return {layer: self.block.halo - 1 - self.block.layers.index(layer) for layer in self.unread}
+
+    def _maps(self, maps: Any, row: Int[Array, ""], column: Int[Array, ""]) -> Any:
+        return jax.tree.map(lambda array: _part(array, row, column, *self._with_halo(0)), maps)
 
     def _of_hidden(
-        self, parameters: Any, hidden: Array, maps: Any, given: Any, row: Int[Array, ""], column: Int[Array, ""]
-    ) -> tuple[Any, dict[str, Array], Any]:
-        """The same, of what the block reads for it."""
+        self,
+        parameters: Any,
+        hidden: Array,
+        maps: Any,
+        given: Any,
+        row: Int[Array, ""],
+        column: Int[Array, ""],
+        bits: Mapping[str, Array] | None = None,
+    ) -> _Found:
+        """What a tile gives, from what the block reads for it.
+
+        With the bits that were found before, the responses of the unread layers are those that they have, but nothing
+        of the gradient depends on them, so that a program that wants the gradient alone does not compute them.
+        """
         block = self.block
         vgg: VGG = nnx.merge(self.network.structure, parameters)
         hidden = hidden[None]
         features: dict[str, Array] = {}
+        found: dict[str, Array] = {}
         for layer, around in zip(block.layers, reversed(range(block.halo)), strict=True):
-            hidden = jax.nn.relu(_unpadded(getattr(vgg, layer), hidden))
+            hidden = _unpadded(getattr(vgg, layer), hidden)
+            if bits is not None and layer in bits:
+                above = jnp.unpackbits(bits[layer], axis=-1, count=hidden.shape[-1]).astype(bool)
+                hidden = jnp.where(above[None], hidden, 0)
+                continue
             is_inside = _inside(row - around, hidden.shape[1], block.height)[:, None]
             is_inside &= _inside(column - around, hidden.shape[2], block.width)[None]
-            hidden = jnp.where(is_inside[None, :, :, None], hidden, 0)
+            hidden = jnp.where(is_inside[None, :, :, None], jax.nn.relu(hidden), 0)
             own = hidden[0, around : around + block.tile_height, around : around + block.tile_width]
-            features[layer] = own.astype(jnp.promote_types(own.dtype, jnp.float32))
+            if layer in self.wanted:
+                features[layer] = own.astype(jnp.promote_types(own.dtype, jnp.float32))
+            elif layer in self.unread:
+                found[layer] = jnp.packbits(own > 0, axis=-1)
         sums, parts = self.read(features, {name: part for of in maps.values() for name, part in of.items()}, given)
         if self.following is None:
-            return sums, parts, None
+            return _Found(sums, parts, None, found)
         pooled = pool(hidden, vgg.pooling)[0]
         is_inside = _inside(row // 2, pooled.shape[0], self.following.height)[:, None]
         is_inside &= _inside(column // 2, pooled.shape[1], self.following.width)[None]
-        return sums, parts, jnp.where(is_inside[..., None], pooled, 0)
+        return _Found(sums, parts, jnp.where(is_inside[..., None], pooled, 0), found)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _through(step: _Pass, parameters: Any, stored: Array, maps: Any, given: Any) -> tuple[Any, Any]:
     """A block's sums, and its pooled features."""
-    sums, parts, kept = step.forward(parameters, stored, maps, given)
-    assert not parts
-    return sums, kept
+    found = step.forward(parameters, stored, maps, given)
+    assert not found.parts
+    return found.sums, found.pooled
 
 
 def _keep(step: _Pass, parameters: Any, stored: Array, maps: Any, given: Any) -> tuple[Any, Any]:
-    return _through(step, parameters, stored, maps, given), (parameters, stored, maps, given)
+    found = step.forward(parameters, stored, maps, given, keeps_bits=True)
+    assert not found.parts
+    return (found.sums, found.pooled), (parameters, stored, maps, given, found.bits)
 
 
-def _back(step: _Pass, kept: tuple[Any, Array, Any, Any], gradient: tuple[Any, Any]) -> tuple[None, Array, None, None]:
+def _back(step: _Pass, kept: tuple[Any, ...], gradient: tuple[Any, Any]) -> tuple[None, Array, None, None]:
     return None, step.backward(*kept, gradient), None, None
 
 

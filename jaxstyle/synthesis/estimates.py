@@ -14,7 +14,7 @@ from jaxstyle.devices import memory
 from jaxstyle.devices.sharding import Devices, count_devices, replicate, shapes, stored_shape
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.network.weights import Weights
-from jaxstyle.optimizers import Iteration, Settings, needed_bytes
+from jaxstyle.optimizers import Iteration, OnHost, Settings, needed_bytes, state_bytes
 from jaxstyle.paper.objective import KEEP, KEPT, Objective, Problem, measure
 from jaxstyle.synthesis.bounds import WHOLE_RANGE, bounds_of
 from jaxstyle.synthesis.cache import Cache
@@ -243,7 +243,7 @@ def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: 
       remedy: how to run it all the same.
 
     Raises:
-      JaxstyleError: it does not fit; the message says which size would.
+      JaxstyleError: it does not fit; the message says which size would, and how many correction pairs.
     """
     most = memory.in_all()
     if most is None or peak_bytes <= most:
@@ -251,10 +251,48 @@ def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: 
     size, fixed = max(planned.size), planned.in_use + _left_behind()
     fits = _largest(size, MARGIN * (most - fixed) / (peak_bytes - fixed))
     largest = f"the largest size that fits is about {fits}" if fits else "no size fits"
+    if pairs := pairs_of(planned):
+        left = int((MARGIN * most - (peak_bytes - pairs.each * pairs.count)) / pairs.each)
+        would = f"with {left} of them it would fit" if 1 <= left < pairs.count else "fewer of them alone do not help"
+        largest += f". {pairs}, optimizer.history_size: {would}"
     raise JaxstyleError(
         f"{source}: image.size: {size} needs about {gigabytes(peak_bytes)} of memory, and only "
         f"{gigabytes(most)} is available; {largest}. {remedy}"
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """The correction pairs of a method that has such.
+
+    Attributes:
+      count: how many.
+      each: bytes of one, on each device.
+    """
+
+    count: int
+    each: int
+
+    def __str__(self) -> str:
+        """Returns `20 correction pairs take 6.0 GB of it`."""
+        return f"{self.count} correction pairs take {gigabytes(self.count * self.each)} of it"
+
+
+def pairs_of(planned: Outline) -> Pairs | None:
+    """What correction pairs take; None for a method without."""
+    method = planned.settings.method
+    count = getattr(method, "history_size", None)
+    if count is None:
+        return None
+
+    def bytes_with(count: int) -> int:
+        other = dataclasses.replace(method, history_size=count)  # pyright: ignore[reportCallIssue]
+        if isinstance(other, OnHost):
+            return other.workspace_bytes(_image(planned.size))
+        return state_bytes(planned.objective, _image(planned.size), dataclasses.replace(planned.settings, method=other))
+
+    bands = planned.objective.bands
+    return Pairs(count, (bytes_with(2) - bytes_with(1)) // (bands.count if bands else 1))
 
 
 def _largest(size: int, share: float) -> int:

@@ -31,6 +31,10 @@ class Tiles:
 
     side: int
 
+    def __str__(self) -> str:
+        """Returns `tiles of 256 pixels`."""
+        return f"tiles of {self.side} pixels"
+
     def values(self, objective: Objective, image: Image, problem: Problem) -> Values:
         """The weighted terms."""
         counts = {name: weight != 0 for name, weight in problem.weights.items()}
@@ -154,7 +158,7 @@ def _target(term: Term) -> tuple[str, str]:
 
 WHOLE = 2
 """How many times the features of all layers an evaluation holds at most where the image is not in tiles; measured."""
-SIDE = 128
+SIDE = 256
 """Of the tiles in pixels where none is given."""
 MARGIN = 0.9
 """Of the available memory, what an image that is not in tiles may take by the rough estimate made here."""
