@@ -153,6 +153,8 @@ def write_tables() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for kind, made in {"evaluation": evaluation_table, "pairs": pairs_table}.items():
         own = [row for row in rows if row["kind"] == kind]
+        if not own:
+            continue
         places = "; ".join(dict.fromkeys(row["machine"] for row in own))
         block = f"<!-- begin {kind} -->\n{made(own)}\n\nOn {places}.\n<!-- end {kind} -->"
         text = re.sub(rf"<!-- begin {kind} -->.*?<!-- end {kind} -->", lambda _, block=block: block, text, flags=re.S)

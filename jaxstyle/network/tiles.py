@@ -144,7 +144,7 @@ class _Found(NamedTuple):
 
     sums: dict[str, Any]
     parts: dict[str, Array]
-    pooled: Array | None
+    pooled: Any
     bits: dict[str, Array]
 
 
@@ -196,8 +196,8 @@ class _Pass:
         like = jax.eval_shape(of_tile, jnp.zeros((), int), jnp.zeros((), int))
         reach, pooled = _reach(block), None
         if following is not None:
-            after = (max(own // 2, read) for own, read in zip(reach, _reach(following), strict=True))
-            pooled = empty(like.pooled, *after, following.halo)
+            height, width = (max(own // 2, read) for own, read in zip(reach, _reach(following), strict=True))
+            pooled = empty(like.pooled, height, width, following.halo)
         start = _Found(
             jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), like.sums),
             {name: empty(part, *reach, 0) for name, part in like.parts.items()},
@@ -313,7 +313,8 @@ def _keep(step: _Pass, parameters: Any, stored: Array, maps: Any, given: Any) ->
 
 
 def _back(step: _Pass, kept: tuple[Any, ...], gradient: tuple[Any, Any]) -> tuple[None, Array, None, None]:
-    return None, step.backward(*kept, gradient), None, None
+    parameters, stored, maps, given, bits = kept
+    return None, step.backward(parameters, stored, maps, given, bits, gradient), None, None
 
 
 _through.defvjp(_keep, _back)
