@@ -113,7 +113,8 @@ def test_what_does_not_fit_is_refused_with_a_size_that_does(
         refuse_too_large(plan, need, source="a.toml", remedy="Or else.")
     answer = re.fullmatch(
         r"a\.toml: image\.size: 128 needs about 0\.\d GB of memory, and only 0\.\d GB is available; "
-        r"the largest size that fits is about (\d+)\. Or else\.",
+        r"the largest size that fits is about (\d+)\. 20 correction pairs take 0\.\d GB of it, "
+        r"optimizer\.history_size: fewer of them alone do not help\. Or else\.",
         str(refused.value),
     )
     assert answer
@@ -123,6 +124,24 @@ def test_what_does_not_fit_is_refused_with_a_size_that_does(
     monkeypatch.setattr(memory, "available", lambda: 1000)
     with pytest.raises(JaxstyleError, match="no size fits"):
         refuse_too_large(plan, need, source="a.toml", remedy="")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_what_does_not_fit_is_refused_with_a_number_of_pairs_that_does(
+    tmp_path: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatch, precision: str
+):
+    monkeypatch.setattr(estimates, "LEFT_BEHIND", 0)
+    changes = (f"optimizer.history_precision={precision}", "image.tile=16", "image.size=96")
+    plan = planned(tmp_path, tiny, *changes, "optimizer.history_size=100")
+    pair = 2 * 72 * 96 * 3 * (2 if precision == "bfloat16" else 4)
+    room = estimate_memory(plan) - 50 * pair
+    monkeypatch.setattr(memory, "available", lambda: room)
+    with pytest.raises(JaxstyleError, match=r"optimizer\.history_size: with \d+ of them it would fit") as refused:
+        refuse_too_large(plan, estimate_memory(plan), source="a.toml", remedy="")
+    found = re.search(r"with (\d+) of them", str(refused.value))
+    assert found
+    assert estimate_memory(planned(tmp_path, tiny, *changes, f"optimizer.history_size={found[1]}")) <= room
+    assert int(found[1]) > 30
 
 
 def test_images_are_measured_ahead_where_there_is_plenty_of_room(

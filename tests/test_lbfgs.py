@@ -1,9 +1,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from synthetic import MINIMIZER, SHAPE, START, Synthetic
+import pytest
+from synthetic import MINIMIZER, SHAPE, START, Synthetic, settings
 
 from jaxstyle.optimizers import lbfgs as lbfgs_module
+from jaxstyle.optimizers import minimize, state_bytes
 from jaxstyle.optimizers.lbfgs import (
     BOLDNESS,
     GREY_LEVEL,
@@ -114,10 +116,15 @@ def test_a_rejected_step_is_shortened_to_the_parabolas_minimizer():
     assert shortened(float("nan"), finite=False) == np.float32(2 * SHORTEST_CUT)
 
 
-def test_the_direction_is_that_of_the_bfgs_matrix():
-    """The two-loop recursion against the matrix it stands for (Nocedal & Wright, Eq. 7.19), in float64."""
-    lbfgs = solver(history_size=4)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_direction_is_that_of_the_bfgs_matrix(precision):
+    """The two-loop recursion against the matrix it stands for (Nocedal & Wright, Eq. 7.19), in float64.
+
+    Of pairs that are stored rounded, too: curvature and γ are then those of what is stored.
+    """
+    lbfgs = solver(history_size=4, history_precision=precision)
     _, state, _ = trials(lbfgs, START, 11)
+    assert str(state.s_history.dtype) == str(state.y_history.dtype) == precision
     pairs = int(state.pairs)
     assert pairs > 4  # the circular buffer has wrapped,
     assert pairs % 4 != 0  # and its oldest pair is not in its first slot
@@ -128,11 +135,24 @@ def test_the_direction_is_that_of_the_bfgs_matrix():
         s = np.asarray(state.s_history[slot], np.float64).ravel()
         y = np.asarray(state.y_history[slot], np.float64).ravel()
         rho = 1 / (s @ y)
+        assert rho == pytest.approx(float(state.rho_history[slot]), rel=1e-5)
         left = np.eye(size) - rho * np.outer(s, y)
         matrix = left @ matrix @ left.T + rho * np.outer(s, s)
     expected = -matrix @ np.asarray(state.grad, np.float64).ravel()
     found = np.asarray(state.direction).ravel()
     assert np.linalg.norm(found - expected) < 1e-3 * np.linalg.norm(expected)  # float32 dot products
+
+
+@pytest.mark.parametrize("bounds", [None, ((0.3, 0.7),) * 3])
+def test_rounded_pairs_find_the_minimizer_and_resume_to_the_bit(bounds):
+    kept, chosen = [], settings(iterations=60, bounds=bounds, history_precision="bfloat16")
+    nothing = lambda *_: None  # noqa: E731
+    whole = minimize(QUADRATIC, START, PROBLEM, chosen, keep=lambda saved, status: kept.append(saved()))
+    expected = MINIMIZER if bounds is None else np.clip(MINIMIZER, 0.3, 0.7)
+    np.testing.assert_allclose(whole.image, expected, atol=2e-3)
+    resumed = minimize(QUADRATIC, START, PROBLEM, chosen, keep=nothing, resume=kept[20])
+    np.testing.assert_array_equal(resumed.image, whole.image)
+    assert state_bytes(QUADRATIC, START, chosen) < 0.6 * state_bytes(QUADRATIC, START, settings())
 
 
 def test_only_pairs_of_positive_curvature_are_kept():

@@ -10,7 +10,7 @@ from jaxstyle.runs import runner
 from jaxstyle.sweeps.expansion import Member
 from jaxstyle.sweeps.fitting import advice, ensure_it_fits, extent, first_of
 from jaxstyle.sweeps.programs import Program, outline_members, programs
-from jaxstyle.synthesis.estimates import Outline, gigabytes, share_of_memory, time_evaluation
+from jaxstyle.synthesis.estimates import Outline, gigabytes, pairs_of, share_of_memory, time_evaluation
 from jaxstyle.synthesis.preparation import prepare
 
 LARGE = 0.5
@@ -39,11 +39,14 @@ def echo_estimates(members: Sequence[Member], *, source: str, devices: Devices =
     for program in compiled:
         peaks.append(ensure_it_fits(program.outline, source=first_of(program, source, members)))
         height, width = program.outline.size
-        echo(f"  timing a few evaluations at {width}×{height}")
+        tiles = program.outline.objective.parts
+        echo(f"  timing a few evaluations at {width}×{height}{f', in {tiles}' if tiles else ''}")
         each = _time(program, devices)
         seconds.append(each * program.evaluations)
         work = f"{each:.2g} s an evaluation, {_extent(program)}"
         echo(f"  about {gigabytes(peaks[-1])}{_places(program.outline)}, about {duration(seconds[-1])} ({work})")
+        if share_of_memory(peaks[-1]) > LARGE and (pairs := pairs_of(program.outline)):
+            echo(f"  {pairs} (optimizer.history_size, optimizer.history_precision)")
         if share_of_memory(peaks[-1]) > LARGE and (better := advice(program.outline)):
             echo(f"  {better}")
     if len(members) > 1 or len(compiled) > 1:

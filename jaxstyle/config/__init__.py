@@ -32,6 +32,7 @@ from jaxstyle.config.options import (
     StartMethod,
     StyleSize,
     SweepMode,
+    TileRule,
 )
 from jaxstyle.config.schema import schema
 
@@ -64,6 +65,7 @@ __all__ = [
     "StyleSize",
     "Sweep",
     "SweepMode",
+    "TileRule",
     "experiment_from_mapping",
     "former_terms",
     "load_experiment",

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from jaxstyle.config.limits import out_of_range
-from jaxstyle.config.options import CUSTOMARY, DEFAULT_CONVENTION, BoundsRule, Customary, ScaleRule
+from jaxstyle.config.options import CUSTOMARY, DEFAULT_CONVENTION, BoundsRule, Customary, ScaleRule, TileRule
 from jaxstyle.config.words import no_escapes, unknown
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.network.layers import LAYERS, canonical_layer
@@ -113,6 +113,28 @@ def _scales(value: Any) -> ScaleRule | tuple[int, ...]:
 
 Scales = Annotated[
     ScaleRule | tuple[LongSide, ...], BeforeValidator(_scales, json_schema_input_type=ScaleRule | list[LongSide])
+]
+
+
+TILE_SIDES = range(16, 8193, 4)
+"""Poolings divide a tile in the first two blocks."""
+
+
+def _tile(value: Any) -> TileRule | int:
+    """Reads the rule's name, or the side of a tile; 0 is none."""
+    allowed = f"0, a multiple of 4 from {TILE_SIDES[0]} to {TILE_SIDES[-1]}"
+    if isinstance(value, str):
+        if value not in list(TileRule):
+            raise JaxstyleError(unknown("tile", value, [*TileRule], last=allowed))
+        return TileRule(value)
+    if not isinstance(value, int) or isinstance(value, bool) or (value and value not in TILE_SIDES):
+        raise JaxstyleError(f"found {json.dumps(value, default=str)}; allowed: {', '.join(TileRule)}, {allowed}")
+    return value
+
+
+Tile = Annotated[
+    TileRule | int,
+    BeforeValidator(_tile, json_schema_input_type=TileRule | Annotated[int, Field(ge=0, le=8192, multiple_of=4)]),
 ]
 
 

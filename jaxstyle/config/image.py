@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from jaxstyle.config.fields import LongSide, Number, Scales, Text, Weight
-from jaxstyle.config.options import ScaleRule, SizeRule, StyleSize
+from jaxstyle.config.fields import LongSide, Number, Scales, Text, Tile, Weight
+from jaxstyle.config.options import ScaleRule, SizeRule, StyleSize, TileRule
 from jaxstyle.config.regions import GuideGrowth, GuideRule, RegionName, Regions
 from jaxstyle.config.section import Section
 
@@ -56,6 +56,10 @@ class Image(Section):
     scales: Scales = ScaleRule.SINGLE
     """The long sides at which the image is optimized, one after another: "single", only `size` (the paper); "auto",
     from small to `size`, each √2 times the one before; or a rising list that ends with `size`."""
+    tile: Tile = TileRule.AUTO
+    """Whether images go through the network in tiles, which takes a fraction of the memory and gives the same loss and
+    gradient up to rounding: "auto", where the image would not fit otherwise; 0, never; or the side of the tiles in
+    pixels, a multiple of 4 from 16 on."""
     style_size: StyleSize = Field(default=StyleSize.CONTENT, strict=False)
     """How the style image is resized: "content" to exactly the content image's size (the paper, Sec. 2; without a
     content image its long side becomes `size`), "cover" to the smallest size that covers the content image without

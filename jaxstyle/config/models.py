@@ -43,6 +43,7 @@ from jaxstyle.config.options import (
 from jaxstyle.config.regions import GUIDED, GuidedKind, Region, mask_names, region_problems
 from jaxstyle.config.section import Section
 from jaxstyle.config.terms import LossTerm
+from jaxstyle.config.tiles import tile_problems
 from jaxstyle.config.words import is_named_image, looks_like_path, style_role, unknown
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.optimizers import methods
@@ -316,6 +317,7 @@ def impossibilities(experiment: Experiment) -> Iterator[Problem]:
     yield from products_out_of_range(image, experiment.loss)
     yield from colour_problems(experiment.colour, image)
     yield from region_problems(image)
+    yield from tile_problems(experiment)
     for key, value in optimizer.foreign().items():
         choice = f"optimizer.method = {optimizer.method}, which has none; allowed with: {', '.join(methods_with(key))}"
         yield ("optimizer", key), f"found {str(value).lower()} with {choice}"

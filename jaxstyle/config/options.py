@@ -29,6 +29,12 @@ class ScaleRule(StrEnum):
     AUTO = "auto"
 
 
+class TileRule(StrEnum):
+    """Whether an image goes through the network in tiles, when no size of theirs is given."""
+
+    AUTO = "auto"
+
+
 class Pooling(StrEnum):
     """How a block's responses are halved in size."""
 

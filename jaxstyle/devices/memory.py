@@ -44,6 +44,12 @@ def available() -> int | None:
     return min(found, default=None)
 
 
+def in_all() -> int | None:
+    """The bytes that this process has and can still take; None where nobody says."""
+    room = available()
+    return None if room is None else in_use() + room
+
+
 def of_program(program: jax.stages.Compiled) -> int:
     """The bytes that a compiled program holds on each device while it runs: arguments, results and temporaries.
 

@@ -80,15 +80,15 @@ class MatrixConv(nnx.Module):
         self.bias = nnx.Param(jnp.asarray(bias, jnp.float32))
 
     def __call__(
-        self, features: Float[Array, "batch height width inputs"]
-    ) -> Float[Array, "batch height width filters"]:
-        """Convolves."""
+        self, features: Float[Array, "batch height width inputs"], padding: int = 1
+    ) -> Float[Array, "batch h w filters"]:
+        """Convolves, with so many rows and columns of zeros around: 1, or 0 where all neighbours are there."""
         _, height, width, _ = features.shape
         few = FEW_POSITIONS if len(self.bias) < MANY_FILTERS else FEW_POSITIONS // 4
         if height * width <= few:
-            products = convolve_rows(features, self.rows[...])
+            products = convolve_rows(features, self.rows[...], padding=padding)
         else:
-            products = convolve(features, self.kernel[...], kernel_first=self.kernel_first)
+            products = convolve(features, self.kernel[...], kernel_first=self.kernel_first, padding=padding)
         return products + self.bias[...].reshape(1, 1, 1, -1)
 
 
@@ -100,14 +100,16 @@ def arrange_rows(kernel: Float[Array, "3 3 inputs filters"]) -> Float[Array, "3*
 
 
 def convolve_rows(
-    features: Float[Array, "batch height width inputs"], kernel: Float[Array, "3*inputs 3*filters"]
-) -> Float[Array, "batch height width filters"]:
+    features: Float[Array, "batch height width inputs"], kernel: Float[Array, "3*inputs 3*filters"], *, padding: int = 1
+) -> Float[Array, "batch h w filters"]:
     """Convolves by one product: three copies shifted along the width before it, three along the height added after."""
-    batch, height, width, _ = features.shape
-    padded = jnp.pad(features, ((0, 0), (0, 0), (1, 1), (0, 0)))
+    batch, rows, columns, _ = features.shape
+    height, width = rows + 2 * padding - 2, columns + 2 * padding - 2
+    padded = jnp.pad(features, ((0, 0), (0, 0), (padding, padding), (0, 0)))
     shifted = jnp.concatenate([padded[:, :, column : column + width] for column in range(3)], axis=-1)
-    products = jnp.matmul(shifted.reshape(batch * height * width, -1), kernel, precision=_HIGHEST)
-    products = jnp.pad(products.reshape(batch, height, width, 3, -1), ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
+    products = jnp.matmul(shifted.reshape(batch * rows * width, -1), kernel, precision=_HIGHEST)
+    around = ((0, 0), (padding, padding), (0, 0), (0, 0), (0, 0))
+    products = jnp.pad(products.reshape(batch, rows, width, 3, -1), around)
     above, here, below = (products[:, row : row + height, :, row] for row in range(3))
     return above + here + below
 
@@ -127,16 +129,18 @@ def convolve(
     kernel: Float[Array, "36 inputs filters"] | Float[Array, "36 filters inputs"],
     *,
     kernel_first: bool = False,
-) -> Float[Array, "batch height width filters"]:
+    padding: int = 1,
+) -> Float[Array, "batch h w filters"]:
     """Convolves with a transformed kernel: Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A of each tile d, summed over the inputs.
 
     With `kernel_first` the kernel is the left factor, [36, filters, inputs]: the same products, in an order that the
     CPU's matrix product takes faster where the kernel is larger than the features.
     """
-    batch, height, width, inputs = features.shape
+    batch, *sides, inputs = features.shape
+    height, width = (side + 2 * padding - 2 for side in sides)
     rows, columns = _tiles(height), _tiles(width)
-    below, right = (OUTPUT * (count + 1) - 1 for count in (rows, columns))
-    padded = jnp.pad(features, ((0, 0), (1, below - height), (1, right - width), (0, 0)))
+    below, right = (OUTPUT * (count + 1) - padding - side for count, side in zip((rows, columns), sides, strict=True))
+    padded = jnp.pad(features, ((0, 0), (padding, below), (padding, right), (0, 0)))
     tiles = cut_tiles(padded).reshape(TILE * TILE, -1)
     transformed = jnp.matmul(np.kron(_INPUT, _INPUT), tiles, precision=_HIGHEST)
     positions = batch * rows * columns

@@ -7,9 +7,10 @@ shortens the step. Every choice is a `where` on scalars, so nothing is computed 
 """
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -112,17 +113,20 @@ class LBFGS(jaxopt.LBFGS):
     Attributes:
       filled: how much of the array has a gradient; the rest is no pixel, and does not count in their mean.
       searches: whether a step that does not lower the loss is shortened; if not, the gradient is not the loss's own.
+      history_precision: of what is stored of correction pairs; what is computed with them is of the image's.
 
     References: Nocedal & Wright, Numerical Optimization, 2nd ed., Secs. 3.5 and 7.2; Liu & Nocedal, 1989.
     """
 
     filled: float = 1.0
     searches: bool = True
+    history_precision: str = "float32"
 
     def init_state(self, init_params: Float[Array, "..."], *args: Any, **kwargs: Any) -> Any:
         """A state that has evaluated nothing: the first `update` evaluates the start itself."""
         dtype = init_params.dtype
-        history = jnp.zeros((self.history_size, *init_params.shape), dtype)
+        stored = jnp.bfloat16 if self.history_precision == "bfloat16" else dtype
+        history = jnp.zeros((self.history_size, *init_params.shape), stored)
         zero = jnp.zeros((), jnp.int32)
         return SearchState(
             iteration=zero - 1,
@@ -203,7 +207,13 @@ class LBFGS(jaxopt.LBFGS):
     def _remember(
         self, state: SearchState, s: Float[Array, "..."], y: Float[Array, "..."], *, store: Bool[Array, ""]
     ) -> SearchState:
-        """Stores the pair (s, y) in the oldest slot if `store` holds and its curvature is positive."""
+        """Stores the pair (s, y) in the oldest slot if `store` holds and its curvature is positive.
+
+        All that is computed of the pair is of what is stored, so that H stays positive definite however it is rounded.
+        """
+        stored = jnp.finfo(state.s_history.dtype)
+        if stored.dtype != s.dtype:  # a cast there and back would be taken for none
+            s, y = (jax.lax.reduce_precision(array, stored.nexp, stored.nmant) for array in (s, y))
         curvature = dot(s, y)
         store = store & (curvature > jnp.finfo(s.dtype).eps * norm(s) * norm(y))
         slot = state.pairs % self.history_size
@@ -211,7 +221,7 @@ class LBFGS(jaxopt.LBFGS):
         gamma = BOLDNESS * curvature / jnp.where(store, dot(y, y), 1.0)
 
         def replaced(history: Any, new: Any) -> Any:
-            return update_history(history, jnp.where(store, new, history[slot]), slot)
+            return update_history(history, jnp.where(store, new.astype(history.dtype), history[slot]), slot)
 
         return state._replace(
             s_history=replaced(state.s_history, s),
@@ -240,11 +250,12 @@ class LBFGS(jaxopt.LBFGS):
         A pair that has no curvature there does not count; it stays stored, for when other values are free.
         """
         s, y = state.s_history * free[None], state.y_history * free[None]
-        dots = jax.vmap(dot)
+        wide = functools.partial(dot, preferred_element_type=state.grad.dtype)
+        dots = jax.vmap(wide)
         curvature, lengths = dots(s, y), jnp.sqrt(dots(s, s) * dots(y, y))
         usable = (state.rho_history > 0) & (curvature > jnp.finfo(s.dtype).eps * lengths)
         newest = (state.pairs - 1) % self.history_size
-        gamma = BOLDNESS * curvature[newest] / jnp.where(usable[newest], dot(y[newest], y[newest]), 1.0)
+        gamma = BOLDNESS * curvature[newest] / jnp.where(usable[newest], wide(y[newest], y[newest]), 1.0)
         return state._replace(
             s_history=s,
             y_history=y,
@@ -285,6 +296,13 @@ class LimitedMemoryBFGS(OnDevice):
         int,
         Field(ge=1, le=1000, description="The number of correction pairs; each takes two images of memory."),
     ] = 20
+    history_precision: Annotated[
+        Literal["float32", "bfloat16"],
+        Field(
+            description="What correction pairs are stored in: with bfloat16 each takes one image of memory, not two; "
+            "everything is computed in float32."
+        ),
+    ] = "float32"
 
     def init(self, objective: LossFunction, image: Array) -> SearchState:
         """No pairs, and nothing evaluated."""
@@ -323,4 +341,5 @@ class LimitedMemoryBFGS(OnDevice):
             history_size=self.history_size,
             filled=objective.bands.filled if objective.bands else 1.0,
             searches=objective.is_exact,
+            history_precision=self.history_precision,
         )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxstyle.devices.sharding import Bands, even, spread, store, unstore
 from jaxstyle.paper.terms import Features, Guide, Image, Term
@@ -74,6 +74,19 @@ class LossFunction(Protocol):
         ...
 
 
+@runtime_checkable
+class InParts(Protocol):
+    """What computes an objective's terms without the features of the whole image at once; hashable."""
+
+    def values(self, objective: "Objective", image: Image, problem: Problem) -> Values:
+        """The weighted terms."""
+        ...
+
+    def targets(self, objective: "Objective", image: Image, parameters: Any, guides: Mapping[str, Array]) -> Targets:
+        """The targets that an image gives."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
 class Objective:
     """The total loss (Eq. 7) with its gradient; hashable, so that it is a static argument of a jitted function.
@@ -85,12 +98,14 @@ class Objective:
         stores them, but for images that are measured.
       normalizes: whether each term's gradient with respect to its features is divided by the sum of its absolute
         values, as by neural-style's `-normalize_gradients`. The sum of such gradients is that of no function.
+      parts: what computes the terms part by part of the image, if they are not computed at once.
     """
 
     network: FeatureFunction
     terms: tuple[Term, ...]
     bands: Bands | None = None
     normalizes: bool = False
+    parts: InParts | None = None
 
     def loss(self, image: Image, problem: Problem) -> tuple[Float[Array, ""], Values]:
         """L_total = α L_content + β L_style (Eq. 7), and whatever other terms there are.
@@ -105,6 +120,11 @@ class Objective:
         if self.bands is not None:
             image = unstore(self.bands, image, self.bands.height)
         image = self._kept(image, problem.guides)
+        values = self.parts.values(self, image, problem) if self.parts else self._values(image, problem)
+        return jnp.sum(jnp.stack(list(values.values()))), values
+
+    def _values(self, image: Image, problem: Problem) -> Values:
+        """The weighted terms."""
         features = self.features(image, problem.parameters, problem.guides)
         values: Values = {}
         for term in self.terms:
@@ -113,8 +133,8 @@ class Objective:
             weight = problem.weights[term.name]
             if self.normalizes:
                 own |= {layer: with_unit_gradient(own[layer], weight) for layer in term.layers}
-            values[term.name] = _weighted(term, weight, image, own, target)
-        return jnp.sum(jnp.stack(list(values.values()))), values
+            values[term.name] = weighted(term, weight, image, own, target)
+        return values
 
     def value_and_grad(self, image: Image, problem: Problem) -> tuple[tuple[Float[Array, ""], Values], Image]:
         """Returns ((loss, weighted terms), gradient with respect to the image), in one pass over the network."""
@@ -181,14 +201,16 @@ def unstore_like(bands: Bands | None, stored: Array, own: jax.ShapeDtypeStruct) 
     return stored if stored.ndim < 3 else unstore(bands, stored, own.shape[-3])
 
 
-def _weighted(term: Term, weight: Float[Array, ""], image: Image, features: Features, target: Any) -> Float[Array, ""]:
+def gated(counts: Bool[Array, ""], array: Array) -> Array:
+    """The array itself, whose gradient is 0 where it does not count, whatever is computed with it."""
+    return jnp.where(counts, array, jax.lax.stop_gradient(array))
+
+
+def weighted(term: Term, weight: Float[Array, ""], image: Image, features: Features, target: Any) -> Float[Array, ""]:
     """A term times its weight; where that is 0, neither value nor gradient depends on the term, not even as 0 · ∞."""
     counts = weight != 0
-
-    def gated(array: Array) -> Array:
-        return jnp.where(counts, array, jax.lax.stop_gradient(array))  # the same: it gates the gradient
-
-    value = term.value(gated(image), {layer: gated(of_layer) for layer, of_layer in features.items()}, target)
+    own = {layer: gated(counts, of_layer) for layer, of_layer in features.items()}
+    value = term.value(gated(counts, image), own, target)
     return jnp.where(counts, weight * value, 0.0)
 
 
@@ -221,10 +243,13 @@ with_unit_gradient.defvjp(_forward, _backward)
 def measure(objective: Objective, image: Image, parameters: Any, guides: Mapping[str, Array] = _NONE) -> Targets:
     """The targets that an image gives, of every term that has a source; with the guides over that image."""
     image = spread(objective.bands, image)
-    features = objective.features(image, parameters, guides)
-    found = {
-        term.name: term.target(image, objective._read_by(term, features)) for term in objective.terms if term.source
-    }
+    if objective.parts:
+        found = objective.parts.targets(objective, image, parameters, guides)
+    else:
+        features = objective.features(image, parameters, guides)
+        found = {
+            term.name: term.target(image, objective._read_by(term, features)) for term in objective.terms if term.source
+        }
     return spread(objective.bands, jax.tree.map(lambda array: _stored(objective.bands, array), found))
 
 

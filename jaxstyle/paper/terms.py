@@ -19,6 +19,8 @@ from jaxstyle.paper.statistics import mean_gram_matrix
 Image: TypeAlias = Float[Array, "height width 3"]
 Features: TypeAlias = Mapping[str, Float[Array, "..."]]
 """Responses after the ReLU [height, width, channels], by layer; and by their names the guides and draws of a term."""
+Responses: TypeAlias = Float[Array, "height width channels"]
+"""Those of one layer, or of a part of the image."""
 
 
 class Guide(NamedTuple):
@@ -128,41 +130,93 @@ class LayerTerm(Term):
 
 
 @dataclasses.dataclass(frozen=True)
-class Content(LayerTerm):
-    """The content loss of one layer (Eq. 1), as a convention scales it."""
+class PositionTerm(LayerTerm):
+    """A term that compares a layer with the content image's position by position: scale · Σ difference.
 
-    kind: ClassVar[str] = "content"
+    An image may be computed in parts: the differences of its parts add up.
+    """
+
     source: ClassVar[Literal["content"]] = "content"
-    convention: str = "paper"
+
+    def difference(self, responses: Responses, target: Responses) -> Float[Array, ""]:
+        """The sum over positions, to which positions where both are 0 add nothing."""
+        raise NotImplementedError
+
+    def scale(self, height: int, width: int, filters: int) -> float:
+        """What the sum is multiplied by, for features of that shape."""
+        raise NotImplementedError
 
     def target(self, image: Image, features: Features) -> Array:
         """P, the content image's features."""
         return features[self.layer]
 
     def value(self, image: Image, features: Features, target: Array) -> Float[Array, ""]:
-        """content_scale · Σ (F − P)²."""
-        height, width, filters = features[self.layer].shape
-        scale = FORMULAS[self.convention].content_scale(filters, height * width)
-        return scale * jnp.sum(jnp.square(features[self.layer] - target))
+        """scale · Σ difference."""
+        return self.scale(*features[self.layer].shape) * self.difference(features[self.layer], target)
 
 
 @dataclasses.dataclass(frozen=True)
-class Style(LayerTerm):
+class StatisticTerm(LayerTerm):
+    """A term that compares a statistic of a layer with the style image's: one that follows from means over positions.
+
+    An image may be computed in parts: the means of the whole follow from those of its parts.
+    """
+
+    source: ClassVar[Literal["style"]] = "style"
+
+    def means(self, responses: Responses) -> Any:
+        """Means over positions of what is 0 where all responses are 0: an array, or a tree of arrays."""
+        raise NotImplementedError
+
+    def statistic(self, means: Any) -> Any:
+        """What the means make; by default themselves."""
+        return means
+
+    def distance(self, statistic: Any, target: Any) -> Float[Array, ""]:
+        """The term for a weight of 1."""
+        raise NotImplementedError
+
+    def target(self, image: Image, features: Features) -> Any:
+        """The style image's statistic; those of several images are averaged."""
+        return self.statistic(self.means(features[self.layer]))
+
+    def value(self, image: Image, features: Features, target: Any) -> Float[Array, ""]:
+        """The distance of the image's statistic from the target."""
+        return self.distance(self.statistic(self.means(features[self.layer])), target)
+
+
+@dataclasses.dataclass(frozen=True)
+class Content(PositionTerm):
+    """The content loss of one layer (Eq. 1), as a convention scales it."""
+
+    kind: ClassVar[str] = "content"
+    convention: str = "paper"
+
+    def difference(self, responses: Responses, target: Responses) -> Float[Array, ""]:
+        """Σ (F − P)²."""
+        return jnp.sum(jnp.square(responses - target))
+
+    def scale(self, height: int, width: int, filters: int) -> float:
+        """content_scale."""
+        return FORMULAS[self.convention].content_scale(filters, height * width)
+
+
+@dataclasses.dataclass(frozen=True)
+class Style(StatisticTerm):
     """The style loss of one layer (Eq. 4), as a convention scales it."""
 
     kind: ClassVar[str] = "style"
-    source: ClassVar[Literal["style"]] = "style"
     sums_products: ClassVar[bool] = True
     convention: str = "paper"
 
-    def target(self, image: Image, features: Features) -> Float[Array, "channels channels"]:
-        """A / M, the style image's Gram matrix divided by its own number of positions."""
-        return mean_gram_matrix(features[self.layer])
+    def means(self, responses: Responses) -> Float[Array, "channels channels"]:
+        """G / M, the Gram matrix divided by the image's own number of positions."""
+        return mean_gram_matrix(responses)
 
-    def value(self, image: Image, features: Features, target: Array) -> Float[Array, ""]:
+    def distance(self, statistic: Array, target: Array) -> Float[Array, ""]:
         """style_scale · Σ (G/M − A/M)²."""
-        scale = FORMULAS[self.convention].style_scale(features[self.layer].shape[-1])
-        return scale * jnp.sum(jnp.square(mean_gram_matrix(features[self.layer]) - target))
+        scale = FORMULAS[self.convention].style_scale(target.shape[-1])
+        return scale * jnp.sum(jnp.square(statistic - target))
 
 
 @dataclasses.dataclass(frozen=True)

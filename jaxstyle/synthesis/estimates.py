@@ -14,7 +14,7 @@ from jaxstyle.devices import memory
 from jaxstyle.devices.sharding import Devices, count_devices, replicate, shapes, stored_shape
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.network.weights import Weights
-from jaxstyle.optimizers import Iteration, Settings, needed_bytes
+from jaxstyle.optimizers import Iteration, OnHost, Settings, needed_bytes, state_bytes
 from jaxstyle.paper.objective import KEEP, KEPT, Objective, Problem, measure
 from jaxstyle.synthesis.bounds import WHOLE_RANGE, bounds_of
 from jaxstyle.synthesis.cache import Cache
@@ -27,6 +27,7 @@ from jaxstyle.synthesis.preparation import (
     build_objective,
     decisive,
     filters_of,
+    of_size,
     settings_of,
     spread_over,
     traced_weights,
@@ -121,7 +122,7 @@ def outlines(
     found = []
     for scale in scales:
         size = result_shape(experiment, images, scale.size)
-        own = spread_over(objective, devices, size[0])
+        own = of_size(objective, experiment, size, scale, devices)
         found.append(
             Outline(
                 scale=scale,
@@ -138,7 +139,7 @@ def outlines(
 
 def on_devices(planned: Outline, devices: Devices) -> Outline:
     """The same with its image spread over so many devices."""
-    objective = spread_over(planned.objective, devices, planned.size[0])
+    objective = dataclasses.replace(spread_over(planned.objective, devices, planned.size[0]), parts=None)
     keeps = KEEP in planned.problem.guides
     problem = _problem(objective, planned.size, planned.problem.parameters, planned.problem.weights, keeps=keeps)
     return planned._replace(objective=objective, problem=problem)
@@ -228,8 +229,8 @@ def _left_behind() -> int:
 
 def share_of_memory(peak_bytes: int) -> float:
     """How much of the available memory a run takes; 0 where the system does not say."""
-    available = memory.available()
-    return 0.0 if available is None else peak_bytes / (memory.in_use() + available)
+    most = memory.in_all()
+    return 0.0 if most is None else peak_bytes / most
 
 
 def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: str) -> None:
@@ -242,18 +243,56 @@ def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: 
       remedy: how to run it all the same.
 
     Raises:
-      JaxstyleError: it does not fit; the message says which size would.
+      JaxstyleError: it does not fit; the message says which size would, and how many correction pairs.
     """
-    available = memory.available()
-    if available is None or peak_bytes <= (most := memory.in_use() + available):
+    most = memory.in_all()
+    if most is None or peak_bytes <= most:
         return
     size, fixed = max(planned.size), planned.in_use + _left_behind()
     fits = _largest(size, MARGIN * (most - fixed) / (peak_bytes - fixed))
     largest = f"the largest size that fits is about {fits}" if fits else "no size fits"
+    if pairs := pairs_of(planned):
+        left = int((MARGIN * most - (peak_bytes - pairs.each * pairs.count)) / pairs.each)
+        would = f"with {left} of them it would fit" if 1 <= left < pairs.count else "fewer of them alone do not help"
+        largest += f". {pairs}, optimizer.history_size: {would}"
     raise JaxstyleError(
         f"{source}: image.size: {size} needs about {gigabytes(peak_bytes)} of memory, and only "
         f"{gigabytes(most)} is available; {largest}. {remedy}"
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """The correction pairs of a method that has such.
+
+    Attributes:
+      count: how many.
+      each: bytes of one, on each device.
+    """
+
+    count: int
+    each: int
+
+    def __str__(self) -> str:
+        """Returns `20 correction pairs take 6.0 GB of it`."""
+        return f"{self.count} correction pairs take {gigabytes(self.count * self.each)} of it"
+
+
+def pairs_of(planned: Outline) -> Pairs | None:
+    """What correction pairs take; None for a method without."""
+    method = planned.settings.method
+    count = getattr(method, "history_size", None)
+    if count is None:
+        return None
+
+    def bytes_with(count: int) -> int:
+        other = dataclasses.replace(method, history_size=count)  # pyright: ignore[reportCallIssue]
+        if isinstance(other, OnHost):
+            return other.workspace_bytes(_image(planned.size))
+        return state_bytes(planned.objective, _image(planned.size), dataclasses.replace(planned.settings, method=other))
+
+    bands = planned.objective.bands
+    return Pairs(count, (bytes_with(2) - bytes_with(1)) // (bands.count if bands else 1))
 
 
 def _largest(size: int, share: float) -> int:

@@ -1,5 +1,6 @@
 """The terms that an experiment asks for, with their weights."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -64,3 +65,9 @@ def products_per_pixel(layers: Sequence[str]) -> float:
         return 0.0
     way = LAYERS[: LAYERS.index(deepest(layers)) + 1]
     return sum(KERNEL_SIZE**2 * INPUTS[layer] * FILTERS[layer] / 4 ** downsampling(layer) for layer in way)
+
+
+def responses_per_pixel(layers: Sequence[str]) -> int:
+    """Responses for each pixel of the image, of all layers on the way to the deepest, rounded up."""
+    way = LAYERS[: LAYERS.index(deepest(layers)) + 1] if layers else ()
+    return math.ceil(sum(FILTERS[layer] / 4 ** downsampling(layer) for layer in way))

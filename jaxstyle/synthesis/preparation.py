@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from jaxstyle.config import Experiment, StartMethod, StyleSize
 from jaxstyle.config.options import Normalize
 from jaxstyle.config.regions import CONTENT_MASK, STYLE_MASK
+from jaxstyle.devices import memory
 from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.devices.sharding import Bands, Devices, count_devices, mesh_over, place, replicate
 from jaxstyle.images import LoadedImage, fit_style, gallery, read_image, resize_to
@@ -42,6 +43,7 @@ from jaxstyle.synthesis.regions import (
 )
 from jaxstyle.synthesis.scales import Scale
 from jaxstyle.synthesis.sources import SourceImages, result_shape, style_fit
+from jaxstyle.synthesis.tiles import in_tiles
 from jaxstyle.terms.guided import plain
 from jaxstyle.units import GREY_LEVEL
 
@@ -172,7 +174,7 @@ def prepare(
     )
 
     def prepare_at(scale: Scale) -> Prepared:
-        own = spread_over(objective, devices, result_shape(experiment, images, scale.size)[0])
+        own = of_size(objective, experiment, result_shape(experiment, images, scale.size), scale, devices)
         return _prepare_scale(experiment, images, own, parameters, weights, cache, scale)
 
     return tuple(prepare_at(scale) for scale in scales or planned)
@@ -186,6 +188,18 @@ def spread_over(objective: Objective, devices: Devices, height: int) -> Objectiv
     """The objective of an image of that height, spread over so many devices."""
     mesh = mesh_over(devices)
     return objective if mesh is None else dataclasses.replace(objective, bands=Bands(mesh, height))
+
+
+def of_size(
+    objective: Objective, experiment: Experiment, size: tuple[int, int], scale: Scale, devices: Devices
+) -> Objective:
+    """The objective of an image of (height, width) at a scale, spread over so many devices, or in tiles.
+
+    Raises:
+      JaxstyleError: there are not so many devices, or tiles are asked for where there cannot be any.
+    """
+    settings = settings_of(experiment, scale, None)
+    return in_tiles(spread_over(objective, devices, size[0]), experiment, size, settings, memory.in_all())
 
 
 def white_noise(seed: int, size: tuple[int, int], preprocessing: Preprocessing) -> Float[np.ndarray, "height width 3"]:

@@ -53,13 +53,14 @@ class Guided(Term):
 
     def target(self, image: Image, features: Features) -> Any:
         """The term's, of what the guide leaves of a source image."""
-        return self.term.target(image, self._guided(features))
+        return self.term.target(image, self.guided(features))
 
     def value(self, image: Image, features: Features, target: Any) -> Float[Array, ""]:
         """The term's, of what the guide leaves of the image."""
-        return self.term.value(image, self._guided(features), target)
+        return self.term.value(image, self.guided(features), target)
 
-    def _guided(self, features: Features) -> Features:
+    def guided(self, features: Features) -> Features:
+        """T ∘ F, in the place of F."""
         (guide,) = self.guides
         return {self.term.layer: features[guide.layer] * features[guide.name]}
 

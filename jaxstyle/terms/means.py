@@ -1,17 +1,17 @@
 """Mean responses, the "guided sums" of spatial control: less of the texture than Gram matrices, more of its colours."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle.paper.statistics import mean
-from jaxstyle.paper.terms import Features, Image, LayerTerm
+from jaxstyle.paper.terms import Responses, StatisticTerm
 
 
 @dataclasses.dataclass(frozen=True)
-class Means(LayerTerm):
+class Means(StatisticTerm):
     """(1/N) Σ (m − m_style)² of a layer's N filters, m = mean over positions; of T ∘ F where there are regions.
 
     The authors weigh it 1e9/N² alone with one style image, 1e8/N² with two, or 1e9/N² beside a plain Gram loss of
@@ -21,12 +21,11 @@ class Means(LayerTerm):
     """
 
     kind: ClassVar[str] = "means"
-    source: ClassVar[Literal["style"]] = "style"
 
-    def target(self, image: Image, features: Features) -> Float[Array, " channels"]:
-        """The style image's means; those of several are averaged."""
-        return mean(features[self.layer])
+    def means(self, responses: Responses) -> Float[Array, " channels"]:
+        """Each filter's mean response."""
+        return mean(responses)
 
-    def value(self, image: Image, features: Features, target: Array) -> Float[Array, ""]:
+    def distance(self, statistic: Array, target: Array) -> Float[Array, ""]:
         """The mean squared difference."""
-        return jnp.mean(jnp.square(mean(features[self.layer]) - target))
+        return jnp.mean(jnp.square(statistic - target))

@@ -1,14 +1,14 @@
 """The 2-Wasserstein distance of features taken as Gaussians, the style loss of crowsonkb's style-transfer-pytorch."""
 
 import dataclasses
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle.paper.statistics import mean, mean_gram_matrix
-from jaxstyle.paper.terms import Features, Image, LayerTerm
+from jaxstyle.paper.terms import Responses, StatisticTerm
 
 RIDGE = 1e-4
 """Added to the diagonal of a covariance, which has fewer positions than filters in deep layers."""
@@ -30,7 +30,7 @@ class Gaussian(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Wasserstein(LayerTerm):
+class Wasserstein(StatisticTerm):
     """W₂² / N = mean (μ − μ_t)² + mean diag(C_t + C − 2 (C_t^½ C C_t^½)^½) of a layer with N filters.
 
     References: Crowson, style-transfer-pytorch 0.3, `StyleLossW2`; Olkin & Pukelsheim, Linear Algebra Appl. 48, 1982,
@@ -38,19 +38,17 @@ class Wasserstein(LayerTerm):
     """
 
     kind: ClassVar[str] = "wasserstein"
-    source: ClassVar[Literal["style"]] = "style"
 
-    def target(self, image: Image, features: Features) -> Gaussian:
-        """The style image's moments; those of several images are averaged."""
-        return gaussian(features[self.layer])
+    def means(self, responses: Responses) -> Gaussian:
+        """Mean and second moment."""
+        return gaussian(responses)
 
-    def value(self, image: Image, features: Features, target: Gaussian) -> Float[Array, ""]:
+    def distance(self, statistic: Gaussian, target: Gaussian) -> Float[Array, ""]:
         """The squared distance over the number of filters."""
-        own = gaussian(features[self.layer])
         root = square_root(target.covariance)
-        cross = square_root(_product(_product(root, own.covariance), root))
-        means = jnp.mean(jnp.square(own.mean - target.mean))
-        return means + jnp.mean(jnp.diagonal(target.covariance + own.covariance - 2 * cross))
+        cross = square_root(_product(_product(root, statistic.covariance), root))
+        means = jnp.mean(jnp.square(statistic.mean - target.mean))
+        return means + jnp.mean(jnp.diagonal(target.covariance + statistic.covariance - 2 * cross))
 
 
 def gaussian(features: Float[Array, "height width channels"]) -> Gaussian:

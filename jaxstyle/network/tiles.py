@@ -1,0 +1,394 @@
+"""A VGG's features tile by tile: what is summed over positions, exactly, in the memory of the pooled features alone.
+
+An image goes through the network block by block, and through each block tile by tile, with as many positions around a
+tile as the block has convolutions. Two things are kept: what is read of the features, summed over the tiles, and what
+the block leaves to the next one, its pooled features, 120 bytes a pixel in all. The gradient goes back the same way,
+and computes the features of a tile once more up to the last that is read; behind it a bit for each response, whether it
+is above 0, is all that average pooling's gradient asks for, 20 bytes a pixel with the paper's layers.
+
+What lies outside of the image is 0 in every layer, as the zeros that convolutions pad with. Where a tile lies is an
+index, so that one program serves all of them, and an image of any size.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxstyle.network.layers import canonical_layer, downsampling
+from jaxstyle.network.vgg import VGG, VGGFeatures, pool
+from jaxstyle.network.winograd import MatrixConv
+
+Maps: TypeAlias = Mapping[Any, Float[Array, "_height _width _channels"]]
+"""Arrays with a value for each position of a layer, by whatever names."""
+Read: TypeAlias = Callable[[Mapping[str, Array], Maps, Any], tuple[dict[str, Any], dict[str, Array]]]
+"""(features of a tile by layer, the same tile of the maps, what else is given) → what is summed over the tiles, what is
+put together from them; both by names, arrays or trees of arrays. Hashable, for it decides the compiled program."""
+
+
+class Block(NamedTuple):
+    """How the features of a block are cut.
+
+    Attributes:
+      layers: its convolutions, as deep as is asked.
+      height: of the features.
+      width: of the features.
+      rows: how many tiles lie one above the other.
+      columns: how many side by side.
+      tile_height: positions of a tile, even, so that poolings do not cross its border.
+      tile_width: likewise.
+    """
+
+    layers: tuple[str, ...]
+    height: int
+    width: int
+    rows: int
+    columns: int
+    tile_height: int
+    tile_width: int
+
+    @property
+    def halo(self) -> int:
+        """How many positions beyond its border a tile depends on."""
+        return len(self.layers)
+
+
+def blocks_of(layers: Iterable[str], size: tuple[int, ...], side: int) -> tuple[Block, ...]:
+    """The blocks of some layers for an image of (height, width), in tiles of at most `side` pixels each way.
+
+    Tiles have `side` positions in the first block and half as many in the others, where features have more channels.
+    """
+    found: dict[int, list[str]] = {}
+    for layer in layers:
+        found.setdefault(downsampling(layer), []).append(layer)
+    blocks = []
+    for depth, own in found.items():
+        height, width = (length >> depth for length in size)
+        most = side if depth == 0 else side // 2
+        (rows, tile_height), (columns, tile_width) = _cut(height, most), _cut(width, most)
+        blocks.append(Block(tuple(own), height, width, rows, columns, tile_height, tile_width))
+    return tuple(blocks)
+
+
+def _cut(length: int, most: int) -> tuple[int, int]:
+    """Into how many equal and even parts, none longer than `most`, and how long they are; they may reach beyond it."""
+    count = math.ceil(length / most)
+    return count, 2 * math.ceil(length / (2 * count))
+
+
+def fold(
+    network: VGGFeatures,
+    parameters: Any,
+    image: Float[Array, "height width 3"],
+    layers: Iterable[str],
+    read: Read,
+    *,
+    side: int,
+    maps: Mapping[str, Maps] | None = None,
+    given: Any = None,
+    differentiable: bool = True,
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Sums what is read of features over an image, without ever having the features of all of it.
+
+    Args:
+      network: without its parameters; its padding is zeros.
+      parameters: the network's, which get no gradient.
+      image: sRGB in [0, 1].
+      layers: those that are read.
+      read: called once for each block, with the features of its layers in a tile; responses outside the image are 0.
+      side: of the tiles in pixels, a multiple of 4.
+      maps: arrays as large as a layer's features, by layer; they get no gradient.
+      given: a tree of arrays that `read` is handed as it is, without a gradient.
+      differentiable: whether the sums have a gradient with respect to the image; nothing may then be put together.
+
+    Returns:
+      The sums, and what was put together, [height, width, channels] of the layers.
+    """
+    vgg: VGG = nnx.merge(network.structure, parameters)
+    wanted = {canonical_layer(layer) for layer in layers}
+    deepest = max(vgg.layers.index(layer) for layer in wanted)
+    blocks = blocks_of(vgg.layers[: deepest + 1], image.shape[:2], side)
+    maps = {canonical_layer(layer): own for layer, own in (maps or {}).items()}
+    stored = _stored(vgg.preprocess(image), blocks[0])
+    sums: dict[str, Any] = {}
+    written: dict[str, Array] = {}
+    for block, following in zip(blocks, (*blocks[1:], None), strict=True):
+        last = max((at for at, layer in enumerate(block.layers) if layer in wanted), default=-1)
+        unread = block.layers[last + 1 :] if following is not None and vgg.pooling == "average" else ()
+        step = _Pass(network, block, following, read, frozenset(wanted), unread)
+        own = {layer: _filled(maps[layer], block) for layer in block.layers if layer in maps}
+        if differentiable:
+            found, stored = _through(step, parameters, stored, own, given)
+        else:
+            found, whole, stored, _ = step.forward(parameters, stored, own, given)
+            written |= {name: array[: block.height, : block.width] for name, array in whole.items()}
+        sums |= found
+    return sums, written
+
+
+class _Found(NamedTuple):
+    """What a block gives, of a tile or of all.
+
+    Attributes:
+      sums: what is read, summed.
+      parts: what is read, put together.
+      pooled: as the following block reads it; None if there is none.
+      bits: of the layers behind the last that is read, whether each response is above 0, eight to a byte.
+    """
+
+    sums: dict[str, Any]
+    parts: dict[str, Array]
+    pooled: Any
+    bits: dict[str, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pass:
+    """One block over all tiles.
+
+    Attributes:
+      network: without its parameters.
+      block: which, and how it is cut.
+      following: the block that the pooled features go to, if there is one.
+      read: what is wanted of the features.
+      wanted: of which layers.
+      unread: the layers behind the last of them whose gradient needs no more than bits.
+    """
+
+    network: VGGFeatures
+    block: Block
+    following: Block | None
+    read: Read
+    wanted: frozenset[str]
+    unread: tuple[str, ...]
+
+    def forward(self, parameters: Any, stored: Array, maps: Any, given: Any, *, keeps_bits: bool = False) -> _Found:
+        """Goes over all tiles; the bits are what `backward` asks for."""
+        block, following = self.block, self.following
+        around = self._around() if keeps_bits else {}
+
+        def of_tile(row: Any, column: Any) -> _Found:
+            hidden = _part(stored, row, column, *self._with_halo(block.halo))
+            return self._of_hidden(parameters, hidden, self._maps(maps, row, column), given, row, column)
+
+        def body(index: Int[Array, ""], before: _Found) -> _Found:
+            row, column = self._corner(index)
+            own = of_tile(row, column)
+            pooled = before.pooled
+            if following is not None:
+                pooled = _with(pooled, own.pooled, following.halo + row // 2, following.halo + column // 2)
+            return _Found(
+                jax.tree.map(jnp.add, before.sums, own.sums),
+                {name: _with(before.parts[name], part, row, column) for name, part in own.parts.items()},
+                pooled,
+                {name: _with(before.bits[name], own.bits[name], row + by, column + by) for name, by in around.items()},
+            )
+
+        def empty(part: Any, height: int, width: int, halo: int) -> Array:
+            return jnp.zeros((height + 2 * halo, width + 2 * halo, part.shape[-1]), part.dtype)
+
+        like = jax.eval_shape(of_tile, jnp.zeros((), int), jnp.zeros((), int))
+        reach, pooled = _reach(block), None
+        if following is not None:
+            height, width = (max(own // 2, read) for own, read in zip(reach, _reach(following), strict=True))
+            pooled = empty(like.pooled, height, width, following.halo)
+        start = _Found(
+            jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), like.sums),
+            {name: empty(part, *reach, 0) for name, part in like.parts.items()},
+            pooled,
+            {name: empty(like.bits[name], *reach, by) for name, by in around.items()},
+        )
+        return jax.lax.fori_loop(0, block.rows * block.columns, body, start)
+
+    def backward(
+        self,
+        parameters: Any,
+        stored: Array,
+        maps: Any,
+        given: Any,
+        bits: dict[str, Array],
+        gradient: tuple[Any, Any],
+    ) -> Array:
+        """The gradient with respect to what the block reads, from those of the sums and of the pooled features."""
+        block, following = self.block, self.following
+        of_sums, of_kept = gradient
+        with_halo = self._with_halo(block.halo)
+
+        def body(index: Int[Array, ""], found: Array) -> Array:
+            row, column = self._corner(index)
+            around = {name: _part(bits[name], row, column, *self._with_halo(by)) for name, by in self._around().items()}
+
+            def of_part(hidden: Array) -> tuple[Any, Any]:
+                own = self._maps(maps, row, column)
+                result = self._of_hidden(parameters, hidden, own, given, row, column, around)
+                return result.sums, result.pooled
+
+            of_pooled = None
+            if following is not None:
+                top, left = following.halo + row // 2, following.halo + column // 2
+                of_pooled = _part(of_kept, top, left, block.tile_height // 2, block.tile_width // 2)
+            _, back = jax.vjp(of_part, _part(stored, row, column, *with_halo))
+            (own,) = back((of_sums, of_pooled))
+            return _with(found, _part(found, row, column, *with_halo) + own, row, column)
+
+        return jax.lax.fori_loop(0, block.rows * block.columns, body, jnp.zeros_like(stored))
+
+    def _corner(self, index: Int[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
+        """The first row and column of a tile."""
+        block = self.block
+        return (index // block.columns) * block.tile_height, (index % block.columns) * block.tile_width
+
+    def _with_halo(self, halo: int) -> tuple[int, int]:
+        """The height and width of a tile with so many positions around it."""
+        return self.block.tile_height + 2 * halo, self.block.tile_width + 2 * halo
+
+    def _around(self) -> dict[str, int]:
+        """The unread layers, and how many positions beyond a tile the layers behind them need of each."""
+        return {layer: self.block.halo - 1 - self.block.layers.index(layer) for layer in self.unread}
+
+    def _maps(self, maps: Any, row: Int[Array, ""], column: Int[Array, ""]) -> Any:
+        return jax.tree.map(lambda array: _part(array, row, column, *self._with_halo(0)), maps)
+
+    def _of_hidden(
+        self,
+        parameters: Any,
+        hidden: Array,
+        maps: Any,
+        given: Any,
+        row: Int[Array, ""],
+        column: Int[Array, ""],
+        bits: Mapping[str, Array] | None = None,
+    ) -> _Found:
+        """What a tile gives, from what the block reads for it.
+
+        With the bits that were found before, the responses of the unread layers are those that they have, but nothing
+        of the gradient depends on them, so that a program that wants the gradient alone does not compute them.
+        """
+        block = self.block
+        vgg: VGG = nnx.merge(self.network.structure, parameters)
+        hidden = hidden[None]
+        features: dict[str, Array] = {}
+        found: dict[str, Array] = {}
+        for layer, around in zip(block.layers, reversed(range(block.halo)), strict=True):
+            hidden = _unpadded(getattr(vgg, layer), hidden)
+            if bits is not None and layer in bits:
+                above = jnp.unpackbits(bits[layer], axis=-1, count=hidden.shape[-1]).astype(bool)
+                hidden = jnp.where(above[None], hidden, 0)
+                continue
+            is_inside = _inside(row - around, hidden.shape[1], block.height)[:, None]
+            is_inside &= _inside(column - around, hidden.shape[2], block.width)[None]
+            hidden = jnp.where(is_inside[None, :, :, None], jax.nn.relu(hidden), 0)
+            own = hidden[0, around : around + block.tile_height, around : around + block.tile_width]
+            if layer in self.wanted:
+                features[layer] = own.astype(jnp.promote_types(own.dtype, jnp.float32))
+            elif layer in self.unread:
+                found[layer] = jnp.packbits(own > 0, axis=-1)
+        sums, parts = self.read(features, {name: part for of in maps.values() for name, part in of.items()}, given)
+        if self.following is None:
+            return _Found(sums, parts, None, found)
+        pooled = pool(hidden, vgg.pooling)[0]
+        is_inside = _inside(row // 2, pooled.shape[0], self.following.height)[:, None]
+        is_inside &= _inside(column // 2, pooled.shape[1], self.following.width)[None]
+        return _Found(sums, parts, jnp.where(is_inside[..., None], pooled, 0), found)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _through(step: _Pass, parameters: Any, stored: Array, maps: Any, given: Any) -> tuple[Any, Any]:
+    """A block's sums, and its pooled features."""
+    found = step.forward(parameters, stored, maps, given)
+    assert not found.parts
+    return found.sums, found.pooled
+
+
+def _keep(step: _Pass, parameters: Any, stored: Array, maps: Any, given: Any) -> tuple[Any, Any]:
+    found = step.forward(parameters, stored, maps, given, keeps_bits=True)
+    assert not found.parts
+    return (found.sums, found.pooled), (parameters, stored, maps, given, found.bits)
+
+
+def _back(step: _Pass, kept: tuple[Any, ...], gradient: tuple[Any, Any]) -> tuple[None, Array, None, None]:
+    parameters, stored, maps, given, bits = kept
+    return None, step.backward(parameters, stored, maps, given, bits, gradient), None, None
+
+
+_through.defvjp(_keep, _back)
+
+
+def _reach(block: Block) -> tuple[int, int]:
+    """How high and wide its tiles are together, with no halo."""
+    return block.rows * block.tile_height, block.columns * block.tile_width
+
+
+def _stored(features: Array, block: Block) -> Array:
+    """Features with zeros around them, as far as the tiles of a block read."""
+    height, width, _ = features.shape
+    below, right = (reach - own + block.halo for reach, own in zip(_reach(block), (height, width), strict=True))
+    return jnp.pad(features, ((block.halo, below), (block.halo, right), (0, 0)))
+
+
+def _filled(maps: Maps, block: Block) -> dict[Any, Array]:
+    """Maps with zeros below and to the right, as far as the tiles reach."""
+    height, width = _reach(block)
+    return {
+        name: jnp.pad(array, ((0, height - array.shape[0]), (0, width - array.shape[1]), (0, 0)))
+        for name, array in maps.items()
+    }
+
+
+def _part(array: Array, row: Int[Array, ""], column: Int[Array, ""], height: int, width: int) -> Array:
+    return jax.lax.dynamic_slice(array, (row, column, 0), (height, width, array.shape[-1]))
+
+
+def _with(array: Array, part: Array, row: Int[Array, ""], column: Int[Array, ""]) -> Array:
+    return jax.lax.dynamic_update_slice(array, part, (row, column, 0))
+
+
+def _inside(first: Int[Array, ""], count: int, length: int) -> Bool[Array, " count"]:
+    """Which of so many positions, from the first on, lie in an image of that length."""
+    positions = first + jnp.arange(count)
+    return (positions >= 0) & (positions < length)
+
+
+def _unpadded(convolution: Any, hidden: Float[Array, "1 height width inputs"]) -> Float[Array, "1 h w filters"]:
+    """A convolution where all neighbours are there: of two positions fewer each way."""
+    if isinstance(convolution, MatrixConv):
+        return convolution(hidden, padding=0)
+    kernel, bias = convolution.kernel[...], convolution.bias[...]
+    dtype = convolution.dtype or jnp.promote_types(hidden.dtype, kernel.dtype)
+    hidden, kernel, bias = (array.astype(dtype) for array in (hidden, kernel, bias))
+    return _convolve(convolution.precision, hidden, kernel) + bias.reshape(1, 1, 1, -1)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _convolve(precision: Any, hidden: Array, kernel: Array) -> Array:
+    """XLA's convolution.
+
+    Its gradient is written out because XLA, within a loop on the CPU, would read the kernel of the gradient's
+    convolution the other way round and take twelve times as long.
+    """
+    return _direct(precision, hidden, kernel, 0)
+
+
+def _direct(precision: Any, hidden: Array, kernel: Array, padding: int) -> Array:
+    around = ((padding, padding),) * 2
+    return jax.lax.conv_general_dilated(
+        hidden, kernel, (1, 1), around, dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=precision
+    )
+
+
+def _convolve_keep(precision: Any, hidden: Array, kernel: Array) -> tuple[Array, Array]:
+    return _convolve(precision, hidden, kernel), kernel
+
+
+def _convolve_back(precision: Any, kernel: Array, gradient: Array) -> tuple[Array, None]:
+    turned = jax.lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))
+    return _direct(precision, gradient, turned, 2), None
+
+
+_convolve.defvjp(_convolve_keep, _convolve_back)
