@@ -210,6 +210,8 @@ def test_a_network_of_ones_own_has_no_blocks_to_cut():
     photo, style = smooth(24, 20, 0), smooth(20, 20, 1)
     network = FeatureNetwork(lambda parameters, image: {"pixels": image}, {}, layers=("pixels",))
     loss = {"content_layers": ["pixels"], "style_layers": ["pixels"]}
+    options = {"network": network, "loss": loss, "optimizer": {"iterations": 1}}
+    assert transfer(photo, style, image={"size": 24}, **options).image.shape == (24, 20, 3)
     with pytest.raises(JaxstyleError, match=r"image\.tile: found 16, but the network is a function of your own"):
         transfer(photo, style, network=network, image={"size": 24, "tile": 16}, loss=loss)
 

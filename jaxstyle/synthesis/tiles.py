@@ -191,8 +191,9 @@ def in_tiles(
         if missing:
             raise JaxstyleError(f'image.tile: found {tile}, but {"; ".join(missing)}; allowed: 0, "auto"')
         return dataclasses.replace(objective, parts=Tiles(tile))
-    fits = available is None or _whole_bytes(objective, size, settings) <= MARGIN * available
-    if fits or missing or any(obstacles(experiment)):
+    if missing or available is None or any(obstacles(experiment)):
+        return objective
+    if _whole_bytes(objective, size, settings) <= MARGIN * available:
         return objective
     return dataclasses.replace(objective, parts=Tiles(SIDE))
 
