@@ -37,6 +37,7 @@ def test_run_leaves_a_record_where_it_says(jaxstyle_command: Run, folder: Path):
         "manifest.json",
         "metrics.jsonl",
         "result.png",
+        "sources",
     }
     assert read_manifest(record)["title"] == "a small one"
     assert len(read_metrics(record)) == 3
@@ -45,7 +46,7 @@ def test_run_leaves_a_record_where_it_says(jaxstyle_command: Run, folder: Path):
 def test_the_same_command_does_nothing_again(jaxstyle_command: Run, folder: Path):
     assert jaxstyle_command("run", "small.toml").exit_code == 0
     (record,) = (folder / "runs/small").iterdir()
-    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in record.iterdir()}
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in record.rglob("*.*")}
     again = jaxstyle_command("run", "small.toml")
     assert again.exit_code == 0
     assert again.stdout.splitlines()[0] == f"resuming runs/small/{record.name}; --fresh starts a new run"
@@ -54,7 +55,7 @@ def test_the_same_command_does_nothing_again(jaxstyle_command: Run, folder: Path
     named = jaxstyle_command("run", "small.toml", "--out", record)
     assert named.exit_code == 0
     assert f"resuming {record}; another --out starts a new run" in named.stdout
-    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in record.iterdir()} == before
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in record.rglob("*.*")} == before
     assert jaxstyle_command("run", "small.toml", "--fresh").exit_code == 0
     assert jaxstyle_command("run", "small.toml", "--set", "start.seed=1").exit_code == 0
     write_image(folder / "style.png", smooth(30, 30, seed=9))

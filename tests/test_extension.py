@@ -117,12 +117,12 @@ OBSTACLES = {
 def test_what_cannot_be_extended_is_left_alone(tmp_path: Path, ways: tuple[str, ...], reason: str):
     folder = tmp_path / "runs/a/1"
     run(make(tmp_path, FIVE, *ways), folder)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = {path.name: path.read_bytes() for path in folder.rglob("*.*")}
     assert CHECKPOINT not in before
     with pytest.raises(JaxstyleError, match=r"already holds a run of another experiment \(optimizer.*") as caught:
         run(make(tmp_path, NINE, *ways), folder)
     assert reason in str(caught.value)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in folder.rglob("*.*")} == before
     assert latest_folder(tmp_path / "runs", "a", make(tmp_path, NINE, *ways)) is None
     assert latest_folder(tmp_path / "runs", "a", make(tmp_path, FIVE, *ways)) == folder
 

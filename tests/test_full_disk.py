@@ -116,6 +116,7 @@ def test_a_result_that_has_no_room_is_said_and_no_half_of_it_is_left(tmp_path: P
         "experiment.json",
         "manifest.json",
         "metrics.jsonl",
+        "sources",
     ]
 
 

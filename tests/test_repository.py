@@ -31,6 +31,8 @@ ONE_HOME = {
     "typer": "cli/",
     "rich": "cli/",
     "matplotlib": "report/",
+    "starlette": "watch/",
+    "uvicorn": "watch/",
     "ray": "sweeps/engines/",
 }
 """Libraries that one module, or one folder, imports."""

@@ -10,7 +10,14 @@ from jaxstyle.devices.environment import PACKAGES, device_facts
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.version import __version__
 
-EXTRAS = {"skimage": "demo", "h5py": "convert", "matplotlib": "report", "pypdf": "paper", "ray": "ray"}
+EXTRAS = {
+    "skimage": "demo",
+    "h5py": "convert",
+    "matplotlib": "report",
+    "starlette": "watch",
+    "pypdf": "paper",
+    "ray": "ray",
+}
 """The module by which it is known that an extra is installed."""
 
 

@@ -16,6 +16,7 @@ from jaxstyle.cli.engines import EngineName, EngineOptions
 from jaxstyle.cli.report import report
 from jaxstyle.cli.show import INTERRUPTED, MISTAKE, echo, echo_error, echo_warnings
 from jaxstyle.cli.terms import terms
+from jaxstyle.cli.watch import watch
 from jaxstyle.errors import JaxstyleError, Note
 from jaxstyle.version import __version__
 
@@ -52,6 +53,7 @@ app.add_typer(weights.app, name="weights")
 app.add_typer(images.app, name="images")
 app.command()(report)
 app.command()(terms)
+app.command()(watch)
 
 Overrides = Annotated[
     list[str] | None,

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from jaxstyle.synthesis.events import Events
+from jaxstyle.synthesis.scales import seconds_left
 
 if TYPE_CHECKING:
     from jaxstyle.optimizers import Iteration
@@ -128,7 +129,8 @@ class RunProgress(Events):
         self._seen.update(iteration.size for iteration in iterations)
         size = f"{newest.size} pixels  " if len({scale.size for scale in self._scales}) > 1 else ""
         facts = f"{size}evaluations {newest.evaluations}  loss {newest.loss:.4g}"
-        left = f"about {duration(self._remaining(newest))} left" if newest.iteration else ""
+        ahead = seconds_left(self._scales, self._seen, size=newest.size, seconds=newest.seconds)
+        left = f"about {duration(ahead)} left" if newest.iteration else ""
         if self._bar is not None and self._task is not None:
             self._bar.update(
                 self._task, description=f"{self._label}iteration", completed=newest.iteration, facts=facts, left=left
@@ -138,17 +140,6 @@ class RunProgress(Events):
             where = f"iteration {newest.iteration}/{self._iterations}"
             echo(f"{self._label}{where}  {facts}  {duration(newest.seconds)}  {left}".rstrip())
             sys.stdout.flush()
-
-    def _remaining(self, newest: "Iteration") -> float:
-        """Seconds that are left if an iteration takes as long as its pixels are many."""
-        done = sum(count * size**2 for size, count in self._seen.items())
-        planned: Counter[int] = Counter()
-        for scale in self._scales:
-            planned[scale.size] += 1 + scale.iterations
-        ahead = sum(
-            max(0, count - self._seen[size]) * size**2 for size, count in planned.items() if size >= newest.size
-        )
-        return newest.seconds * ahead / done
 
 
 class SweepProgress:

@@ -12,12 +12,13 @@ from jaxstyle.images.resizing import (
     resize_long_side,
     resize_to,
 )
-from jaxstyle.images.writing import encode_png, output_format, write_image
+from jaxstyle.images.writing import encode_jpeg, encode_png, output_format, write_image
 
 __all__ = [
     "LoadedImage",
     "area_shape",
     "carry_to",
+    "encode_jpeg",
     "encode_png",
     "fit_mask",
     "fit_shape",

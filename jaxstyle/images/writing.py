@@ -77,6 +77,11 @@ def encode_png(pixels: npt.ArrayLike) -> bytes:
     return _encode_png(_quantize(Path("image.png"), pixels, 8), {})
 
 
+def encode_jpeg(pixels: npt.ArrayLike, *, quality: int = 90, metadata: Mapping[str, str] | None = None) -> bytes:
+    """Returns sRGB pixels, `[height, width, 3]` in [0, 1], as a JPEG file."""
+    return _encode_lossy(_quantize(Path("image.jpg"), pixels, 8), dict(metadata or {}), quality=quality, format="JPEG")
+
+
 @functools.cache
 def _srgb_profile() -> bytes:
     """Returns sRGB's ICC profile, with a fixed date, so that the same image gives the same file."""

@@ -138,10 +138,10 @@ def _read_folder(folder: Path) -> Iterator[Recorded]:
     try:
         if not (folder / EXPERIMENT).is_file():
             raise JaxstyleError(_no_run(folder))
-        if (folder / MANIFEST).exists() or not _is_sweep(folder):
-            yield _read_run(folder)
+        if (folder / MANIFEST).exists() or not is_sweep(folder):
+            yield read_run(folder)
             return
-        planned = _planned(folder)
+        planned = planned_members(folder)
         relabelled = "patterns" in mapping(_read_table(folder / EXPERIMENT).get("sweep"))
         begun = {int(path.name) for path in (folder / MEMBERS).glob("*") if path.name.isdecimal() and path.is_dir()}
     except OSError as error:
@@ -149,14 +149,15 @@ def _read_folder(folder: Path) -> Iterator[Recorded]:
     if not begun and not planned:
         raise JaxstyleError(f"{folder}: a sweep of which no member has begun")
     for index in [*planned, *sorted(begun - planned.keys())]:
-        yield _read_run(folder / MEMBERS / str(index), planned.get(index), relabelled=relabelled)
+        yield read_run(folder / MEMBERS / str(index), planned.get(index), relabelled=relabelled)
 
 
-def _is_sweep(folder: Path) -> bool:
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder is that of a sweep, and not of a run."""
     return (folder / MEMBERS).is_dir() or "sweep" in _read_table(folder / EXPERIMENT)
 
 
-def _planned(folder: Path) -> dict[int, Member]:
+def planned_members(folder: Path) -> dict[int, Member]:
     """The members that a sweep should have, in its order; none where it can no longer be expanded."""
     try:
         experiment = load_experiment(folder / EXPERIMENT)
@@ -165,12 +166,19 @@ def _planned(folder: Path) -> dict[int, Member]:
         return {}
 
 
-def _read_run(folder: Path, planned: Member | None = None, *, relabelled: bool = False) -> Recorded:
-    """Reads a run.
+def read_run(
+    folder: Path,
+    planned: Member | None = None,
+    lines: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    relabelled: bool = False,
+) -> Recorded:
+    """Reads one run.
 
     Args:
-      folder: the run's.
-      planned: of a sweep, what it should be.
+      folder: the run's own.
+      planned: what it is of a sweep, if it is of one.
+      lines: of its metrics, if they have been read already.
       relabelled: whether it is called as it is planned, and not as it was: new images may have changed others' labels.
     """
     experiment, manifest = _read_table(folder / EXPERIMENT), _read_table(folder / MANIFEST)
@@ -184,7 +192,8 @@ def _read_run(folder: Path, planned: Member | None = None, *, relabelled: bool =
             place = planned.place
     label = label or experiment.get("title") or folder.resolve().name
     place = {str(key): str(found) for key, found in place.items()}
-    return Recorded(folder, str(label), experiment, manifest, _read_lines(folder / METRICS), place)
+    lines = _read_lines(folder / METRICS) if lines is None else lines
+    return Recorded(folder, str(label), experiment, manifest, lines, place)
 
 
 def _read_table(path: Path) -> Mapping[str, Any]:
@@ -202,14 +211,19 @@ def _read_lines(path: Path) -> list[Mapping[str, Any]]:
         return []
     lines: list[Mapping[str, Any]] = []
     for line in text.split("\n"):
-        try:
-            entry = mapping(json.loads(line))
-        except (ValueError, RecursionError):
-            break
-        if not all(isinstance(entry.get(key), kinds) for key, kinds in _LINE.items()):
+        if (entry := parse_line(line)) is None:
             break
         lines.append(entry)
     return lines
+
+
+def parse_line(line: str) -> Mapping[str, Any] | None:
+    """Returns what a line of the metrics holds; None if it is not whole."""
+    try:
+        entry = mapping(json.loads(line))
+    except (ValueError, RecursionError):
+        return None
+    return entry if all(isinstance(entry.get(key), kinds) for key, kinds in _LINE.items()) else None
 
 
 def _distinguished(runs: list[Recorded]) -> list[Recorded]:

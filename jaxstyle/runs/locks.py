@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -118,9 +119,36 @@ def ensure_free(folder: Path) -> None:
             pass
 
 
+def is_at_work(folder: Path) -> bool | None:
+    """Whether the process that last claimed a folder still runs; None where that cannot be known from this machine.
+
+    Nothing is locked for it, so that nobody who would begin there is kept out.
+    """
+    try:
+        who = _holder(folder / LOCK)
+        host, pid = who["host"], int(who["pid"])
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if host != socket.gethostname() or os.name == "nt":  # where asking with signal 0 would end the process
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's
+        return True
+    return True
+
+
+def _holder(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
 def _occupant(path: Path) -> str:
     try:
-        who = json.loads(path.read_text())
+        who = _holder(path)
         return f"process {who['pid']} on {who['host']} is at work here since {who['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process is at work here"

@@ -36,8 +36,8 @@ from jaxstyle.runs.folders import (
 from jaxstyle.runs.lines import Lines
 from jaxstyle.runs.locks import claimed, made, now
 
-IMAGES = "images"
-"""The folder, in a run's, of the images on the way."""
+IMAGES, SOURCES = "images", "sources"
+"""The folders, in a run's, of the images on the way, and of small copies of content and styles."""
 
 
 class Recorder(Protocol):

@@ -14,12 +14,12 @@ from jaxstyle.devices import memory
 from jaxstyle.devices.environment import versions
 from jaxstyle.devices.sharding import Devices, count_devices
 from jaxstyle.errors import CheckpointError, Note
-from jaxstyle.images import LoadedImage
+from jaxstyle.images import LoadedImage, resize_long_side
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Observer, Result, Status, ensure_finite, state_bytes
 from jaxstyle.runs.display import look_of, shown
 from jaxstyle.runs.folders import FINISHED, LIBRARIES, RESULT
-from jaxstyle.runs.record import IMAGES, Recorder
+from jaxstyle.runs.record import IMAGES, SOURCES, Recorder
 from jaxstyle.runs.resume import pack, periodic_checkpoints, unpack
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.events import Events
@@ -30,6 +30,9 @@ from jaxstyle.synthesis.preparation import Prepared, SourceImages, prepare
 from jaxstyle.synthesis.recolouring import finish
 from jaxstyle.synthesis.state import KeepRunState, RunState
 from jaxstyle.version import __version__
+
+SMALL = 512
+"""Pixels of the long side of a record's copies of the source images."""
 
 
 class Inputs(NamedTuple):
@@ -77,6 +80,7 @@ class RecordedRun:
         prepared = prepare(experiment, *inputs, reads=reads, cache=cache, devices=devices)
         scales = [each.scale for each in prepared]
         recorder.update(scales=[scale._asdict() for scale in scales], devices=count_devices(devices))
+        _save_sources(inputs.images, recorder)
         events.plan(scales)
         return cls(experiment, inputs, recorder, events, prepared, _metadata(experiment, inputs))
 
@@ -202,6 +206,17 @@ class RecordedRun:
             "weights": self.inputs.weights.sha256,
             **{role: image.sha256 for role, image in self.inputs.images.by_role().items()},
         }
+
+
+def _save_sources(images: SourceImages, recorder: Recorder) -> None:
+    """Saves small copies of content, styles and start, so that a record shows them wherever it is looked at."""
+    for role, image in images.by_role().items():
+        if role not in images.masks:
+            pixels = image.pixels
+            step = max(1, max(pixels.shape[:2]) // (2 * SMALL))
+            copy = pixels[::step, ::step]
+            copy = resize_long_side(copy, SMALL) if max(copy.shape[:2]) > SMALL else copy
+            recorder.save_image(f"{SOURCES}/{role}.jpg", copy, bits=8, metadata={}, status=Status.RUNNING)
 
 
 def _metadata(experiment: Experiment, inputs: Inputs) -> dict[str, str]:

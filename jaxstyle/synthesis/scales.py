@@ -1,7 +1,8 @@
 """Coarse to fine: at which sizes an image is optimized, and how the steps are shared among them."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 RATIO = math.sqrt(2)
@@ -63,3 +64,24 @@ def in_blocks(scale: Scale, length: int) -> tuple[Scale, ...]:
     count = math.ceil(scale.iterations / length) if length else 1
     parts = share(scale.iterations, [scale.size] * count)
     return tuple(part._replace(block=block) for block, part in enumerate(parts))
+
+
+def seconds_left(scales: Sequence[Scale], seen: Mapping[int, int], *, size: int, seconds: float) -> float:
+    """How long a run will still take, if an iteration takes as long as its pixels are many.
+
+    Args:
+      scales: that the run goes through.
+      seen: how many iterations there have been, by the image's size, the starts included.
+      size: of the newest.
+      seconds: spent so far.
+
+    Example:
+      >>> seconds_left([Scale(64, 9)], {64: 5}, size=64, seconds=10.0)
+      10.0
+    """
+    done = sum(count * long_side**2 for long_side, count in seen.items())
+    planned: Counter[int] = Counter()
+    for scale in scales:
+        planned[scale.size] += 1 + scale.iterations
+    ahead = sum(max(0, count - seen.get(each, 0)) * each**2 for each, count in planned.items() if each >= size)
+    return seconds * ahead / done if done else 0.0
