@@ -313,7 +313,7 @@ def test_an_image_that_could_not_be_written_is_refused_before_it_is_made(
 MISTAKES = {
     "a file that is not there": (["run", "smal.toml"], "smal.toml: no such file; did you mean 'small.toml'?"),
     "a folder for a file": (["run", "."], ".: cannot be read: Is a directory"),
-    "an image for a file": (["run", "content.png"], "content.png: not text in UTF-8"),
+    "an image for a file": (["run", "content.png"], "content.png: carries no settings: "),
     "a key": (
         ["run", "small.toml", "--set", "loss.style_wieght=1"],
         "unknown key 'style_wieght'; did you mean 'style_weight'?",
