@@ -83,6 +83,12 @@ def test_regions_and_what_is_kept_are_those_of_one_device(tiny: Weights, tmp_pat
     np.testing.assert_allclose(optimize([spread]).image, optimize([alone]).image, atol=1 / 255)
 
 
+def test_tiles_are_of_one_device(tiny: Weights):
+    with pytest.raises(JaxstyleError, match=r"image.tile: found 16, but the image is spread over several devices"):
+        on(COUNT, tiny, (21, 16), "image.tile=16", **TWO_POOLINGS)
+    assert on(COUNT, tiny, (21, 16), **TWO_POOLINGS).objective.parts is None
+
+
 @pytest.mark.parametrize("normalize", ["none", "gradients"])
 def test_terms_of_other_papers_are_those_of_one_device(tiny: Weights, normalize: str):
     ways = (EVERY_TERM, f"loss.normalize={normalize}", "optimizer.iterations=3")
