@@ -135,6 +135,8 @@ def test_what_does_not_fit_is_refused_in_pythons_words(monkeypatch: pytest.Monke
 
 def test_a_sweep_shows_its_images():
     swept = jaxstyle.sweep(TABLES)
+    assert repr(swept) == f"Sweep({swept.folder}: 2 of 2 members begun)"
+    assert repr(swept[0]).startswith("SweptRun(α = 1e-3: budget spent, loss ")
     shown = swept._repr_html_()
     assert [image.shape for image in images_in(shown)] == [(24, 32, 3)] * 2
     assert all(label in shown for label in ("α = 1e-3", "α = 1e-1", str(swept.folder)))
@@ -156,6 +158,7 @@ def test_a_report_of_what_python_ran(small: Path):
     shown = made._repr_html_()
     assert str(made.page) in shown
     assert max(images_in(shown)[0].shape) == 1200
+    assert repr(made) == f"Report({made.page}: 2 runs)"
 
 
 def test_the_room_is_the_function():

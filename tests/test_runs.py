@@ -402,10 +402,10 @@ def test_a_sweep_is_refused(tmp_path: Path):
 
 
 def test_a_folder_that_holds_a_run_is_refused_and_left_alone(finished: Run):
-    before = {path.name: path.read_bytes() for path in finished.folder.iterdir()}
+    before = {path: path.read_bytes() for path in finished.folder.rglob("*") if path.is_file()}
     with pytest.raises(JaxstyleError, match="already holds a run"):
         run(make(finished.folder.parent), finished.folder)
-    assert {path.name: path.read_bytes() for path in finished.folder.iterdir()} == before
+    assert {path: path.read_bytes() for path in finished.folder.rglob("*") if path.is_file()} == before
 
 
 def test_the_package_offers_it():

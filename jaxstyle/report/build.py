@@ -44,6 +44,10 @@ class Report:
         """The images side by side, or the sweep's contact sheet, for print."""
         return self.folder / PANELS
 
+    def __repr__(self) -> str:
+        """Where it is, without the records that it is about."""
+        return f"Report({self.page}: {len(self.runs)} runs)"
+
     def _repr_html_(self) -> str:
         from jaxstyle.report.notebook import of_report
 

@@ -47,6 +47,10 @@ class Run:
         """Of the result."""
         return self.manifest["metrics"]
 
+    def __repr__(self) -> str:
+        """Where it is and what was found, without the record's facts."""
+        return f"Run({self.folder}: {self.result!r})"
+
     def _repr_html_(self) -> str:
         return self.result._repr_html_()
 

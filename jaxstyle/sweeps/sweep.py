@@ -70,6 +70,11 @@ class SweptRun:
         """The image file in its record; None of a run that failed."""
         return path if (path := self.folder / RESULT).is_file() else None
 
+    def __repr__(self) -> str:
+        """What it is and how it ended, without its settings."""
+        loss = "" if self.loss is None else f", loss {self.loss:.4g}"
+        return f"SweptRun({self.label}: {self.status}{loss})"
+
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
@@ -89,6 +94,10 @@ class Sweep:
     def table(self) -> Path:
         """A line for each run: the swept values, how it ended, its numbers."""
         return self.folder / TABLE
+
+    def __repr__(self) -> str:
+        """Where it is and how much of it was begun, without the runs."""
+        return f"Sweep({self.folder}: {len(self.runs)} of {self.members} members begun)"
 
     def __len__(self) -> int:
         """How many runs were begun."""
