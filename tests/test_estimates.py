@@ -113,8 +113,7 @@ def test_what_does_not_fit_is_refused_with_a_size_that_does(
         refuse_too_large(plan, need, source="a.toml", remedy="Or else.")
     answer = re.fullmatch(
         r"a\.toml: image\.size: 128 needs about 0\.\d GB of memory, and only 0\.\d GB is available; "
-        r"the largest size that fits is about (\d+)\. 20 correction pairs take 0\.\d GB of it, "
-        r"optimizer\.history_size: fewer of them alone do not help\. Or else\.",
+        r"the largest size that fits is about (\d+)\. Or else\.",  # pairs take little beside the programs
         str(refused.value),
     )
     assert answer

@@ -46,6 +46,8 @@ ROUND_SIZE = 16
 """The size that would fit is a multiple of this."""
 MARGIN = 0.9
 """Of the available memory, what a suggested size may use: per pixel, smaller images need a little more."""
+WORTH_NAMING = 0.1
+"""The share of a run's memory from which a refusal says what the correction pairs take."""
 
 LIGHT = 0.25
 """Of the available memory, what measuring may take before it is known that a run fits: at 2048 pixels optimizing
@@ -251,7 +253,8 @@ def refuse_too_large(planned: Outline, peak_bytes: int, *, source: str, remedy: 
     size, fixed = max(planned.size), planned.in_use + _left_behind()
     fits = _largest(size, MARGIN * (most - fixed) / (peak_bytes - fixed))
     largest = f"the largest size that fits is about {fits}" if fits else "no size fits"
-    if pairs := pairs_of(planned):
+    pairs = pairs_of(planned)
+    if pairs and pairs.count * pairs.each > WORTH_NAMING * peak_bytes:
         left = int((MARGIN * most - (peak_bytes - pairs.each * pairs.count)) / pairs.each)
         would = f"with {left} of them it would fit" if 1 <= left < pairs.count else "fewer of them alone do not help"
         largest += f". {pairs}, optimizer.history_size: {would}"
