@@ -184,19 +184,24 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "sweep"
 
 
+def contents(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    """When each file was written, and what it holds."""
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+
+
 def test_what_is_finished_is_not_run_again_and_the_rest_goes_on(whole: Path, tmp_path: Path):
     experiment = make(whole.parent, *THREE)
     first, second = EventLog(), EventLog()
     run_all(experiment, tmp_path / "sweep", events_of=first, interrupted=lambda: (1, 2) in first.seen)
     finished = tmp_path / "sweep/members/0"
-    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.rglob("*")}
+    before = contents(finished)
     outcomes = run_all(experiment, tmp_path / "sweep", events_of=second)
     assert [(outcome.member.index, outcome.status) for outcome in outcomes] == [
         (index, "budget spent") for index in (0, 1, 2)
     ]
     assert second.left == [1, 2]
     assert (1, "resuming after iteration 2") in second.said
-    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.rglob("*")} == before
+    assert contents(finished) == before
     assert numbers(tmp_path / "sweep") == numbers(whole)
     for index in range(3):
         images = [(folder / f"members/{index}/result.png").read_bytes() for folder in (tmp_path / "sweep", whole)]
