@@ -130,6 +130,7 @@ def test_what_does_not_fit_is_refused_with_a_number_of_pairs_that_does(
     tmp_path: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatch, precision: str
 ):
     monkeypatch.setattr(estimates, "LEFT_BEHIND", 0)
+    monkeypatch.setattr(memory, "in_use", lambda: 0)  # this process's memory goes up and down with other tests
     changes = (f"optimizer.history_precision={precision}", "image.tile=16", "image.size=96")
     plan = planned(tmp_path, tiny, *changes, "optimizer.history_size=100")
     pair = 2 * 72 * 96 * 3 * (2 if precision == "bfloat16" else 4)
@@ -140,7 +141,8 @@ def test_what_does_not_fit_is_refused_with_a_number_of_pairs_that_does(
     found = re.search(r"with (\d+) of them", str(refused.value))
     assert found
     assert estimate_memory(planned(tmp_path, tiny, *changes, f"optimizer.history_size={found[1]}")) <= room
-    assert int(found[1]) > 30
+    converts_all = precision == "bfloat16" and jax.__version_info__ < (0, 11)  # every pair at once, to float32
+    assert int(found[1]) > (10 if converts_all else 30)
 
 
 def test_images_are_measured_ahead_where_there_is_plenty_of_room(

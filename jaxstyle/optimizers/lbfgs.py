@@ -300,7 +300,7 @@ class LimitedMemoryBFGS(OnDevice):
         Literal["float32", "bfloat16"],
         Field(
             description="What correction pairs are stored in: with bfloat16 each takes one image of memory, not two; "
-            "everything is computed in float32."
+            "everything is computed in float32. With jax 0.10 it saves nothing."
         ),
     ] = "float32"
 
