@@ -23,11 +23,11 @@ from jaxstyle.runs.folders import RESULT
 from jaxstyle.runs.places import find_folder, open_place
 from jaxstyle.runs.runner import Inputs, read_inputs, run
 from jaxstyle.sweeps.conduct import Place, conduct
-from jaxstyle.sweeps.continuing import changed_images, numbered
+from jaxstyle.sweeps.continuing import changed_images
 from jaxstyle.sweeps.engines import Engine, Job
 from jaxstyle.sweeps.expansion import Member, expand
 from jaxstyle.sweeps.fitting import COMMAND, ensure_it_fits, extent
-from jaxstyle.sweeps.members import TABLE, finished_members
+from jaxstyle.sweeps.members import TABLE, continued
 from jaxstyle.sweeps.programs import outline_members, programs
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.estimates import is_light, outlines
@@ -68,11 +68,9 @@ def run_experiment(
     found = _find(experiment, name, folder, fresh=fresh)
     place = open_place(found, name)
     if experiment.sweep is not None:
-        if found:
-            members = numbered(experiment, members, found)
-            for line in changed_images(experiment, found):
-                echo(line)
-        done = {outcome.member.index for outcome in finished_members(members, found)} if found else set[int]()
+        for line in changed_images(experiment, found) if found else ():
+            echo(line)
+        members, done = continued(experiment, members, found)
         return _run_sweep(
             experiment,
             members,

@@ -35,6 +35,20 @@ def finished_members(members: Sequence[Member], folder: Path) -> list[Outcome]:
     return [Outcome(member, read_manifest(place)) for member, place in places if is_finished(place, member.experiment)]
 
 
+def continued(experiment: Experiment, members: Sequence[Member], found: Path | None) -> tuple[list[Member], set[int]]:
+    """The members by the numbers that they have in a sweep's folder, and which of these have nothing left to do.
+
+    Args:
+      experiment: the sweep.
+      members: what it expands to.
+      found: where it has run before; None for a new folder.
+    """
+    if found is None:
+        return [*members], set()
+    members = numbered(experiment, members, found)
+    return members, {outcome.member.index for outcome in finished_members(members, found)}
+
+
 @pinned()
 def run_members(
     experiment: Experiment,

@@ -14,11 +14,10 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.runs.folders import MEMBERS, RESULT
 from jaxstyle.runs.places import find_folder, open_place
 from jaxstyle.sweeps.conduct import conduct
-from jaxstyle.sweeps.continuing import numbered
 from jaxstyle.sweeps.engines import Engine, Local, Outcome
 from jaxstyle.sweeps.expansion import Member, expand
 from jaxstyle.sweeps.fitting import PYTHON
-from jaxstyle.sweeps.members import TABLE, finished_members
+from jaxstyle.sweeps.members import TABLE, continued
 from jaxstyle.synthesis.interrupt import CTRL_C
 from jaxstyle.synthesis.notebook import Progress
 
@@ -27,33 +26,21 @@ SOURCE = "jaxstyle.sweep"
 
 
 @dataclasses.dataclass(frozen=True)
-class SweptRun:
+class SweptRun(Outcome):
     """One run of a sweep that was begun.
 
     Attributes:
       member: its place in the sweep: `member.label`, `member.values`, `member.experiment`.
-      folder: its record.
       manifest: what the record says of it: status, loss, metrics, versions, what it took.
+      folder: its record.
     """
 
-    member: Member
     folder: Path
-    manifest: Mapping[str, Any]
 
     @property
     def label(self) -> str:
         """What distinguishes it, such as `α = 1e-3`."""
         return self.member.label
-
-    @property
-    def status(self) -> str:
-        """How it ended; `failed` for an error."""
-        return str(self.manifest["status"])
-
-    @property
-    def error(self) -> str | None:
-        """Why it failed."""
-        return self.manifest.get("error")
 
     @property
     def loss(self) -> float | None:
@@ -162,8 +149,7 @@ def sweep(
         )
     members = expand(experiment, source=source)
     found = find_folder(experiment, name, Path(folder) if folder is not None else None, fresh=fresh)
-    members = numbered(experiment, members, found) if found else members
-    done = {outcome.member.index for outcome in finished_members(members, found)} if found else set[int]()
+    members, done = continued(experiment, members, found)
     shown = Progress(shown=progress)
     begun = len(done)
 
@@ -206,4 +192,4 @@ def _read(given: Any) -> tuple[Experiment, str, str]:
 
 
 def _swept(outcome: Outcome, place: Path) -> SweptRun:
-    return SweptRun(outcome.member, place / MEMBERS / str(outcome.member.index), outcome.manifest)
+    return SweptRun(outcome.member, outcome.manifest, place / MEMBERS / str(outcome.member.index))
