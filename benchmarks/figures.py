@@ -99,13 +99,12 @@ def setting_of(run: Recorded) -> str:
 
 
 def made_by(runs: Sequence[Recorded]) -> str:
-    """Version, machine and date of a sweep's records, and its seconds."""
+    """Version, machine and date of a sweep's records."""
     manifest = runs[0].manifest
     versions, device = manifest["versions"], manifest["device"]
-    seconds = sum(float(run.numbers["run_seconds"]) for run in runs)
     date = datetime.datetime.fromisoformat(max(str(run.manifest["ended"]) for run in runs)).date()
-    place = f"{device['kind']} ({device['platform']}), {device['cpu_count']} CPU cores"
-    return f"jaxstyle {versions['jaxstyle']}, jax {versions['jax']}, {place}, {seconds:.0f} s, {date}"
+    place = device["kind"] if device["platform"] != "cpu" else f"{device['kind']}, {device['cpu_count']} cores"
+    return f"jaxstyle {versions['jaxstyle']}, jax {versions['jax']}, {place}, {date}"
 
 
 def of_kit(folder: Path) -> Iterator[Measured]:

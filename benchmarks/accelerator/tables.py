@@ -1,8 +1,9 @@
 """Writes the tables of docs/performance.md and docs/conventions.md from stored measurements.
 
-    PYTHONPATH=benchmarks python -m accelerator.tables docs/measurements/h200
+    PYTHONPATH=benchmarks python -m accelerator.tables docs/measurements/h200 docs/measurements/h100
 
-Everything between `<!-- begin NAME -->` and `<!-- end NAME -->` is replaced.
+Everything between `<!-- begin NAME -->` and `<!-- end NAME -->` is replaced. A folder's machine.json says what it was
+measured on.
 """
 
 import json
@@ -27,7 +28,7 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def machine(found: dict[str, str]) -> str:
     """Where and when."""
-    return f"{found['card']}, {found['host']}; {found['software']}; {found['date']}."
+    return f"On {found['card']}, {found['date']}."
 
 
 def evaluation(rows: Rows) -> str:
@@ -158,7 +159,6 @@ def _mean(runs: Rows) -> float:
 
 
 PERFORMANCE: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "gpu-machine": ("machine", machine),
     "gpu-evaluation": ("evaluation", evaluation),
     "gpu-right": ("right", right),
     "gpu-whole": ("whole", whole),
@@ -181,7 +181,8 @@ def fill(page: Path, folder: Path, blocks: dict[str, tuple[str, Callable[[Any], 
     for name, (file, make) in blocks.items():
         path = folder / f"{file}.json"
         if path.exists():
-            content = make(_complete(json.loads(path.read_text(encoding="utf-8"))))
+            facts = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
+            content = f"{make(_complete(json.loads(path.read_text(encoding='utf-8'))))}\n\n{machine(facts)}"
             pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
             text, count = re.subn(pattern, lambda found, new=content: f"{found[1]}{new}\n{found[2]}", text, flags=re.S)
             if count != 1:
@@ -189,15 +190,15 @@ def fill(page: Path, folder: Path, blocks: dict[str, tuple[str, Callable[[Any], 
     page.write_text(text, encoding="utf-8")
 
 
-def _complete(content: Any) -> Any:
+def _complete(rows: Rows) -> Rows:
     """The rows that were measured."""
-    return [row for row in content if not {"error", "left out"} & row.keys()] if isinstance(content, list) else content
+    return [row for row in rows if not {"error", "left out"} & row.keys()]
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
-    fill(common.ROOT / "docs/performance.md", folder, PERFORMANCE)
-    fill(common.ROOT / "docs/conventions.md", folder, CONVENTIONS)
+    for folder in map(Path, sys.argv[1:]):
+        fill(common.ROOT / "docs/performance.md", folder, PERFORMANCE)
+        fill(common.ROOT / "docs/conventions.md", folder, CONVENTIONS)
 
 
 if __name__ == "__main__":
