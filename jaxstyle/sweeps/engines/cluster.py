@@ -8,6 +8,7 @@ import socket
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ def connected(address: str) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         options = _own_cluster(stack) if address == LOCAL else {}
         stack.callback(ray.shutdown)
-        with _signals_kept():
+        with _signals_kept(), warnings.catch_warnings():
+            # Ray's child processes call exec at once, so that no lock of jax's threads can matter to them.
+            warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
             try:
                 ray.init(address=address, log_to_driver=False, logging_level="error", **options)
             except (ConnectionError, ValueError, RuntimeError) as error:
