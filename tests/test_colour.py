@@ -19,7 +19,7 @@ from jaxstyle.synthesis.preparation import coloured, read_images
 GREY = np.repeat(smooth(20, 30, seed=3)[..., :1], 3, axis=-1)
 ONE_COLOUR = np.broadcast_to(np.array([0.2, 0.5, 0.9]), (20, 30, 3))
 CHROMA = np.array([[-0.147, -0.289, 0.436], [0.615, -0.515, -0.1]])
-"""U and V of the equations that color television was made with: both are 0 for grey."""
+"""U and V of the equations that colour television was made with: both are 0 for grey."""
 
 
 def chroma(pixels: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from jaxstyle.report.records import read_runs
 from jaxstyle.report.references import find_references
 from jaxstyle.runs.display import PAPER_INTERVAL, Look, printed, undone
 
-ROUNDING = 0.01  # of 8 bits, in correlation and color
+ROUNDING = 0.01  # of 8 bits, in correlation and colour
 
 
 def pixels(seed):
@@ -48,10 +48,10 @@ def test_a_panel_is_compared_with_its_look_undone(tmp_path, display):
     (row,) = rows(report)
     assert float(row["reference/grey_correlation_with_result"]) == pytest.approx(1, abs=1e-3)
     assert float(row["reference/psnr_with_result"]) > 45  # of 8 bits
-    colors = [
+    colours = [
         np.fromstring(row[f"reference/{key}"].strip("[]"), sep=",") for key in ("mean_color", "mean_color_of_result")
     ]
-    np.testing.assert_allclose(colors, np.broadcast_to(pixels(1).mean((0, 1)), (2, 3)), atol=ROUNDING)
+    np.testing.assert_allclose(colours, np.broadcast_to(pixels(1).mean((0, 1)), (2, 3)), atol=ROUNDING)
     grey = [image.astype(float) @ (0.299, 0.587, 0.114) for image in (pixels(0), pixels(1))]
     expected = np.corrcoef(*map(np.ravel, grey))[0, 1]
     assert float(row["reference/grey_correlation"]) == pytest.approx(expected, abs=ROUNDING)

@@ -48,16 +48,16 @@ class Colour(Section):
 
     method: ColourMethod = Field(default=ColourMethod.NONE, strict=False)
     """"none" as in the paper; "luminance" keeps the content's chroma and transfers luminance alone; "match" brings the
-    colors of one image to the mean and covariance of the other's before the transfer."""
+    colours of one image to the mean and covariance of the other's before the transfer."""
     luminance: LuminanceRule = Field(default=LuminanceRule.MEAN_AND_DEVIATION, strict=False)
     """With "luminance": images become grey, and the style gets the content's "mean-and-deviation" of luminance (Gatys
-    et al. 2017), or its "mean" alone (their notebook); or "afterwards": everything in color, and the result's luminance
-    is put into the content in the end (neural-style's original colors)."""
+    et al. 2017), or its "mean" alone (their notebook); or "afterwards": everything in colour, and the result's
+    luminance is put into the content in the end (neural-style's original colours)."""
     transform: ColourTransform = Field(default=ColourTransform.PCA, strict=False)
-    """With "match": "cholesky", "pca" (symmetric roots, as in the authors' notebooks) or "optimal-transport" (colors
+    """With "match": "cholesky", "pca" (symmetric roots, as in the authors' notebooks) or "optimal-transport" (colours
     move least)."""
     change: ColourChange = Field(default=ColourChange.STYLE, strict=False)
-    """With "match": "style" gives the style images the content's colors, "content" the content the styles'."""
+    """With "match": "style" gives the style images the content's colours, "content" the content the styles'."""
 
 
 NOT_OF_COLOUR: Mapping[str, tuple[str, ...]] = {

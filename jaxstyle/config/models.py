@@ -127,7 +127,7 @@ class Output(Section):
 
     display: Display = Field(default=Display.IMAGE, strict=False)
     """"image" writes the result as it is; "paper" as the paper's panels were printed, (x − min) / (max − min) of the
-    mean-subtracted image, which changes its colors."""
+    mean-subtracted image, which changes its colours."""
     bits: Literal[8, 16] = 8
     """Bits per channel of the result: 8 or 16."""
     save_every: int = Field(default=0, ge=0)

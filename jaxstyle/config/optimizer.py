@@ -37,7 +37,7 @@ class Optimizer(Section):
     """Box constraints on the pixels: "none"; "paper", one interval for all channels of the mean-subtracted image, from
     the lowest to the highest value of the source images in any channel, as in the authors' texture code (of images of
     the full range: red 0 to 1.077, green -0.027 to 1.050, blue -0.077 to 1); or "per-channel", each channel's own range
-    in the source images, as fzliu/style-transfer keeps to valid colors. true means "per-channel", false "none"."""
+    in the source images, as fzliu/style-transfer keeps to valid colours. true means "per-channel", false "none"."""
     tolerance: Number = Field(default=0.0, ge=0, lt=1)
     """Stop when the loss changes relatively by less than this over 20 iterations; 0: never."""
 

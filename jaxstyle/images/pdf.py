@@ -55,7 +55,7 @@ class Embedded:
 
     @property
     def jpeg(self) -> bytes | None:
-        """The JPEG file that is embedded as it was, where there is one whose colors need no conversion."""
+        """The JPEG file that is embedded as it was, where there is one whose colours need no conversion."""
         plain = self.stream.get("/ColorSpace") in ("/DeviceRGB", "/DeviceGray") and "/Decode" not in self.stream
         return bytes(self.stream.get_data()) if self._filters == ["/DCTDecode"] and plain else None
 

@@ -40,7 +40,7 @@ class Panel:
     Attributes:
       name: such as `fig4-1e-3`.
       correlation: of its grey levels with the content's; None where it was not measured.
-      psnr: against the content, dB, the printed colors undone.
+      psnr: against the content, dB, the printed colours undone.
     """
 
     name: str

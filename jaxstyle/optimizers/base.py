@@ -238,7 +238,7 @@ class Settings:
       method: with its own options.
       iterations: accepted steps; evaluations are limited to twice as many and twenty more.
       tolerance: relative decrease of the loss over `WINDOW` iterations below which the run has converged; 0: none.
-      bounds: lowest and highest value of each color channel; None for no bounds.
+      bounds: lowest and highest value of each colour channel; None for no bounds.
       terms: the terms of the loss that are reported; None for all.
     """
 

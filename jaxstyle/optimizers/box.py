@@ -1,4 +1,4 @@
-"""Box constraints: an interval for each color channel, which no pixel leaves."""
+"""Box constraints: an interval for each colour channel, which no pixel leaves."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -64,7 +64,7 @@ def comparison(
         ]
     labels = [kinds.load(name).label for name in named]
     head = ["run", "reference", *(word for label in labels for word in (f"its {label} with the content", "the run's"))]
-    head += [*(f"{label} of both" for label in labels), "its mean color", "the run's"]
+    head += [*(f"{label} of both" for label in labels), "its mean colour", "the run's"]
     return (
         "<h2>Beside the references</h2>"
         f'<div class="panels of2">{"".join(pairs)}</div><p class="note">Numbers are of the images themselves: where a '

@@ -92,7 +92,7 @@ def _read(name: str, display: Display) -> tuple[Look, Pixels]:
 
 
 def _compare(run: Recorded, reference: Pixels) -> dict[str, Any]:
-    """Every metric of two images and mean colors, each pair at the smaller one's size."""
+    """Every metric of two images and mean colours, each pair at the smaller one's size."""
     reference = reference.clip(0, 1)  # as a result is when it is written
     found: dict[str, Any] = {"mean_color": _mean_color(reference)}
     content, result = _content(run), _result(run)

@@ -1,7 +1,7 @@
 """How a result is shown: as it is, or as the paper's panels were printed; and the one out of the other.
 
 The authors' code shows and prints (x − min) / (max − min) of the mean-subtracted image x, over all pixels and channels.
-Where the channels' means differ, the colors of such a print are not the image's.
+Where the channels' means differ, the colours of such a print are not the image's.
 """
 
 import json
@@ -44,7 +44,7 @@ def look_of(display: Display, image: Float[np.ndarray, "height width 3"], prepro
     Args:
       display: the look that is wanted.
       image: sRGB, in [0, 1] or beyond.
-      preprocessing: of the network, for its mean color.
+      preprocessing: of the network, for its mean colour.
 
     References: leongatys/DeepTextures, where results are shown so, as are the panels of Gatys et al., CVPR 2016.
     """

@@ -21,10 +21,10 @@ def bounds_of(
     """The bounds that a rule makes of the source images.
 
     Args:
-      rule: `none`; `paper`, one interval for all channels once the network's mean color is subtracted, from the lowest
+      rule: `none`; `paper`, one interval for all channels once the network's mean colour is subtracted, from the lowest
         value of any source image to the highest; `per-channel`, each channel's own range in the source images.
       sources: content and style images, sRGB in [0, 1], as large as they are compared.
-      preprocessing: of the network, for its mean color.
+      preprocessing: of the network, for its mean colour.
 
     Returns:
       An interval for each channel, or None.
@@ -44,7 +44,7 @@ def bounds_of(
 def mean_subtracted_range(
     images: Sequence[Float[np.ndarray, "_height _width 3"]], preprocessing: Preprocessing
 ) -> Bounds:
-    """The lowest and the highest value of images in any channel once the mean color is subtracted, for each channel."""
+    """For each channel, the lowest and the highest value of images in any channel, the mean colour subtracted."""
     mean = np.asarray(preprocessing.mean_colour)
     lowest, highest = _range_by_channel(images)
     lowest, highest = mean + (lowest - mean).min(), mean + (highest - mean).max()

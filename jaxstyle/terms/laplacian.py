@@ -17,7 +17,7 @@ POOLS = (1, 2, 4, 8, 16, 32)
 class Laplacian(Term):
     """Mean squared difference of the image's and the content's Laplacians, after averaging squares of `pool` pixels.
 
-    D(x) is the kernel (0 −1 0, −1 4 −1, 0 −1 0) on the pooled image in grey levels, summed over the colors, without
+    D(x) is the kernel (0 −1 0, −1 4 −1, 0 −1 0) on the pooled image in grey levels, summed over the colours, without
     padding; the term is mean (D(x) − D(content))². The authors' program (Lapstyle) uses a weight of 100 with a pool of
     4, beside content and style weights of 20 and 100 in the convention `neural-style`; or 100 and 1600 with pools of 4
     and 16.
@@ -52,7 +52,7 @@ class Laplacian(Term):
 
 
 def laplacian(image: Image, pool: int) -> Float[Array, "rows columns"]:
-    """The discrete Laplacian of the pooled image, in grey levels, summed over colors; rows that fill no square are cut.
+    """The discrete Laplacian of the pooled image, in grey levels, summed over colours; rows that fill no square go.
 
     Args:
       image: sRGB in [0, 1].
