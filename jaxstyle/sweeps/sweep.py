@@ -173,7 +173,8 @@ def sweep(
             events_of=events_of,
             log=shown.log,
         )
-        shown.log(f"{len(outcomes)} of {len(members)} runs were begun, {len(done)} of them before")
+        earlier = f", {len(done)} of them earlier" if done else ""
+        shown.log(f"{len(outcomes)} of {len(members)} runs begun{earlier}")
     return Sweep(place, tuple(_swept(outcome, place) for outcome in outcomes), len(members))
 
 
