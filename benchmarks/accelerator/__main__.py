@@ -5,61 +5,19 @@ whoever is cut off loses only what was not measured yet.
 """
 
 import argparse
+import importlib
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from accelerator.plan import KIT, Measurement, Plan, Row, environment, write_rows
+from accelerator.plan import KIT, Plan, Row, environment, write_rows
 from jaxstyle.devices import deterministic
 
 GRACE = 60
 """Seconds that a step may take beyond its share for the row that it has begun."""
-
-
-def _right(plan: Plan) -> Iterable[Measurement]:
-    from accelerator import right
-
-    return right.measurements(plan)
-
-
-def _evaluations(plan: Plan) -> Iterable[Measurement]:
-    from accelerator import speed
-
-    return speed.measurements(plan)
-
-
-def _whole(plan: Plan) -> Iterable[Measurement]:
-    from accelerator import whole
-
-    return whole.measurements(plan)
-
-
-def _lanes(plan: Plan) -> Iterable[Measurement]:
-    from accelerator import lanes
-
-    return lanes.measurements(plan)
-
-
-def _limits(plan: Plan) -> Iterable[Measurement]:
-    from accelerator import limits
-
-    return limits.measurements(plan)
-
-
-def _precision(plan: Plan) -> Iterable[Measurement]:
-    from accelerator import precision
-
-    return precision.measurements(plan)
-
-
-def _paper(plan: Plan) -> Iterable[Measurement]:
-    from accelerator import paper
-
-    return paper.measurements(plan)
 
 
 class Step(NamedTuple):
@@ -68,24 +26,24 @@ class Step(NamedTuple):
     Attributes:
       title: its heading.
       share: of the time.
-      measurements: what measures it.
+      module: what measures it, imported by the step's own process.
       starts_others: whether its process starts others that compute on the device, and must leave them memory.
     """
 
     title: str
     share: float
-    measurements: Callable[[Plan], Iterable[Measurement]]
+    module: str
     starts_others: bool = False
 
 
 STEPS = {
-    "right": Step("Does it run, and is it right", 0.12, _right),
-    "evaluation": Step("One evaluation of loss and gradient", 0.20, _evaluations),
-    "whole": Step("From the command to the image", 0.10, _whole),
-    "lanes": Step("Side by side in lanes", 0.10, _lanes),
-    "limits": Step("The loop's calls, and the largest image", 0.08, _limits, True),
-    "paper": Step("The paper's figures by the authors' procedure", 0.30, _paper),
-    "precision": Step("The loss reached in each precision", 0.10, _precision),
+    "right": Step("Does it run, and is it right", 0.12, "right"),
+    "evaluation": Step("One evaluation of loss and gradient", 0.20, "speed"),
+    "whole": Step("From the command to the image", 0.10, "whole"),
+    "lanes": Step("Side by side in lanes", 0.10, "lanes"),
+    "limits": Step("The loop's calls, and the largest image", 0.08, "limits", True),
+    "paper": Step("The paper's figures by the authors' procedure", 0.30, "paper"),
+    "precision": Step("The loss reached in each precision", 0.10, "precision"),
 }
 
 
@@ -124,7 +82,8 @@ def main() -> None:
     deterministic.ask_for()
     plan = Plan(options.kit.resolve(), options.out.resolve(), options.tiny)
     if options.only:
-        write_rows(plan.out / f"{options.only}.json", STEPS[options.only].measurements(plan), options.seconds)
+        module = importlib.import_module(f"accelerator.{STEPS[options.only].module}")
+        write_rows(plan.out / f"{options.only}.json", module.measurements(plan), options.seconds)
         return
     wheels = plan.kit / "wheels"
     offline = environment(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheels)) if wheels.is_dir() else environment()
