@@ -8,9 +8,10 @@ import pytest
 from recorded import Strict, line, record, rows, source, sweep, text_of
 
 from jaxstyle.report import build
+from jaxstyle.report.cells import Cell
 from jaxstyle.report.curves import curves
 from jaxstyle.report.drawing import encode, wrapped
-from jaxstyle.report.images import find_sources, show
+from jaxstyle.report.images import Source, find_sources, show
 from jaxstyle.report.panels import panels
 from jaxstyle.report.records import read_runs
 
@@ -87,3 +88,15 @@ def test_panels_are_laid_out_in_a_pleasant_grid(tmp_path, count, columns):
     figure = panels(runs, [show(run) for run in runs], [], "title")
     assert len({round(axes.get_position().x0, 3) for axes in figure.axes}) == columns
     assert all(0 <= edge <= 1 for axes in figure.axes for edge in axes.get_position().extents)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_a_run_and_what_it_is_compared_with_share_a_row(tmp_path, count):
+    runs = read_runs([sweep(tmp_path / "sweep", begun=count, planned=count)])
+    shared = [Source("style", "style.png", "", tuple(range(count)), True, np.zeros((8, 8, 3), np.float32))]
+    beside = {index: Cell(np.ones((8, 8, 3), np.float32), "", "reference") for index in range(count)}
+    places = [axes.get_position() for axes in panels(runs, [show(run) for run in runs], shared, "t", beside).axes]
+    assert len(places) == 1 + 2 * count
+    for run, reference in zip(places[1::2], places[2::2], strict=True):
+        assert run.y1 == pytest.approx(reference.y1, abs=0.01)
+        assert run.x1 < reference.x0

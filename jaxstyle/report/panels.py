@@ -44,16 +44,16 @@ def panels(
       shown: each run's image.
       sources: the content and style images.
       title: above all.
-      beside: what follows a run, by its place.
+      beside: what follows a run in the same row, by its place.
     """
-    cells = source_cells(sources)
+    groups = [[cell] for cell in source_cells(sources)]
     for index, run in enumerate(runs):
-        cells.append(run_cell(run, shown[index], index, sources, _label(run, title)))
-        cells += [beside[index]] if index in beside else []
-    columns = _columns(cells)
+        cell = run_cell(run, shown[index], index, sources, _label(run, title))
+        groups.append([cell, beside[index]] if index in beside else [cell])
+    columns = _columns(groups)
     width = max(WIDTH, columns * NARROWEST)
     column = (width - 2 * MARGIN - (columns - 1) * GUTTER) / columns
-    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    rows = _rows(groups, columns)
     notes = missing_sources(sources)
     footnote = wrapped(notes, inches=width, points=DETAIL, lines=2) if notes else []
     heading = wrapped(title, inches=width, points=TITLE, lines=2)
@@ -77,12 +77,23 @@ def _label(run: Recorded, title: str) -> str:
     return "result" if run.label == title else run.label
 
 
-def _columns(cells: Sequence[Cell]) -> int:
+def _rows(groups: Sequence[Sequence[Cell]], columns: int) -> list[list[Cell]]:
+    """Fills rows of so many columns one after another; no group is parted."""
+    rows: list[list[Cell]] = [[]]
+    for group in groups:
+        if len(rows[-1]) + len(group) > columns:
+            rows.append([])
+        rows[-1] += group
+    return rows
+
+
+def _columns(groups: Sequence[Sequence[Cell]]) -> int:
     """The number of columns that comes nearest to a pleasant ratio, with few places left empty."""
-    height = float(np.median([min(cell.height, TALLEST) for cell in cells])) + 0.2
+    count = sum(map(len, groups))
+    height = float(np.median([min(cell.height, TALLEST) for group in groups for cell in group])) + 0.2
 
     def cost(columns: int) -> float:
-        rows = math.ceil(len(cells) / columns)
-        return abs(math.log(columns / (rows * height) / PLEASANT)) + 2 * (rows * columns - len(cells)) / len(cells)
+        rows = len(_rows(groups, columns))
+        return abs(math.log(columns / (rows * height) / PLEASANT)) + 2 * (rows * columns - count) / count
 
-    return min(range(1, len(cells) + 1), key=cost)
+    return min(range(max(map(len, groups)), count + 1), key=cost)
