@@ -25,8 +25,6 @@ from jaxstyle.config.options import (
     Customary,
     Display,
     LayerSubsets,
-    Padding,
-    Pooling,
     ScaleRule,
     SizeRule,
     StartMethod,
@@ -35,6 +33,7 @@ from jaxstyle.config.options import (
     TileRule,
 )
 from jaxstyle.config.schema import schema
+from jaxstyle.network.layers import Padding, Pooling
 
 __all__ = [
     "CUSTOMARY",

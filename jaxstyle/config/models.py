@@ -32,9 +32,6 @@ from jaxstyle.config.options import (
     Display,
     LayerSubsets,
     Normalize,
-    Padding,
-    Pooling,
-    Precision,
     ScaleRule,
     StartMethod,
     StyleSize,
@@ -46,6 +43,7 @@ from jaxstyle.config.terms import LossTerm
 from jaxstyle.config.tiles import tile_problems
 from jaxstyle.config.words import is_named_image, looks_like_path, style_role, unknown
 from jaxstyle.errors import JaxstyleError, did_you_mean
+from jaxstyle.network.layers import Padding, Pooling, Precision
 from jaxstyle.optimizers import methods
 
 Problem = tuple[tuple[int | str, ...], str]

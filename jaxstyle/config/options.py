@@ -35,30 +35,6 @@ class TileRule(StrEnum):
     AUTO = "auto"
 
 
-class Pooling(StrEnum):
-    """How a block's responses are halved in size."""
-
-    AVERAGE = "average"
-    MAX = "max"
-
-
-class Padding(StrEnum):
-    """What a convolution finds beyond an image's border."""
-
-    ZEROS = "zeros"
-    REFLECT = "reflect"
-    REPLICATE = "replicate"
-    CIRCULAR = "circular"
-
-
-class Precision(StrEnum):
-    """What features are computed in."""
-
-    FLOAT32 = "float32"
-    TF32 = "tf32"
-    BFLOAT16 = "bfloat16"
-
-
 class Convention(StrEnum):
     """What one unit of content weight and of style weight multiplies."""
 

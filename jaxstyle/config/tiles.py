@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from jaxstyle.config.options import Normalize, Padding
+from jaxstyle.config.options import Normalize
+from jaxstyle.network.layers import Padding
 from jaxstyle.paper.terms import PositionTerm, StatisticTerm, Term
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ References: Simonyan & Zisserman, ICLR 2015, table 1, columns D and E; Gatys et 
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from jaxstyle.errors import JaxstyleError, did_you_mean
@@ -31,11 +32,29 @@ INPUTS: dict[str, int] = dict(zip(LAYERS, [3, *(FILTERS[layer] for layer in LAYE
 
 KERNEL_SIZE = 3
 
-PADDINGS: tuple[str, ...] = ("zeros", "reflect", "replicate", "circular")
-"""What a convolution finds beyond the border; the network was trained with zeros."""
 
-POOLINGS: tuple[str, ...] = ("average", "max")
-"""How a block's features are halved: as in the paper's syntheses (Sec. 2), and as the network was trained."""
+class Pooling(StrEnum):
+    """How a block's responses are halved: as in the paper's syntheses (Sec. 2), or as the network was trained."""
+
+    AVERAGE = "average"
+    MAX = "max"
+
+
+class Padding(StrEnum):
+    """What a convolution finds beyond an image's border; the network was trained with zeros."""
+
+    ZEROS = "zeros"
+    REFLECT = "reflect"
+    REPLICATE = "replicate"
+    CIRCULAR = "circular"
+
+
+class Precision(StrEnum):
+    """What features are computed in."""
+
+    FLOAT32 = "float32"
+    TF32 = "tf32"
+    BFLOAT16 = "bfloat16"
 
 
 def canonical_layer(name: str, layers: Sequence[str] = LAYERS) -> str:

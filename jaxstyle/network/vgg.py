@@ -16,8 +16,9 @@ from jaxstyle.network.layers import (
     INPUTS,
     KERNEL_SIZE,
     LAYERS,
-    PADDINGS,
-    POOLINGS,
+    Padding,
+    Pooling,
+    Precision,
     VGGLayout,
     canonical_layer,
     deepest,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from jaxstyle.network.weights import Parameters, Preprocessing
 
 CONVOLUTIONS = ("direct", "winograd")
-PRECISIONS = ("float32", "tf32", "bfloat16")
 WINOGRAD_FILTERS = 128
 """Layers with at least so many filters take Winograd's algorithm, where that is chosen."""
 
@@ -78,10 +78,10 @@ class VGG(nnx.Module):
         """Builds the convolutions as deep as asked."""
         prefers_winograd = jax.default_backend() in ("cpu", "gpu") and precision == "float32"
         convolution = convolution or ("winograd" if prefers_winograd else "direct")
-        _check_option("pooling", pooling, POOLINGS)
-        _check_option("padding", padding, PADDINGS)
+        _check_option("pooling", pooling, Pooling)
+        _check_option("padding", padding, Padding)
         _check_option("convolution", convolution, CONVOLUTIONS)
-        _check_option("precision", precision, PRECISIONS)
+        _check_option("precision", precision, Precision)
         self.preprocessing = preprocessing
         self.pooling = pooling
         self.padding = padding
@@ -180,6 +180,6 @@ def split(network: VGG) -> tuple[VGGFeatures, Any]:
     return VGGFeatures(structure), parameters
 
 
-def _check_option(name: str, found: str, allowed: tuple[str, ...]) -> None:
-    if found not in allowed:
+def _check_option(name: str, found: str, allowed: Iterable[str]) -> None:
+    if found not in [*allowed]:
         raise JaxstyleError(f"unknown {name} '{found}'. Allowed: {', '.join(allowed)}")

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.files import read_bytes, write_atomically
-from jaxstyle.network.layers import FILTERS, LAYERS, POOLINGS
+from jaxstyle.network.layers import FILTERS, LAYERS, Pooling
 from jaxstyle.network.weights.parameters import Parameters
 
 MeanActivations = Mapping[str, Float[np.ndarray, " _filters"]]
@@ -150,5 +150,5 @@ def _parse(data: bytes, where: str, pooling: str) -> dict[str, np.ndarray]:
 
 
 def _check_pooling(pooling: str) -> None:
-    if pooling not in POOLINGS:
-        raise JaxstyleError(f"unknown pooling {pooling!r}. Poolings: {', '.join(POOLINGS)}")
+    if pooling not in [*Pooling]:
+        raise JaxstyleError(f"unknown pooling {pooling!r}. Poolings: {', '.join(Pooling)}")
