@@ -33,7 +33,7 @@ def build() -> list[str]:
     pages, site = ROOT / settings["docs_dir"], ROOT / settings["site_dir"]
     shutil.rmtree(pages, ignore_errors=True)
     every = [str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")]  # MkDocs warns if nav lacks one
-    gather([*named_pages(settings["nav"]), *every], pages)
+    gather([*named_pages(settings["nav"]), *every, *settings["extra_css"]], pages)
     for notebook in sorted((ROOT / "docs").rglob("*.ipynb")):
         page = pages / notebook.relative_to(ROOT).with_suffix(".md")
         page.parent.mkdir(parents=True, exist_ok=True)

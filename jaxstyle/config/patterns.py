@@ -85,7 +85,7 @@ def find_images(pattern: str) -> list[str]:
 def natural(path: Path) -> list[Any]:
     """Returns a key that sorts `img2` before `img10`, folder by folder.
 
-    Example:
+    Examples:
       >>> [path.name for path in sorted(map(Path, ["img10", "Img2", "img1"]), key=natural)]
       ['img1', 'Img2', 'img10']
     """

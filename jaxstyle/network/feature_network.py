@@ -42,7 +42,7 @@ class FeatureNetwork:
         among them.
       mean_colour: red, green, blue in [0, 1], around which noise starts.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> def edges(parameters, image):
       ...     return {"edges": jnp.abs(jnp.diff(image, axis=0)) * parameters["gain"]}

@@ -94,7 +94,7 @@ def convert_weights(
     Raises:
       JaxstyleError: there is no such convention, the message names the nearest; or a layer has no shape.
 
-    Example:
+    Examples:
       >>> content, style = convert_weights(
       ...     content={"conv4_2": 1.0}, style={"conv1_1": 0.2}, source="paper", target="pystiche",
       ...     shapes={"conv4_2": (8, 8, 512), "conv1_1": (64, 64, 64)})

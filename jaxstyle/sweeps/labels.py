@@ -91,7 +91,7 @@ def value_label(value: Any) -> str:
 def value_labels(values: Sequence[Any]) -> list[str]:
     """Returns each value's label; images of one name in several folders, or formats, by as much as tells them apart.
 
-    Example:
+    Examples:
       >>> value_labels(["/a/lake.jpg", "/b/lake.jpg", "/b/hill.jpg"])
       ['a/lake.jpg', 'b/lake.jpg', 'hill']
     """

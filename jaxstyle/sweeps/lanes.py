@@ -33,7 +33,7 @@ def groups(members: Sequence[OutlinedMember]) -> list[list[OutlinedMember]]:
 def batches(members: Sequence[Member], lanes: int) -> Iterator[tuple[Sequence[Member], int]]:
     """Yields members in as few batches of at most `lanes` as there can be, all about as large, and their lanes.
 
-    Example:
+    Examples:
       >>> [(list(batch), lanes) for batch, lanes in batches("abcdefg", 4)]
       [(['a', 'b', 'c', 'd'], 4), (['e', 'f', 'g'], 4)]
     """

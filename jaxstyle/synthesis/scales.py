@@ -29,7 +29,7 @@ class Scale(NamedTuple):
 def ladder(size: int) -> tuple[int, ...]:
     """Long sides that lead up to `size`, each √2 times the one before.
 
-    Example:
+    Examples:
       >>> ladder(512)
       (64, 91, 128, 181, 256, 362, 512)
     """
@@ -46,7 +46,7 @@ def share(iterations: int, sizes: Sequence[int]) -> tuple[Scale, ...]:
       iterations: of all scales together, at least as many as there are sizes.
       sizes: long sides, rising.
 
-    Example:
+    Examples:
       >>> share(101, (64, 128))
       (Scale(size=64, iterations=51, block=0), Scale(size=128, iterations=50, block=0))
     """
@@ -57,7 +57,7 @@ def share(iterations: int, sizes: Sequence[int]) -> tuple[Scale, ...]:
 def in_blocks(scale: Scale, length: int) -> tuple[Scale, ...]:
     """Cuts a scale's steps into as few blocks of at most `length` as there can be, all about as long; 0: one.
 
-    Example:
+    Examples:
       >>> [(part.iterations, part.block) for part in in_blocks(Scale(64, 5), 2)]
       [(2, 0), (2, 1), (1, 2)]
     """
@@ -75,7 +75,7 @@ def seconds_left(scales: Sequence[Scale], seen: Mapping[int, int], *, size: int,
       size: of the newest.
       seconds: spent so far.
 
-    Example:
+    Examples:
       >>> seconds_left([Scale(64, 9)], {64: 5}, size=64, seconds=10.0)
       10.0
     """

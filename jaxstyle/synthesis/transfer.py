@@ -56,7 +56,7 @@ def transfer(
       JaxstyleError: an image or an option is not what it should be; also for `sweep` and `output`, for which one image
         that is not written has no use; or the loss is not finite.
 
-    Example:
+    Examples:
       >>> import numpy as np
       >>> stripes = np.tile(np.linspace(0, 1, 8), (32, 4))[..., None] * [1.0, 0.6, 0.2]
       >>> dots = np.random.default_rng(0).uniform(size=(32, 32, 3))
