@@ -5,24 +5,22 @@ person who fills in the file.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from jaxstyle.config.colour import Colour, colour_problems
+from jaxstyle.config.colour import Colour
 from jaxstyle.config.fields import LayerWeights, Text, Weight, customary
 from jaxstyle.config.former import FORMAT
 from jaxstyle.config.image import Image
-from jaxstyle.config.limits import products_out_of_range
-from jaxstyle.config.optimizer import Optimizer, method_keys, methods_with
+from jaxstyle.config.impossible import impossibilities
+from jaxstyle.config.optimizer import Optimizer, method_keys
 from jaxstyle.config.options import (
     CONTENT_LAYERS,
     DEFAULT_CONVENTION,
@@ -32,22 +30,15 @@ from jaxstyle.config.options import (
     Display,
     LayerSubsets,
     Normalize,
-    ScaleRule,
     StartMethod,
-    StyleSize,
     SweepMode,
 )
-from jaxstyle.config.regions import GUIDED, GuidedKind, Region, mask_names, region_problems
-from jaxstyle.config.section import Section
+from jaxstyle.config.regions import GUIDED, GuidedKind, Region, mask_names
+from jaxstyle.config.section import Section, refuse
 from jaxstyle.config.terms import LossTerm
-from jaxstyle.config.tiles import tile_problems
 from jaxstyle.config.words import is_named_image, looks_like_path, style_role, unknown
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.network.layers import Padding, Pooling, Precision
-from jaxstyle.optimizers import methods
-
-Problem = tuple[tuple[int | str, ...], str]
-"""A key, as the path to it, and what is wrong with its value."""
 
 
 class Network(Section):
@@ -263,85 +254,6 @@ class Experiment(Section):
         if self.sweep and "loss.convention" in self.sweep.axes:
             resolved["loss"] = self.loss.model_dump(mode="json", exclude_unset=True)
         return resolved
-
-
-def impossibilities(experiment: Experiment) -> Iterator[Problem]:
-    """Yields what no run could do."""
-    image, start, optimizer = experiment.image, experiment.start, experiment.optimizer
-    if image.content is None and not image.style:
-        yield ("image",), "no content and no style image; allowed: image.content, image.style, or both"
-        return
-    if start.method == StartMethod.CONTENT and image.content is None:
-        yield ("start", "method"), 'found "content", but there is no image.content; allowed: style, noise, a path'
-    if start.method == StartMethod.STYLE and not image.style:
-        yield ("start", "method"), 'found "style", but there is no image.style; allowed: content, noise, a path'
-    if image.aspect is not None and image.content is not None:
-        yield ("image", "aspect"), f"found {image.aspect:g}, but the result has the aspect ratio of image.content"
-    if image.style_size is StyleSize.COVER and image.content is None:
-        allowed = ", ".join(rule for rule in StyleSize if rule is not StyleSize.COVER)
-        yield ("image", "style_size"), f'found "cover", but there is no image.content; allowed: {allowed}'
-    if not isinstance(image.scales, ScaleRule):
-        if image.scales[-1] != image.size:
-            allowed = f"a rising list that ends with image.size, {image.size}"
-            yield ("image", "scales"), f"found {list(image.scales)}; allowed: {allowed}"
-        if len(image.scales) > optimizer.iterations:
-            found = f"found {len(image.scales)} scales with optimizer.iterations = {optimizer.iterations}"
-            yield ("image", "scales"), f"{found}; allowed: no more scales than iterations"
-    if image.style and not any(style.weight for style in image.style):
-        yield (
-            ("image", "style"),
-            "every image has weight 0; allowed: some above 0 (loss.style_weight = 0 drops style)",
-        )
-    elif not _has_objective(experiment):
-        missing = "nothing to minimize: every term is absent or has weight 0, or none reads the network"
-        yield ("loss",), f"{missing}; allowed: some weight above 0, and some layer"
-    for index, added in enumerate(experiment.loss.terms):
-        first = next(iter(added.build()))
-        source = first.source
-        if first.one_source and len(image.style) > 1:
-            yield ("loss", "terms", index), f'"{added.kind}" compares with one style image; found {len(image.style)}'
-        if (source == "content" and image.content is None) or (source == "style" and not image.style):
-            yield ("loss", "terms", index), f'"{added.kind}" compares with image.{source}, and there is none'
-    names = [term.name for added in experiment.loss.terms for term in added.build()]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        yield ("loss", "terms"), f"{', '.join(twice)} named more than once; allowed: each term once"
-    if experiment.loss.normalize is Normalize.GRADIENTS and optimizer.build().needs_exact:
-        others = ", ".join(name for name in methods.names() if not methods.load(name).needs_exact)
-        yield (
-            ("loss", "normalize"),
-            f'found "gradients", which are those of no function, with optimizer.method = {optimizer.method}, which '
-            f"searches for a lower loss; allowed with: {others}",
-        )
-    yield from products_out_of_range(image, experiment.loss)
-    yield from colour_problems(experiment.colour, image)
-    yield from region_problems(image)
-    yield from tile_problems(experiment)
-    for key, value in optimizer.foreign().items():
-        choice = f"optimizer.method = {optimizer.method}, which has none; allowed with: {', '.join(methods_with(key))}"
-        yield ("optimizer", key), f"found {str(value).lower()} with {choice}"
-
-
-def _has_objective(experiment: Experiment) -> bool:
-    image, loss = experiment.image, experiment.loss
-    has_content = image.content is not None and loss.content_weight > 0 and any(loss.content_layers.values())
-    has_style = bool(image.style) and loss.style_weight > 0 and any(loss.style_layers.values())
-    is_positive = has_content or has_style or loss.tv_weight > 0 or any(added.weight > 0 for added in loss.terms)
-    reads_network = (
-        (image.content is not None and loss.content_layers)
-        or (image.style and loss.style_layers)
-        or any(term.layers for added in loss.terms for term in added.build())
-    )
-    return is_positive and bool(reads_network)
-
-
-def refuse(problems: Iterable[Problem]) -> None:
-    """Raises all problems as one error of validation; does nothing when there are none."""
-    details = [
-        InitErrorDetails(type=PydanticCustomError("refused", "{text}", {"text": text}), loc=key, input=None)
-        for key, text in problems
-    ]
-    if details:
-        raise ValidationError.from_exception_data("experiment", details)
 
 
 def unknown_key(dotted: str) -> str:
