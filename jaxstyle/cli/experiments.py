@@ -35,6 +35,7 @@ from jaxstyle.synthesis.interrupt import END_OF_JOB, interruptible
 from jaxstyle.synthesis.planning import plan
 from jaxstyle.synthesis.preparation import prepare, read_images
 from jaxstyle.synthesis.sources import result_shape
+from jaxstyle.trackers import tensorboard
 
 HERE = "here"
 
@@ -58,6 +59,8 @@ def run_experiment(
 
     Resumes in the folder where the same command was stopped, and repeats nothing that is finished there.
     """
+    if experiment.output.tensorboard:
+        tensorboard.ensure_installed()
     if copy_to is not None:
         _ensure_output(copy_to, experiment, force=force)
     members = expand(experiment, source=source)

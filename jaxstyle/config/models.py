@@ -137,6 +137,9 @@ class Output(Section):
     """When a run has ended, its last checkpoint is kept if it takes at most so many megabytes, so that more iterations
     continue the run (lbfgs and adam, one scale): of L-BFGS 44 images of 12 bytes a pixel, 104 MB at 512×384 pixels, of
     Adam 4. 0: none is kept."""
+    tensorboard: bool = False
+    """Also write TensorBoard's event files into the run's folder: the loss and its terms, the image on the way, of a
+    sweep the swept keys."""
 
 
 SECTIONS: Mapping[str, type[Section]] = {

@@ -30,7 +30,8 @@ FINISHED = frozenset({Status.BUDGET_SPENT, Status.CONVERGED, Status.STALLED})
 LIBRARIES = ("jaxstyle", "jax", "jaxlib", "jaxopt", "optax")
 """Those whose versions an optimizer's state depends on."""
 _ASIDE = frozenset(
-    {"title", "output.save_every", "output.checkpoint_seconds", "output.keep_state_mb", "sweep.patterns"}
+    {"title", *(f"output.{key}" for key in ("save_every", "checkpoint_seconds", "keep_state_mb", "tensorboard"))}
+    | {"sweep.patterns"}
 )
 """The keys that decide nothing about a result."""
 _ITERATIONS, _FORM = "optimizer.iterations", ("output.bits", "output.display")
