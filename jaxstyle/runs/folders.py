@@ -248,6 +248,11 @@ def _checksum_of(path: Path, changed: int, size: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def decisive(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of an experiment's keys, by dotted key, without those that decide nothing about the result."""
+    return {key: value for key, value in _keys(experiment).items() if key not in _ASIDE}
+
+
 def _keys(experiment: Mapping[str, Any]) -> dict[str, Any]:
     """An experiment's values by dotted key."""
     sections = {name: table for name, table in experiment.items() if isinstance(table, Mapping)}
