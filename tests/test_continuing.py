@@ -164,6 +164,8 @@ def test_numbers_that_are_taken_stay_and_others_are_given_in_order(tmp_path: Pat
 def test_a_member_that_was_killed_before_it_had_a_name_is_known_by_its_experiment(tmp_path: Path):
     run = recorded(found_in(tmp_path, "photos/b.png"), tmp_path / "run", 0, 1)
     (run / "members/1/manifest.json").write_text("{}")
+    named = run / "members/1/experiment.json"
+    named.write_text(named.read_text().replace('"keep_state_mb": 128.0', '"keep_state_mb": 0.0'))  # decides nothing
     (run / "members/5").mkdir()  # nothing has begun there
     second = found_in(tmp_path, "photos/a.png")
     assert [member.index for member in numbered(second, expand(second), run)] == [2, 3, 0, 1]

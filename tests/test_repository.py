@@ -31,6 +31,7 @@ ONE_HOME = {
     "typer": "cli/",
     "rich": "cli/",
     "matplotlib": "report/",
+    "tensorboard": "trackers/tensorboard.py",
     "starlette": "watch/",
     "uvicorn": "watch/",
     "ray": "sweeps/engines/",

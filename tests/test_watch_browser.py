@@ -3,7 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +17,7 @@ import recorded
 from small_runs import smooth
 
 from jaxstyle.images import write_image
+from jaxstyle.runs import previews
 from jaxstyle.watch import serving
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -218,4 +222,36 @@ def test_a_server_that_has_ended_is_said(browser: WebDriver, tmp_path: Path):
     thread.join()
     wait(browser, lambda: "does not answer" in all_of(browser, "#trouble")[0])
     assert all_of(browser, "h1") == [MALICE]
+    complaints(browser)
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from jaxstyle.watch.serving import beside
+with beside(Path(sys.argv[1]), log=lambda line: print(line, flush=True)):
+    time.sleep(600)
+"""
+
+
+def test_the_page_outlives_a_run_that_is_killed(browser: WebDriver, tmp_path: Path):
+    run = begin(tmp_path / "run")
+    advance(run, 0)
+    with subprocess.Popen([sys.executable, "-c", CHILD, str(run)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address, how = process.stdout.readline().split()[1], process.stdout.readline()
+        (run / ".lock").write_text(json.dumps({"pid": process.pid, "host": socket.gethostname()}))
+        try:
+            browser.get(address)
+            wait(browser, lambda: all_of(browser, ".run header .status") == ["running"])
+            process.kill()
+            process.wait()
+            wait(browser, lambda: all_of(browser, ".run header .status") == ["stopped: its process is gone"])
+            assert points(browser) == 1
+            assert previews.is_watched(run)  # the server has said so
+            browser.refresh()
+            wait(browser, lambda: points(browser) == 1)
+        finally:
+            os.kill(int(how.rpartition("kill ")[2]), signal.SIGTERM)
+    wait(browser, lambda: "does not answer" in all_of(browser, "#trouble")[0])
     complaints(browser)

@@ -15,6 +15,7 @@ EXTRAS = {
     "h5py": "convert",
     "matplotlib": "report",
     "starlette": "watch",
+    "tensorboard": "tensorboard",
     "pypdf": "paper",
     "ray": "ray",
 }

@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from jaxstyle.synthesis.interrupt import END_OF_JOB, interruptible
 from jaxstyle.synthesis.planning import plan
 from jaxstyle.synthesis.preparation import prepare, read_images
 from jaxstyle.synthesis.sources import result_shape
+from jaxstyle.trackers import tensorboard
+from jaxstyle.watch import serving
 
 HERE = "here"
 
@@ -53,11 +56,16 @@ def run_experiment(
     lanes: int | None = None,
     devices: str = ONE,
     engine: EngineOptions = EngineOptions(),  # noqa: B008  (immutable)
+    watch: bool = False,
 ) -> int:
     """Runs an experiment, or every member of its sweep, and prints where the images are; returns the exit status.
 
     Resumes in the folder where the same command was stopped, and repeats nothing that is finished there.
     """
+    if watch:
+        serving.ensure_installed()
+    if experiment.output.tensorboard:
+        tensorboard.ensure_installed()
     if copy_to is not None:
         _ensure_output(copy_to, experiment, force=force)
     members = expand(experiment, source=source)
@@ -67,6 +75,8 @@ def run_experiment(
     over = parse_devices(devices, lanes=lanes, here=chosen.here)
     found = _find(experiment, name, folder, fresh=fresh)
     place = open_place(found, name)
+    if watch:
+        place = _watched(place)
     if experiment.sweep is not None:
         for line in changed_images(experiment, found) if found else ():
             echo(line)
@@ -84,6 +94,9 @@ def run_experiment(
         )
     if found and folders.is_finished(found, members[0].experiment):
         folder, manifest = found, folders.read_manifest(found)
+        if watch:
+            with serving.beside(folder, log=echo):
+                pass
         echo(f"finished before: {_summary(manifest)}")
     else:
         folder, manifest = _run_single(
@@ -98,6 +111,13 @@ def run_experiment(
         write_image(copy_to, read_image(image).pixels, bits=experiment.output.bits, metadata=read_metadata(image))
     echo(f"image:  {copy_to or image}")
     return INTERRUPTED if manifest["status"] == Status.INTERRUPTED else DONE
+
+
+@contextmanager
+def _watched(place: Place) -> Iterator[Path]:
+    """A run's folder, with the page beside it that shows it."""
+    with place as folder, serving.beside(folder, log=echo):
+        yield folder
 
 
 def _ensure_output(path: Path, experiment: Experiment, *, force: bool) -> None:

@@ -16,7 +16,7 @@ from jaxstyle.cli.engines import EngineName, EngineOptions
 from jaxstyle.cli.report import report
 from jaxstyle.cli.show import INTERRUPTED, MISTAKE, echo, echo_error, echo_warnings
 from jaxstyle.cli.terms import terms
-from jaxstyle.cli.watch import watch
+from jaxstyle.cli.watch import watch as watch_command
 from jaxstyle.errors import JaxstyleError, Note
 from jaxstyle.version import __version__
 
@@ -53,7 +53,7 @@ app.add_typer(weights.app, name="weights")
 app.add_typer(images.app, name="images")
 app.command()(report)
 app.command()(terms)
-app.command()(watch)
+app.command("watch")(watch_command)
 
 Overrides = Annotated[
     list[str] | None,
@@ -71,6 +71,7 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Start a new run even where
 IgnoreMemory = Annotated[
     bool, typer.Option("--ignore-memory", help="Run even what is estimated to need more memory than is available.")
 ]
+Watch = Annotated[bool, typer.Option("--watch", help="Show the run in the browser as it goes; the address is printed.")]
 Devices = Annotated[
     str,
     typer.Option(
@@ -163,6 +164,7 @@ def run(
         ),
     ] = None,
     devices: Devices = "1",
+    watch: Watch = False,
 ) -> None:
     """Run an experiment file and record it. A run that was stopped is resumed; a finished one is not repeated.
 
@@ -187,6 +189,7 @@ def run(
         engine=EngineOptions(engine, address, cores_per_member, gpus_per_member),
         lanes=lanes,
         devices=devices,
+        watch=watch,
     )
     raise typer.Exit(status)
 
@@ -212,6 +215,7 @@ def transfer(
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.png if it exists.")] = False,
     ignore_memory: IgnoreMemory = False,
     devices: Devices = "1",
+    watch: Watch = False,
 ) -> None:
     """Give one image the style of another.
 
@@ -246,6 +250,7 @@ def transfer(
         fresh=fresh,
         ignore_memory=ignore_memory,
         devices=devices,
+        watch=watch,
     )
     raise typer.Exit(status)
 

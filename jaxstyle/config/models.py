@@ -127,7 +127,11 @@ class Output(Section):
     keep_state_mb: float = Field(default=128.0, ge=0, allow_inf_nan=False)
     """When a run has ended, its last checkpoint is kept if it takes at most so many megabytes, so that more iterations
     continue the run (lbfgs and adam, one scale): of L-BFGS 44 images of 12 bytes a pixel, 104 MB at 512×384 pixels, of
-    Adam 4. 0: none is kept."""
+    Adam 4. A sweep keeps the checkpoints of all members, or none if together they take more than 32 times this limit.
+    0: none is kept."""
+    tensorboard: bool = False
+    """Also write TensorBoard's event files into the run's folder: the loss and its terms, the image on the way, of a
+    sweep the swept keys."""
 
 
 SECTIONS: Mapping[str, type[Section]] = {

@@ -88,7 +88,7 @@ class Recorded:
     @property
     def image(self) -> Path | None:
         """The result, else the last image that was saved on the way."""
-        on_the_way = [path for name in IMAGES for path in (self.folder / name).glob("*.png")]
+        on_the_way = [path for name in IMAGES for path in (self.folder / name).glob("*.*g")]
         candidates = [self.folder / RESULT, *sorted(on_the_way, key=lambda path: path.name, reverse=True)]
         return next((path for path in candidates if path.is_file()), None)
 

@@ -30,7 +30,8 @@ FINISHED = frozenset({Status.BUDGET_SPENT, Status.CONVERGED, Status.STALLED})
 LIBRARIES = ("jaxstyle", "jax", "jaxlib", "jaxopt", "optax")
 """Those whose versions an optimizer's state depends on."""
 _ASIDE = frozenset(
-    {"title", "output.save_every", "output.checkpoint_seconds", "output.keep_state_mb", "sweep.patterns"}
+    {"title", *(f"output.{key}" for key in ("save_every", "checkpoint_seconds", "keep_state_mb", "tensorboard"))}
+    | {"sweep.patterns"}
 )
 """The keys that decide nothing about a result."""
 _ITERATIONS, _FORM = "optimizer.iterations", ("output.bits", "output.display")
@@ -245,6 +246,11 @@ def checksum(name: str) -> str | None:
 @functools.lru_cache(maxsize=1024)
 def _checksum_of(path: Path, changed: int, size: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def decisive(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of an experiment's keys, by dotted key, without those that decide nothing about the result."""
+    return {key: value for key, value in _keys(experiment).items() if key not in _ASIDE}
 
 
 def _keys(experiment: Mapping[str, Any]) -> dict[str, Any]:

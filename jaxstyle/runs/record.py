@@ -6,7 +6,7 @@ import io
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from jaxstyle.errors import CheckpointError, DiskFullError, JaxstyleError, Note
 from jaxstyle.files import clear_parts, write_atomically
 from jaxstyle.images import write_image
 from jaxstyle.optimizers import Status
-from jaxstyle.runs import checkpoints
+from jaxstyle.runs import checkpoints, previews
 from jaxstyle.runs.checkpoints import Checkpoint
 from jaxstyle.runs.folders import (
     CHECKPOINT,
@@ -35,6 +35,8 @@ from jaxstyle.runs.folders import (
 )
 from jaxstyle.runs.lines import Lines
 from jaxstyle.runs.locks import claimed, made, now
+from jaxstyle.trackers import Tracked, Tracker, Tracking
+from jaxstyle.trackers.tensorboard import TensorBoard
 
 IMAGES, SOURCES = "images", "sources"
 """The folders, in a run's, of the images on the way, and of small copies of content and styles."""
@@ -79,6 +81,10 @@ class Recorder(Protocol):
     ) -> None:
         """Writes an image into the folder: the result, or one on the way while the run goes on."""
 
+    def is_watched(self) -> bool:
+        """Whether somebody watches the run, and images on the way are wanted."""
+        ...
+
     def close(self, status: str, **facts: Any) -> None:
         """Ends the record."""
 
@@ -94,18 +100,24 @@ class Record:
     left out, with one note of each kind, and for the result the checkpoint makes room.
     """
 
-    def __init__(self, folder: Path, experiment: Experiment, *, elsewhere: bool = False):
+    def __init__(
+        self, folder: Path, experiment: Experiment, *, elsewhere: bool = False, trackers: Iterable[Tracker] = ()
+    ):
         """Makes the folder, or opens that of an unfinished run.
 
         Args:
           folder: the run's own.
           experiment: without a sweep.
           elsewhere: whether another process runs it, and will report its own versions and device.
+          trackers: get besides what is recorded.
 
         Raises:
           JaxstyleError: it holds a finished run or another experiment, or cannot be made; or there is no device.
         """
         self.folder = folder
+        self._experiment = experiment
+        self._tracking = Tracking([*trackers, *built_in(experiment, folder)])
+        self._reached = 0
         surroundings = {} if elsewhere else environment()
         ensure_usable(folder, experiment)
         made(folder)
@@ -133,7 +145,12 @@ class Record:
         """
         self._metrics.replace("".join(map(_line, iterations)))
         reached = iterations[-1]["iteration"] if iterations else -1
-        for image in (self.folder / IMAGES).glob("*.png"):
+        member = self.manifest.get("member", {})
+        name = str(member.get("label") or self._experiment.title or self.folder.name)
+        self._reached = max(reached, 0)
+        self._tracking.start(Tracked(name, self._experiment.to_json(), self.folder, member.get("values") or {}))
+        self._tracking.iterations(iterations)
+        for image in (self.folder / IMAGES).glob("*"):
             if image.stem.isdecimal() and int(image.stem) > reached:
                 image.unlink()
         if self._extends and reached >= 0:
@@ -142,6 +159,8 @@ class Record:
 
     def add(self, iterations: Sequence[Mapping[str, Any]]) -> None:
         """Appends a line of metrics for each iteration."""
+        self._tracking.iterations(iterations)
+        self._reached = iterations[-1]["iteration"] if iterations else self._reached
         try:
             self._metrics.append("".join(map(_line, iterations)))
         except JaxstyleError as error:
@@ -159,6 +178,8 @@ class Record:
         def write() -> None:
             write_image(self.folder / name, pixels, bits=bits, metadata=metadata)
 
+        if name == RESULT or Path(name).stem.isdecimal():
+            self._tracking.image(self._reached, pixels)
         if status is not Status.RUNNING:
             self._write_last(write, status)
             return
@@ -166,6 +187,9 @@ class Record:
             write()
         except JaxstyleError as error:
             self._note(error, "the run continues without images on the way")
+            return
+        if (path := self.folder / name).suffix == previews.SUFFIX and path.stem.isdecimal():
+            previews.thin(path.parent)
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keeps what a later process needs to go on, in place of what was kept before."""
@@ -194,6 +218,10 @@ class Record:
         self.delete_checkpoint()
         (self.folder / RESULT).unlink(missing_ok=True)
 
+    def is_watched(self) -> bool:
+        """Whether somebody watches the run, and images on the way are wanted."""
+        return bool(self._tracking) or previews.is_watched(self.folder)
+
     def lose_attempt(self, reasons: Sequence[str]) -> None:
         """Notes that an attempt was lost; the run is to be resumed from its checkpoint."""
         self._metrics.reopen()
@@ -206,6 +234,7 @@ class Record:
           JaxstyleError: what is left to write cannot be written.
         """
 
+        self._tracking.end(status, facts)
         with contextlib.closing(self._metrics):
             self._write_last(lambda: self.update(status=status, ended=now(), **facts), status)
             try:
@@ -235,7 +264,9 @@ class Record:
 
 
 @contextlib.contextmanager
-def open_record(folder: Path, experiment: Experiment, *, elsewhere: bool = False) -> Iterator[Record]:
+def open_record(
+    folder: Path, experiment: Experiment, *, elsewhere: bool = False, trackers: Iterable[Tracker] = ()
+) -> Iterator[Record]:
     """A record that says `failed`, and why, if the block raises; `interrupted` after a second Ctrl-C.
 
     Raises:
@@ -243,7 +274,7 @@ def open_record(folder: Path, experiment: Experiment, *, elsewhere: bool = False
     """
     ensure_usable(folder, experiment)
     with claimed(folder):  # the record looks again: until now another process may have been at work there
-        record = Record(folder, experiment, elsewhere=elsewhere)
+        record = Record(folder, experiment, elsewhere=elsewhere, trackers=trackers)
         try:
             yield record
         except BaseException as error:
@@ -251,6 +282,15 @@ def open_record(folder: Path, experiment: Experiment, *, elsewhere: bool = False
             with contextlib.suppress(JaxstyleError):  # the reason itself may be that nothing can be written
                 record.close(**({"status": "interrupted"} if isinstance(error, KeyboardInterrupt) else facts))
             raise
+
+
+def built_in(experiment: Experiment, folder: Path) -> list[Tracker]:
+    """The trackers that an experiment asks for.
+
+    Raises:
+      JaxstyleError: one of them is not installed.
+    """
+    return [TensorBoard(folder)] if experiment.output.tensorboard else []
 
 
 def _line(iteration: Mapping[str, Any]) -> str:

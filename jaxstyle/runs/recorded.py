@@ -17,6 +17,7 @@ from jaxstyle.errors import CheckpointError, Note
 from jaxstyle.images import LoadedImage, resize_long_side
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Observer, Result, Status, ensure_finite, state_bytes
+from jaxstyle.runs import previews
 from jaxstyle.runs.display import look_of, shown
 from jaxstyle.runs.folders import FINISHED, LIBRARIES, RESULT
 from jaxstyle.runs.record import IMAGES, SOURCES, Recorder
@@ -29,6 +30,7 @@ from jaxstyle.synthesis.optimization import optimize
 from jaxstyle.synthesis.preparation import Prepared, SourceImages, prepare
 from jaxstyle.synthesis.recolouring import finish
 from jaxstyle.synthesis.state import KeepRunState, RunState
+from jaxstyle.trackers.periodic import periodic_images
 from jaxstyle.version import __version__
 
 SMALL = 512
@@ -172,6 +174,7 @@ class RecordedRun:
         history = state.history if state else ()
         reached = history[-1].iteration if history else 0
         saved = reached // every if every else 0
+        preview = periodic_images(self._save_preview, self.recorder.is_watched)
         self.recorder.rewind([iteration._asdict() for iteration in history])
         self.events.progress(history)
 
@@ -183,6 +186,8 @@ class RecordedRun:
             if every and reached // every > saved:
                 saved = reached // every
                 self._save(f"{IMAGES}/{reached:06d}.png", self._recoloured(best()), Status.RUNNING)
+            else:
+                preview(reached, lambda: self._recoloured(best()))
             return every - reached % every if every else None
 
         return observe
@@ -198,6 +203,14 @@ class RecordedRun:
         pixels = shown(image, own._replace(display=Display.IMAGE), output.display)
         self.recorder.save_image(name, pixels, bits=output.bits, metadata=metadata, status=status)
 
+    def _save_preview(self, iteration: int, image: np.ndarray) -> None:
+        """Saves an image for whoever watches: small, and with few words, so that it costs little."""
+        output = self.experiment.output
+        own = look_of(output.display, image, self.inputs.weights.preprocessing)
+        pixels = _reduced(shown(image, own._replace(display=Display.IMAGE), output.display), previews.LONGEST)
+        name = f"{IMAGES}/{iteration:06d}{previews.SUFFIX}"
+        self.recorder.save_image(name, pixels, bits=8, metadata=own.to_metadata(), status=Status.RUNNING)
+
     def _ingredients(self) -> dict[str, str]:
         """What an optimizer's state depends on besides the experiment: libraries, weights, images."""
         here = versions()
@@ -208,14 +221,18 @@ class RecordedRun:
         }
 
 
+def _reduced(pixels: np.ndarray, longest: int) -> np.ndarray:
+    """An image with a long side of so many pixels at most."""
+    return resize_long_side(pixels, longest) if max(pixels.shape[:2]) > longest else pixels
+
+
 def _save_sources(images: SourceImages, recorder: Recorder) -> None:
     """Saves small copies of content, styles and start, so that a record shows them wherever it is looked at."""
     for role, image in images.by_role().items():
         if role not in images.masks:
             pixels = image.pixels
             step = max(1, max(pixels.shape[:2]) // (2 * SMALL))
-            copy = pixels[::step, ::step]
-            copy = resize_long_side(copy, SMALL) if max(copy.shape[:2]) > SMALL else copy
+            copy = _reduced(pixels[::step, ::step], SMALL)
             recorder.save_image(f"{SOURCES}/{role}.jpg", copy, bits=8, metadata={}, status=Status.RUNNING)
 
 

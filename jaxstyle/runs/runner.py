@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.events import Events
 from jaxstyle.synthesis.loss_terms import Terms
 from jaxstyle.synthesis.preparation import read_images
+from jaxstyle.trackers import Tracker
 
 SILENT = Events()
 
@@ -81,6 +82,7 @@ def run(
     interrupted: Callable[[], bool] = lambda: False,
     compile_seconds: float = 0.0,
     devices: Devices = 1,
+    trackers: Iterable[Tracker] = (),
     **facts: Any,
 ) -> Run:
     """Runs one experiment and records it; resumes where an earlier process stopped in the same folder.
@@ -96,6 +98,7 @@ def run(
       interrupted: polled between evaluations; once true, the run ends and saves the best image so far.
       compile_seconds: spent on compiling this run's programs before.
       devices: over how many the image is spread.
+      trackers: get besides what is recorded; an error in one of them ends it alone.
       **facts: added to the manifest.
 
     Raises:
@@ -106,7 +109,7 @@ def run(
     if experiment.sweep is not None:
         raise JaxstyleError("an experiment with a sweep is several runs; expand it first")
     folder = Path(folder)
-    with open_record(folder, experiment) as record:
+    with open_record(folder, experiment, trackers=trackers) as record:
         record.update(title=experiment.title, **facts)
         inputs = inputs or read_inputs(experiment, log=events.log, cache=cache)
         recorded = RecordedRun.prepare(experiment, inputs, record, events, reads=reads, cache=cache, devices=devices)

@@ -12,6 +12,7 @@ from jaxstyle.runs import runner
 from jaxstyle.sweeps.engines import Engine, Outcome
 from jaxstyle.sweeps.expansion import Member
 from jaxstyle.sweeps.fitting import Words, ensure_all_fit, extent
+from jaxstyle.sweeps.keeping import limited
 from jaxstyle.sweeps.lanes import in_lanes, lanes_of_members
 from jaxstyle.sweeps.members import run_members
 from jaxstyle.sweeps.programs import outline_members, programs
@@ -65,6 +66,7 @@ def conduct(
 
     side_by_side: dict[int, int] = {}
     left = outline_members(members, load_weights, source=source, finished=done, devices=devices)
+    members = limited(members, left, log)
     with place as folder:
         if engine.here:
             log(extent(members, programs(left), finished=len(done)))

@@ -16,6 +16,7 @@ from jaxstyle.runs.folders import (
     EXPERIMENT,
     MEMBERS,
     checksum,
+    decisive,
     holds_run,
     read_experiment,
     read_manifest,
@@ -56,8 +57,8 @@ def numbered(experiment: Experiment, members: Sequence[Member], folder: Path) ->
 
     assign(str, str)
     for number in [number for number, values in begun.items() if not values]:  # killed before it was called anything
-        recorded = read_experiment(folder / MEMBERS / str(number))
-        same = next((index for index, member in left.items() if member.experiment.to_json() == recorded), None)
+        there = decisive(read_experiment(folder / MEMBERS / str(number)))
+        same = next((index for index, member in left.items() if decisive(member.experiment.to_json()) == there), None)
         if same is not None:
             places[same] = number
             del left[same]

@@ -1,7 +1,7 @@
 """`jaxstyle.transfer`: one image from Python, without a record."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from jaxstyle.synthesis.notebook import Progress
 from jaxstyle.synthesis.optimization import optimize
 from jaxstyle.synthesis.preparation import prepare, read_images
 from jaxstyle.synthesis.recolouring import finish
+from jaxstyle.trackers import Tracked, Tracker, Tracking
+from jaxstyle.trackers.periodic import periodic_images
 
 
 @pinned()
@@ -28,6 +30,7 @@ def transfer(
     style: Any = None,
     *,
     observe: Observer = lambda iterations, best: None,
+    trackers: Iterable[Tracker] = (),
     devices: Devices = 1,
     progress: bool = True,
     **sections: Any,
@@ -40,6 +43,7 @@ def transfer(
         uint16 or float in [0, 1]; None for texture synthesis.
       style: likewise; or a list of them, each as {"image": …, "weight": …} if wanted; None for content reconstruction.
       observe: called now and then with the iterations that are new and a function that gives the best image.
+      trackers: get the iterations and, every few seconds, the image; an error in one of them ends it alone.
       devices: over how many of this process's devices the image is spread, a number or "all"; more than one is for
         images that do not fit on one, and gives the same image up to rounding.
       progress: show in a notebook how far it is, with the image so far.
@@ -77,15 +81,34 @@ def transfer(
     def finished(image: np.ndarray) -> np.ndarray:
         return finish(experiment.colour, sources.content, image)
 
+    tracking = Tracking(trackers)
+    preview = periodic_images(outside(tracking.image), lambda: bool(tracking))
+
     with Progress(experiment.optimizer.iterations, shown=progress) as shown:
         weights = network or load_weights(experiment.network.weights)
         scales = prepare(experiment, sources, weights, devices=plain(devices))
 
-        def observe_both(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> int | None:
-            shown.observe(iterations, lambda: finished(best()))
-            return observed(iterations, lambda: finished(best()))
+        def observe_all(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> int | None:
+            def image() -> np.ndarray:
+                return finished(best())
 
-        with interruptible(CTRL_C) as interrupted:
-            result = optimize(scales, log=shown.log, observe=observe_both, interrupted=interrupted)
-    ensure_finite(result)
-    return dataclasses.replace(result, image=finished(result.image))
+            shown.observe(iterations, image)
+            outside(tracking.iterations)([iteration._asdict() for iteration in iterations])
+            if iterations:
+                preview(iterations[-1].iteration, image)
+            return observed(iterations, image)
+
+        outside(tracking.start)(Tracked(experiment.title or "transfer", experiment.to_json()))
+        try:
+            with interruptible(CTRL_C) as interrupted:
+                result = optimize(scales, log=shown.log, observe=observe_all, interrupted=interrupted)
+            ensure_finite(result)
+        except BaseException as error:
+            outside(tracking.end)("failed", {"error": str(error)})
+            raise
+    image = finished(result.image)
+    if tracking:
+        outside(tracking.image)(result.history[-1].iteration if result.history else 0, image)
+        facts = {"loss": result.loss, "evaluations": result.evaluations, "run_seconds": result.run_seconds}
+        outside(tracking.end)(str(result.status), facts)
+    return dataclasses.replace(result, image=image)

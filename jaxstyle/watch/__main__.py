@@ -15,7 +15,7 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(10)  # the run comes first
     place = Place(socket.socket(fileno=job["socket"]), HERE, job["token"])
-    serve([Path(job["folder"])], place, idle_minutes=job["idle_minutes"])
+    serve([Path(folder) for folder in job["folders"]], place, idle_minutes=job["idle_minutes"])
 
 
 if __name__ == "__main__":

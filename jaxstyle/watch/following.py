@@ -250,6 +250,11 @@ class Following:
         self.folders = list(dict.fromkeys(folders))
         self._groups: dict[Path, Group] = {}
 
+    @property
+    def groups(self) -> list[Group]:
+        """What the last look has found."""
+        return list(self._groups.values())
+
     def look(self) -> list[Group]:
         """The runs and sweeps that are there, in the order of their names; those of a folder of runs newest first."""
         found: dict[Path, Group] = {}

@@ -25,6 +25,8 @@ from starlette.routing import Route
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import encode_jpeg, read_image, resize_long_side
+from jaxstyle.runs.locks import is_at_work
+from jaxstyle.runs.previews import mark
 from jaxstyle.watch.following import Followed, Following, Group, confined, signature
 from jaxstyle.watch.state import details, identity, overview
 
@@ -58,6 +60,7 @@ class Watcher:
     def __init__(self, folders: Sequence[Path]):
         """Follows runs, sweeps, and folders of such."""
         self.asked, self.is_live = time.monotonic(), True
+        self._folders = folders
         self._following = Following(folders)
         self._lock = threading.Lock()
         self._read, self._body = -FRESH, b""
@@ -73,6 +76,14 @@ class Watcher:
                 self._body, self.is_live = _encoded(found), found["live"]
                 self._read = time.monotonic()
             return self._body
+
+    def attend(self) -> None:
+        """Lets what runs know that it is watched, so that it saves images on the way."""
+        self.overview()
+        with self._lock:
+            for folder in {*self._folders, *(group.folder for group in self._following.groups)}:
+                if is_at_work(folder) is not False:
+                    mark(folder)
 
     def details(self, name: str, start: int, generation: str) -> bytes | None:
         """One run, as JSON; None if there is none of that name."""

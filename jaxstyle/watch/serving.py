@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import errno
 import json
+import math
 import os
 import secrets
 import socket
@@ -31,7 +32,7 @@ _PORTS = 50
 IDLE_MINUTES = 15.0
 """A server that a run has started ends when for so long nothing ran and no page was open."""
 _LOOK = 5.0
-"""Seconds between looks whether that is so."""
+"""Seconds between looks whether that is so, and between what tells runs that they are watched."""
 EXTRA = "watching needs Starlette and uvicorn: pip install 'jaxstyle[watch]'"
 
 
@@ -129,18 +130,20 @@ def build_server(folders: Sequence[Path], place: Place, *, idle_minutes: float |
             app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2, lifespan="off"
         )  # no log of addresses: they have the token
     )
-    if idle_minutes is not None:
-        threading.Thread(target=_end_when_idle, args=(server, watcher, 60 * idle_minutes), daemon=True).start()
+    seconds = math.inf if idle_minutes is None else 60 * idle_minutes
+    threading.Thread(target=_attend, args=(server, watcher, seconds), daemon=True).start()
     return server
 
 
-def _end_when_idle(server: "uvicorn.Server", watcher: "Watcher", seconds: float) -> None:
+def _attend(server: "uvicorn.Server", watcher: "Watcher", seconds: float) -> None:
+    """Tells runs that they are watched, and ends the server after so many seconds in which nobody had use for it."""
     last = time.monotonic()
-    while time.monotonic() - max(last, watcher.asked) < seconds:
-        time.sleep(min(_LOOK, seconds))
-        watcher.overview()
+    while not server.should_exit and time.monotonic() - max(last, watcher.asked) < seconds:
+        with contextlib.suppress(OSError):  # a folder that cannot be read now is read the next time
+            watcher.attend()
         if watcher.is_live:
             last = time.monotonic()
+        time.sleep(min(_LOOK, seconds))
     server.should_exit = True
 
 
@@ -151,8 +154,36 @@ def open_browser(address: str) -> None:
 
 
 @contextlib.contextmanager
+def started(folders: Sequence[Path], place: Place) -> Iterator[subprocess.Popen[bytes]]:
+    """Starts a server as a process of its own, which goes on when the block ends, however it ends.
+
+    Args:
+      folders: of runs and sweeps, or of such.
+      place: where; the socket becomes the new process's.
+    """
+    os.set_inheritable(place.listener.fileno(), True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jaxstyle.watch"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,  # whoever waits for the end of the run's output must not wait for the server
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is meant for the run
+        pass_fds=[place.listener.fileno()],
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )
+    job = {"folders": [str(folder.absolute()) for folder in folders], "socket": place.listener.fileno()}
+    with contextlib.suppress(OSError), process.stdin as stream:  # type: ignore[union-attr]
+        stream.write(json.dumps(job | {"token": place.token, "idle_minutes": IDLE_MINUTES}).encode())
+    try:
+        yield process
+    finally:
+        process.poll()
+        process.returncode = process.returncode or 0  # it is left alone, and that needs no warning
+
+
+@contextlib.contextmanager
 def beside(folder: Path, *, log: Callable[[str], None]) -> Iterator[None]:
-    """Starts a server for a run's folder as a process of its own, which goes on when the block ends, however it ends.
+    """Within the block, and beyond it, a run's folder is served by a process of its own.
 
     Args:
       folder: of a run or a sweep, which need not have begun.
@@ -161,28 +192,23 @@ def beside(folder: Path, *, log: Callable[[str], None]) -> Iterator[None]:
     Raises:
       JaxstyleError: the extra is not installed, or no port is free.
     """
+    from jaxstyle.runs.previews import mark, unmark  # takes long to import, which a run has done
+
     ensure_installed()
     place = listen()
-    with place.listener as listener:
-        os.set_inheritable(listener.fileno(), True)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jaxstyle.watch"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,  # whoever waits for the end of the run's output must not wait for the server
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is meant for the run
-            pass_fds=[listener.fileno()],
-            env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    address = place.address
+    mark(folder)
+    with started([folder], place) as process:
+        place.listener.close()
+        log(f"watch:  {address}")
+        log(
+            f"        stops {IDLE_MINUTES:g} min after the run has ended and the page was closed; "
+            f"to stop it now: kill {process.pid}"
         )
-        job = {"folder": str(folder.absolute()), "socket": listener.fileno(), "token": place.token}
-        with contextlib.suppress(OSError), process.stdin as stream:  # type: ignore[union-attr]
-            stream.write(json.dumps(job | {"idle_minutes": IDLE_MINUTES}).encode())
-    log(f"watch:  {place.address}")
-    log(f"        ends {IDLE_MINUTES:g} min after the run and the last look at it, or by: kill {process.pid}")
-    open_browser(place.address)
-    try:
-        yield
-    finally:
-        if process.poll():
-            log(f"the page is no longer served: its process ended with {process.returncode}")
-        process.returncode = process.returncode or 0  # it is left alone; nothing is to be said of that
+        open_browser(address)
+        try:
+            yield
+        finally:
+            unmark(folder)  # or a folder in which nothing has begun would not be empty
+            if process.poll():
+                log(f"the page is no longer served: its process ended with {process.returncode}")

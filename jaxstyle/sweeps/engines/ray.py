@@ -14,6 +14,7 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import LoadedImage
 from jaxstyle.network.weights import Weights
 from jaxstyle.runs import runner
+from jaxstyle.runs.previews import is_watched
 from jaxstyle.sweeps.engines.base import EventsOf, Job, Outcome, failed
 from jaxstyle.sweeps.engines.cluster import LOCAL, address_or_default, connected, living_nodes, reason
 from jaxstyle.sweeps.engines.remote_record import RemoteRecord
@@ -99,7 +100,8 @@ class Ray:
     def _remote(self, job: Job) -> RemoteJob:
         member = job.member
         label = f"{self._source}: member {member.index} ({member.label})" if member.values else self._source
-        return RemoteJob(member.experiment, job.folder, label, self._remedy, job.reads)
+        wanted = is_watched(job.folder) or member.experiment.output.tensorboard
+        return RemoteJob(member.experiment, job.folder, label, self._remedy, job.reads, wanted)
 
 
 @dataclasses.dataclass

@@ -55,6 +55,7 @@ class RemoteJob(NamedTuple):
       source: what to call the member in messages.
       remedy: how to run a member that does not fit into memory, for the message that refuses it; None to refuse none.
       reads: as of a `Job`.
+      is_watched: whether somebody watched the sweep when the member was sent.
     """
 
     experiment: Experiment
@@ -62,6 +63,7 @@ class RemoteJob(NamedTuple):
     source: str
     remedy: str | None
     reads: Terms | None = None
+    is_watched: bool = False
 
 
 class MessageSender:
@@ -71,15 +73,27 @@ class MessageSender:
       folder: of the record, on the machine that keeps it.
     """
 
-    def __init__(self, folder: Path, checkpoint: Checkpoint | None, messages: "queue.SimpleQueue[Message]"):
+    def __init__(
+        self,
+        folder: Path,
+        checkpoint: Checkpoint | None,
+        messages: "queue.SimpleQueue[Message]",
+        *,
+        is_watched: bool = False,
+    ):
         """Sends to `messages`; the run resumes from `checkpoint`, if there is one."""
         self.folder = folder
+        self._is_watched = is_watched
         self._checkpoint = checkpoint
         self._messages = messages
 
     def restore_checkpoint(self) -> Checkpoint | None:
         """Returns the checkpoint that came with the job."""
         return self._checkpoint
+
+    def is_watched(self) -> bool:
+        """Whether images on the way are wanted; what has changed since the job was sent is not known here."""
+        return self._is_watched
 
     def send(self, name: str, *arguments: Any, **options: Any) -> None:
         """Sends a message, with copies: arrays may be views of buffers that the next evaluation overwrites."""
@@ -132,7 +146,7 @@ class Worker:
         """
         inputs = Inputs(_source_images(dict(zip(roles, images, strict=True))), weights)
         messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        sender = MessageSender(job.folder, checkpoint, messages)
+        sender = MessageSender(job.folder, checkpoint, messages, is_watched=job.is_watched)
         threading.Thread(target=self._run_in_thread, args=(job, inputs, sender), daemon=True).start()
         ended = False
         while not ended:

@@ -1,0 +1,137 @@
+"""What being watched costs a run: seconds of an iteration alone, and with the page's server and viewers beside it.
+
+python benchmarks/watching.py --size 384 --iterations 40 --rounds 5 --viewers 2
+
+The same run, alone and watched in turns, in one process, so that everything is compiled. While it is watched it saves
+images on the way, and viewers, each a process, ask every second for what a browser's page asks for, the newest image
+included. While it runs alone the server and the viewers are stopped. Starting the server is a cost of its own: seconds
+of a processor, once.
+"""
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import statistics
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import common
+
+from jaxstyle.config import Experiment, experiment_from_mapping
+from jaxstyle.runs import previews
+from jaxstyle.runs.runner import Inputs, read_inputs, run
+from jaxstyle.synthesis.cache import Cache
+from jaxstyle.watch import serving
+
+
+def view(address: str) -> None:
+    """Asks as a page does, every second."""
+
+    def ask(path: str) -> bytes:
+        with urllib.request.urlopen(address + path) as answer:
+            return answer.read()
+
+    shown = ""
+    while True:
+        with contextlib.suppress(OSError):
+            overview = json.loads(ask("runs"))
+            newest = next((each for group in overview["groups"] for each in group["runs"]), None)
+            if newest:
+                images = json.loads(ask(f"runs/{newest['id']}"))["images"]
+                if images and images[-1]["version"] != shown:
+                    shown = images[-1]["version"]
+                    ask(f"runs/{newest['id']}/{images[-1]['name']}?v={shown}")
+        time.sleep(1)
+
+
+@contextlib.contextmanager
+def watching(folder: Path, viewers: int) -> Iterator[Sequence[int]]:
+    """A server and its viewers; yields their processes."""
+    place = serving.listen()
+    context = multiprocessing.get_context("spawn")
+    with serving.started([folder], place) as server:
+        processes = [context.Process(target=view, args=(place.address,), daemon=True) for _ in range(viewers)]
+        for process in processes:
+            process.start()
+        with urllib.request.urlopen(f"{place.address}runs"):
+            yield [server.pid, *(process.pid or 0 for process in processes)]
+        for process in processes:
+            process.kill()
+            process.join()
+        server.kill()
+        server.wait()
+
+
+@contextlib.contextmanager
+def signalled(processes: Sequence[int]) -> Iterator[None]:
+    """Lets processes run within the block alone."""
+    for process in processes:
+        os.kill(process, signal.SIGCONT)
+    yield
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+
+
+def seconds_of_iteration(
+    experiment: Experiment, inputs: Inputs, cache: Cache, folder: Path, *, is_watched: bool
+) -> float:
+    """Runs once; returns the seconds from the first iteration to the last, over their number."""
+    if is_watched:
+        folder.mkdir(parents=True)
+        previews.mark(folder)
+    run(experiment, folder, inputs=inputs, cache=cache)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    images = [*folder.glob("images/*")]
+    assert bool(images) is is_watched, f"{len(images)} images on the way"
+    return (lines[-1]["seconds"] - lines[0]["seconds"]) / (lines[-1]["iteration"] or 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=384, help="long side in pixels")
+    parser.add_argument("--iterations", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--viewers", type=int, default=2)
+    options = parser.parse_args()
+    mapping: Mapping[str, Mapping[str, object]] = {
+        "image": {"content": "skimage:chelsea", "style": "experiments/images/brushwork.jpg", "size": options.size},
+        "optimizer": {"iterations": options.iterations},
+        "output": {"keep_state_mb": 0},
+    }
+    experiment = experiment_from_mapping(mapping, source="benchmark", folder=common.ROOT)
+    inputs, cache = read_inputs(experiment), Cache()
+    times: dict[str, list[float]] = {"alone": [], "watched": []}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        run(experiment, folder / "compiled", inputs=inputs, cache=cache)
+        with watching(folder, options.viewers) as processes:
+            time.sleep(3)
+            for process in processes:
+                os.kill(process, signal.SIGSTOP)
+            for turn in range(options.rounds):
+                times["alone"].append(
+                    seconds_of_iteration(experiment, inputs, cache, folder / f"alone{turn}", is_watched=False)
+                )
+                with signalled(processes):
+                    found = seconds_of_iteration(experiment, inputs, cache, folder / f"watched{turn}", is_watched=True)
+                times["watched"].append(found)
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
+    ratios = [watched / alone for alone, watched in zip(times["alone"], times["watched"], strict=True)]
+    print(common.machine())
+    common.table(times, common.median(times["alone"]), "times faster than alone")
+    spread = f"{min(ratios):.3f}–{max(ratios):.3f}"
+    print(f"watched over alone, pair by pair: median {statistics.median(ratios):.3f}, {spread}")
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"server and {options.viewers} viewers, in all: {children.ru_utime + children.ru_stime:.1f} s of a processor")
+
+
+if __name__ == "__main__":
+    main()
