@@ -24,8 +24,8 @@ from accelerator.tables import markdown
 from jaxstyle import images
 from jaxstyle.config import Display
 from jaxstyle.images import printed
-from jaxstyle.report.images import show
-from jaxstyle.report.records import ENDED_WELL, Recorded, read_runs
+from jaxstyle.reports.images import show
+from jaxstyle.reports.records import ENDED_WELL, Recorded, read_runs
 
 PAPER = common.ROOT / "experiments/paper"
 KEPT = common.ROOT / "docs/measurements/figures"

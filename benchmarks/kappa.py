@@ -11,7 +11,7 @@ from accelerator.paper import KAPPAS, LOGGED
 from accelerator.tables import of_panels
 
 from jaxstyle import files
-from jaxstyle.report import drawing
+from jaxstyle.reports import drawing
 
 COLORS = ("#0072b2", "#009e73", "#e69f00", "#d55e00")
 """Of the constants from small to large, told apart by everyone (Okabe and Ito)."""

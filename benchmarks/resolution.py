@@ -35,7 +35,7 @@ from matplotlib.ticker import LogLocator
 
 from jaxstyle import files, optimizers
 from jaxstyle.devices import compilation_cache, memory
-from jaxstyle.report import drawing
+from jaxstyle.reports import drawing
 from jaxstyle.synthesis.preparation import Prepared
 
 OURS = "ours"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxstyle.network.feature_network import FeatureNetwork as FeatureNetwork
     from jaxstyle.optimizers import Result as Result
     from jaxstyle.optimizers import Status as Status
-    from jaxstyle.report.command import report as report
+    from jaxstyle.reports.command import report as report
     from jaxstyle.runs.runner import run as run
     from jaxstyle.sweeps.sweep import sweep as sweep
     from jaxstyle.synthesis.transfer import transfer as transfer
@@ -31,6 +31,7 @@ _HOMES = {
     "JaxstyleError": "errors",
     "Result": "optimizers",
     "Status": "optimizers",
+    "report": "reports.command",
     "run": "runs.runner",
     "sweep": "sweeps.sweep",
     "transfer": "synthesis.transfer",
@@ -52,8 +53,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "report":  # the room itself, which can be called
-        return importlib.import_module("jaxstyle.report")
     if name in _HOMES:
         return getattr(importlib.import_module(f"jaxstyle.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'jaxstyle' has no attribute '{name}'")

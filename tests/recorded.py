@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jaxstyle.images import write_image
-from jaxstyle.report import Report
+from jaxstyle.reports import Report
 from jaxstyle.runs.record import write_json
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\" $\\alpha$ $ ελ 中文 \ud800 \x07 </style> =1+1"

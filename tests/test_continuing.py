@@ -14,8 +14,8 @@ from test_members import table
 from jaxstyle.config import Experiment, experiment_from_mapping, load_experiment
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_image, write_image
-from jaxstyle.report.layout import lay_out, sheets
-from jaxstyle.report.records import read_runs
+from jaxstyle.reports.layout import lay_out, sheets
+from jaxstyle.reports.records import read_runs
 from jaxstyle.runs.record import write_json
 from jaxstyle.sweeps.continuing import changed_images, numbered
 from jaxstyle.sweeps.expansion import expand

@@ -161,13 +161,6 @@ def test_a_report_of_what_python_ran(small: Path):
     assert repr(made) == f"Report({made.page}: 2 runs)"
 
 
-def test_the_room_is_the_function():
-    import jaxstyle.report as room
-
-    assert jaxstyle.report is room
-    assert room.build is not None
-
-
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [

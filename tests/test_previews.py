@@ -10,7 +10,7 @@ from small_runs import make, read_manifest
 
 from jaxstyle.images import read_image, read_metadata
 from jaxstyle.network.weights import Weights
-from jaxstyle.report.records import read_runs
+from jaxstyle.reports.records import read_runs
 from jaxstyle.runs import previews, runner
 from jaxstyle.runs.runner import run
 from jaxstyle.trackers import periodic

@@ -16,21 +16,21 @@ from typer.testing import CliRunner
 from jaxstyle.cli.main import app
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import read_image, write_image
-from jaxstyle.report import Report, build
-from jaxstyle.report.images import show
-from jaxstyle.report.records import flatten
-from jaxstyle.report.table import common_settings, varied_keys
-from jaxstyle.report.words import clean, readable
+from jaxstyle.reports import Report, build
+from jaxstyle.reports.images import show
+from jaxstyle.reports.records import flatten
+from jaxstyle.reports.table import common_settings, varied_keys
+from jaxstyle.reports.words import clean, readable
 
 
 def page_script() -> str:
-    return importlib.resources.files("jaxstyle.report").joinpath("page.js").read_text(encoding="utf-8")
+    return importlib.resources.files("jaxstyle.reports").joinpath("page.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
     """Figures of a sixth of the print's resolution, which are drawn quickly."""
-    monkeypatch.setattr("jaxstyle.report.drawing.PRINT_DPI", 50)
+    monkeypatch.setattr("jaxstyle.reports.drawing.PRINT_DPI", 50)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ def test_only_a_report_is_replaced(tmp_path):
 
 
 def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
-    monkeypatch.delitem(sys.modules, "jaxstyle.report.curves", raising=False)
+    monkeypatch.delitem(sys.modules, "jaxstyle.reports.curves", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(JaxstyleError, match=r"pip install 'jaxstyle\[report\]'"):
         build([record(tmp_path / "run")])

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from recorded import Strict, line, record, rows, source, sweep, text_of
 
-from jaxstyle.report import build
-from jaxstyle.report.cells import Cell
-from jaxstyle.report.curves import curves
-from jaxstyle.report.drawing import encode, wrapped
-from jaxstyle.report.images import Source, find_sources, show
-from jaxstyle.report.panels import panels
-from jaxstyle.report.records import read_runs
+from jaxstyle.reports import build
+from jaxstyle.reports.cells import Cell
+from jaxstyle.reports.curves import curves
+from jaxstyle.reports.drawing import encode, wrapped
+from jaxstyle.reports.images import Source, find_sources, show
+from jaxstyle.reports.panels import panels
+from jaxstyle.reports.records import read_runs
 
 
 def test_a_key_longer_than_a_line_is_broken_between_its_words():

@@ -8,11 +8,11 @@ from recorded import EXPERIMENT, Strict, record, text_of
 from typer.testing import CliRunner
 
 from jaxstyle.cli.main import app
-from jaxstyle.report import build
-from jaxstyle.report.grids import MOST_ROWS, grid_lines, grids
-from jaxstyle.report.layout import Row, Sheet
-from jaxstyle.report.ranking import Ranking
-from jaxstyle.report.records import Recorded
+from jaxstyle.reports import build
+from jaxstyle.reports.grids import MOST_ROWS, grid_lines, grids
+from jaxstyle.reports.layout import Row, Sheet
+from jaxstyle.reports.ranking import Ranking
+from jaxstyle.reports.records import Recorded
 from jaxstyle.runs.record import write_json
 
 SSIM = {("lake", "dots"): 0.5, ("lake", "<b>"): 0.25, ("hill", "dots"): 0.125, ("hill", "<b>"): None}
@@ -20,7 +20,7 @@ SSIM = {("lake", "dots"): 0.5, ("lake", "<b>"): 0.25, ("hill", "dots"): 0.125, (
 
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jaxstyle.report.drawing.PRINT_DPI", 30)
+    monkeypatch.setattr("jaxstyle.reports.drawing.PRINT_DPI", 30)
 
 
 @pytest.fixture

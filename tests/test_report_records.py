@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from recorded import ENDED, Strict, record, source, sweep
 
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.report.curves import curves
-from jaxstyle.report.images import find_sources, show
-from jaxstyle.report.page import Curves, page
-from jaxstyle.report.panels import panels
-from jaxstyle.report.records import flatten, read_runs
-from jaxstyle.report.table import table_text
-from jaxstyle.report.words import letters, readable
+from jaxstyle.reports.curves import curves
+from jaxstyle.reports.images import find_sources, show
+from jaxstyle.reports.page import Curves, page
+from jaxstyle.reports.panels import panels
+from jaxstyle.reports.records import flatten, read_runs
+from jaxstyle.reports.table import table_text
+from jaxstyle.reports.words import letters, readable
 
 
 def test_runs_with_one_label_are_told_apart_by_their_folders(tmp_path):

@@ -10,10 +10,10 @@ from jaxstyle.cli.report import Look as Choice
 from jaxstyle.config import Display
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import gallery, read_image, write_image
-from jaxstyle.report import build
-from jaxstyle.report.images import show
-from jaxstyle.report.records import read_runs
-from jaxstyle.report.references import find_references
+from jaxstyle.reports import build
+from jaxstyle.reports.images import show
+from jaxstyle.reports.records import read_runs
+from jaxstyle.reports.references import find_references
 from jaxstyle.runs.display import PAPER_INTERVAL, Look, printed, undone
 
 ROUNDING = 0.01  # of 8 bits, in correlation and colour

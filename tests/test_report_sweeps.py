@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 from jaxstyle.cli.main import app
 from jaxstyle.errors import JaxstyleError
-from jaxstyle.report.images import show
-from jaxstyle.report.layout import Row, lay_out, sheets
-from jaxstyle.report.page import Curves, page
-from jaxstyle.report.ranking import Ranking, rank
-from jaxstyle.report.records import Recorded, read_runs
-from jaxstyle.report.sheet import contact_sheet
-from jaxstyle.report.table import table_lines, table_rows, table_text
-from jaxstyle.report.words import lettered
+from jaxstyle.reports.images import show
+from jaxstyle.reports.layout import Row, lay_out, sheets
+from jaxstyle.reports.page import Curves, page
+from jaxstyle.reports.ranking import Ranking, rank
+from jaxstyle.reports.records import Recorded, read_runs
+from jaxstyle.reports.sheet import contact_sheet
+from jaxstyle.reports.table import table_lines, table_rows, table_text
+from jaxstyle.reports.words import lettered
 
 GRID = [{"loss.content_weight": alpha, "start.seed": seed} for alpha in ("1e-3", "1e-2") for seed in "012"]
 CUBE = [{"network.pooling": pooling} | place for pooling in ("max", "average") for place in GRID]
@@ -33,7 +33,7 @@ ABLATION += [BASELINE | {"network.pooling": "max"}, BASELINE | {"loss.content_we
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
     """Figures of a sixth of the print's resolution, which are drawn quickly."""
-    monkeypatch.setattr("jaxstyle.report.drawing.PRINT_DPI", 50)
+    monkeypatch.setattr("jaxstyle.reports.drawing.PRINT_DPI", 50)
 
 
 def placed(places: Sequence[Mapping[str, str]]) -> list[Recorded]:

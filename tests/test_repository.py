@@ -30,7 +30,7 @@ ONE_HOME = {
     "tifffile": "images/",
     "typer": "cli/",
     "rich": "cli/",
-    "matplotlib": "report/",
+    "matplotlib": "reports/",
     "tensorboard": "trackers/tensorboard.py",
     "starlette": "watch/",
     "uvicorn": "watch/",

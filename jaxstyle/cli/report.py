@@ -51,8 +51,8 @@ def report(
     A sweep over folders of images has its contents as rows and its styles as columns.
     """
     from jaxstyle.config import Display
-    from jaxstyle.report import build
-    from jaxstyle.report.grids import grid_lines
+    from jaxstyle.reports import build
+    from jaxstyle.reports.grids import grid_lines
 
     finished = build(
         runs,

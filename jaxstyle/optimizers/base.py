@@ -105,7 +105,7 @@ class Result:
 
 def _drawing() -> Any:
     """What draws is a later room's, and nothing that optimizes depends on it: it is imported when it is asked for."""
-    return importlib.import_module("jaxstyle.report.notebook")
+    return importlib.import_module("jaxstyle.reports.notebook")
 
 
 def ensure_finite(result: Result) -> None:

@@ -100,7 +100,7 @@ class Sweep:
 
     def _repr_html_(self) -> str:
         # The last room's, which nothing here depends on unless a notebook asks for it.
-        return importlib.import_module("jaxstyle.report.notebook").of_sweep(self)
+        return importlib.import_module("jaxstyle.reports.notebook").of_sweep(self)
 
 
 @pinned()

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxstyle.report.records import IMAGES, Recorded, is_sweep, parse_line, planned_members, read_run
-from jaxstyle.report.words import number
+from jaxstyle.reports.records import IMAGES, Recorded, is_sweep, parse_line, planned_members, read_run
+from jaxstyle.reports.words import number
 from jaxstyle.runs.folders import EXPERIMENT, MANIFEST, MEMBERS, METRICS, RESULT
 from jaxstyle.runs.locks import is_at_work
 from jaxstyle.runs.record import SOURCES

@@ -118,7 +118,7 @@ def application(watcher: Watcher, token: str, *, hosts: Sequence[str] = ()) -> S
     def page(request: Request) -> Response:
         name = request.path_params.get("file", "")
         if name == "report.css":
-            return _own(request, "jaxstyle.report", "page.css")
+            return _own(request, "jaxstyle.reports", "page.css")
         if name not in PAGE:
             raise HTTPException(404)
         return _own(request, "jaxstyle.watch", f"page/{PAGE[name]}")

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxstyle.report.layout import lay_out, sheets
-from jaxstyle.report.records import NOT_BEGUN, Recorded, mapping
-from jaxstyle.report.words import clean, letters, number, readable
+from jaxstyle.reports.layout import lay_out, sheets
+from jaxstyle.reports.records import NOT_BEGUN, Recorded, mapping
+from jaxstyle.reports.words import clean, letters, number, readable
 from jaxstyle.runs.folders import FAILED, FINISHED, RESULT
 from jaxstyle.runs.locks import is_at_work
 from jaxstyle.watch.following import RUNNING, SILENT, STOPPED, Followed, Group, signature

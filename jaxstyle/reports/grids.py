@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxstyle import metrics
-from jaxstyle.report.html import tabular, text, value
-from jaxstyle.report.layout import Sheet
-from jaxstyle.report.ranking import Ranking
-from jaxstyle.report.records import Recorded
-from jaxstyle.report.words import number, readable
+from jaxstyle.reports.html import tabular, text, value
+from jaxstyle.reports.layout import Sheet
+from jaxstyle.reports.ranking import Ranking
+from jaxstyle.reports.records import Recorded
+from jaxstyle.reports.words import number, readable
 
 MEAN = "mean"
 MOST_ROWS, MOST_COLUMNS = 40, 12

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from jaxstyle import metrics as kinds
 from jaxstyle.config import Display
 from jaxstyle.images import encode_png
-from jaxstyle.report.cells import numbers_of
-from jaxstyle.report.html import breakable, data_address, tabular, text, value
-from jaxstyle.report.images import Pixels, Shown, Source
-from jaxstyle.report.layout import Layout, Sheet, sheets
-from jaxstyle.report.ranking import Ranking
-from jaxstyle.report.records import ENDED_WELL, NOT_BEGUN, Recorded
-from jaxstyle.report.references import Reference
-from jaxstyle.report.words import letters, readable
+from jaxstyle.reports.cells import numbers_of
+from jaxstyle.reports.html import breakable, data_address, tabular, text, value
+from jaxstyle.reports.images import Pixels, Shown, Source
+from jaxstyle.reports.layout import Layout, Sheet, sheets
+from jaxstyle.reports.ranking import Ranking
+from jaxstyle.reports.records import ENDED_WELL, NOT_BEGUN, Recorded
+from jaxstyle.reports.references import Reference
+from jaxstyle.reports.words import letters, readable
 
 
 def source_images(sources: Sequence[Source]) -> str:

@@ -12,8 +12,8 @@ from jaxstyle.config import Display
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import gallery, printed, read_image, read_metadata, resize_to
 from jaxstyle.metrics import measure_all
-from jaxstyle.report.images import Pixels
-from jaxstyle.report.records import Recorded, mapping
+from jaxstyle.reports.images import Pixels
+from jaxstyle.reports.records import Recorded, mapping
 from jaxstyle.runs.display import PAPER_INTERVAL, Look, recorded_look, shown
 
 NONE = "none"

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from jaxstyle.report.records import Recorded
+from jaxstyle.reports.records import Recorded
 from jaxstyle.sweeps.labels import axis_title
 
 _IMAGES = ("image.content", "image.style")

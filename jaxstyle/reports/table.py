@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxstyle.report.records import Recorded, mapping
+from jaxstyle.reports.records import Recorded, mapping
 from jaxstyle.runs.record import csv_text, finite, flatten
 
 

@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jaxstyle.report.exhibits import explorer, images, source_images
-from jaxstyle.report.html import Rows, data_address, paired, tabular, text, value
-from jaxstyle.report.images import Shown, Source
-from jaxstyle.report.layout import lay_out
-from jaxstyle.report.ranking import Ranking
-from jaxstyle.report.records import Recorded, mapping, scale_starts
-from jaxstyle.report.table import common_settings, varied_keys
-from jaxstyle.report.words import letters, number, readable
+from jaxstyle.reports.exhibits import explorer, images, source_images
+from jaxstyle.reports.html import Rows, data_address, paired, tabular, text, value
+from jaxstyle.reports.images import Shown, Source
+from jaxstyle.reports.layout import lay_out
+from jaxstyle.reports.ranking import Ranking
+from jaxstyle.reports.records import Recorded, mapping, scale_starts
+from jaxstyle.reports.table import common_settings, varied_keys
+from jaxstyle.reports.words import letters, number, readable
 from jaxstyle.version import __version__
 
 GENERATOR = "jaxstyle report"
@@ -108,7 +108,7 @@ def page(
 
 def _own(name: str) -> str:
     """Returns a file of the page's own."""
-    return importlib.resources.files("jaxstyle.report").joinpath(name).read_text(encoding="utf-8")
+    return importlib.resources.files("jaxstyle.reports").joinpath(name).read_text(encoding="utf-8")
 
 
 def _digest(content: str) -> str:

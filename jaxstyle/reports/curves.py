@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
-from jaxstyle.report.drawing import WIDTH, new_figure, plain, wrapped
-from jaxstyle.report.images import MANY
-from jaxstyle.report.layout import lay_out
-from jaxstyle.report.records import Recorded, scale_starts
-from jaxstyle.report.words import letters, number
+from jaxstyle.reports.drawing import WIDTH, new_figure, plain, wrapped
+from jaxstyle.reports.images import MANY
+from jaxstyle.reports.layout import lay_out
+from jaxstyle.reports.records import Recorded, scale_starts
+from jaxstyle.reports.words import letters, number
 
 LARGEST = 1e100
 """Beyond this a loss is as good as infinite, and an axis cannot be computed."""

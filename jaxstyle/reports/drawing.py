@@ -8,7 +8,7 @@ import warnings
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from jaxstyle.report.words import clean
+from jaxstyle.reports.words import clean
 
 PRINT_DPI = 300
 LONGEST = 20_000

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxstyle.report.words import ABSENT, clean, readable
+from jaxstyle.reports.words import ABSENT, clean, readable
 
 Rows = dict[str, Sequence[str]]
 """Cells, which are HTML already, by the row's heading."""

@@ -7,13 +7,13 @@ from pathlib import Path
 from jaxstyle.config import Display
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.files import write_atomically
-from jaxstyle.report.grids import Grid, grid_section, grid_text, grids
-from jaxstyle.report.images import MANY, OF_MANY, find_sources, show
-from jaxstyle.report.layout import lay_out, sheets
-from jaxstyle.report.ranking import Ranking, rank
-from jaxstyle.report.records import Recorded, read_runs
-from jaxstyle.report.references import find_references
-from jaxstyle.report.table import table_lines, table_text
+from jaxstyle.reports.grids import Grid, grid_section, grid_text, grids
+from jaxstyle.reports.images import MANY, OF_MANY, find_sources, show
+from jaxstyle.reports.layout import lay_out, sheets
+from jaxstyle.reports.ranking import Ranking, rank
+from jaxstyle.reports.records import Recorded, read_runs
+from jaxstyle.reports.references import find_references
+from jaxstyle.reports.table import table_lines, table_text
 from jaxstyle.runs.folders import EXPERIMENT
 
 PAGE, PANELS, CURVES, TABLE, LINES = FILES = ("index.html", "panels.png", "curves.png", "table.csv", "table.jsonl")
@@ -49,7 +49,7 @@ class Report:
         return f"Report({self.page}: {len(self.runs)} runs)"
 
     def _repr_html_(self) -> str:
-        from jaxstyle.report.notebook import of_report
+        from jaxstyle.reports.notebook import of_report
 
         return of_report(self)
 
@@ -79,13 +79,13 @@ def build(
         installed, or the report cannot be written, for instance because something else is there.
     """
     try:
-        from jaxstyle.report.cells import reference_cell
-        from jaxstyle.report.curves import DARK, LIGHT, curves
-        from jaxstyle.report.drawing import encode
-        from jaxstyle.report.exhibits import comparison
-        from jaxstyle.report.page import GENERATOR, Curves, page
-        from jaxstyle.report.panels import panels
-        from jaxstyle.report.sheet import contact_sheet
+        from jaxstyle.reports.cells import reference_cell
+        from jaxstyle.reports.curves import DARK, LIGHT, curves
+        from jaxstyle.reports.drawing import encode
+        from jaxstyle.reports.exhibits import comparison
+        from jaxstyle.reports.page import GENERATOR, Curves, page
+        from jaxstyle.reports.panels import panels
+        from jaxstyle.reports.sheet import contact_sheet
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from jaxstyle.config import Display
 from jaxstyle.errors import JaxstyleError, did_you_mean
-from jaxstyle.report.build import Report, build
+from jaxstyle.reports.build import Report, build
 
 
 class HasFolder(Protocol):

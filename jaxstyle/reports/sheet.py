@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from jaxstyle.report.cells import (
+from jaxstyle.reports.cells import (
     DETAIL,
     GUTTER,
     LABEL,
@@ -18,10 +18,10 @@ from jaxstyle.report.cells import (
     run_cell,
     source_cells,
 )
-from jaxstyle.report.drawing import WIDTH, new_figure, plain, wrapped
-from jaxstyle.report.images import MANY, Shown, Source, missing_sources
-from jaxstyle.report.layout import Sheet
-from jaxstyle.report.records import Recorded
+from jaxstyle.reports.drawing import WIDTH, new_figure, plain, wrapped
+from jaxstyle.reports.images import MANY, Shown, Source, missing_sources
+from jaxstyle.reports.layout import Sheet
+from jaxstyle.reports.records import Recorded
 
 NARROWEST = 1.25
 """Inches; with many columns the figure grows wider instead."""

@@ -12,9 +12,9 @@ from jaxtyping import Float32
 from jaxstyle.config import Display
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import encode_png, read_image, read_metadata, resize_long_side
-from jaxstyle.report.masks import base_role, overlay
-from jaxstyle.report.records import Recorded, mapping
-from jaxstyle.report.words import lettered
+from jaxstyle.reports.masks import base_role, overlay
+from jaxstyle.reports.records import Recorded, mapping
+from jaxstyle.reports.words import lettered
 from jaxstyle.runs.display import PAPER_INTERVAL, Look, recorded_look, shown
 from jaxstyle.runs.folders import RESULT
 

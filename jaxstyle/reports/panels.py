@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxstyle.report.cells import (
+from jaxstyle.reports.cells import (
     DETAIL,
     GUTTER,
     LINE,
@@ -20,9 +20,9 @@ from jaxstyle.report.cells import (
     run_cell,
     source_cells,
 )
-from jaxstyle.report.drawing import WIDTH, new_figure, plain, wrapped
-from jaxstyle.report.images import Shown, Source, missing_sources
-from jaxstyle.report.records import Recorded
+from jaxstyle.reports.drawing import WIDTH, new_figure, plain, wrapped
+from jaxstyle.reports.images import Shown, Source, missing_sources
+from jaxstyle.reports.records import Recorded
 
 PLEASANT = 1.6
 """The ratio of width to height that the layout aims at."""

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 
 from jaxstyle import metrics as kinds
 from jaxstyle.config import Display
-from jaxstyle.report.drawing import plain, wrapped
-from jaxstyle.report.images import Pixels, Shown, Source
-from jaxstyle.report.records import Recorded
-from jaxstyle.report.references import Reference
-from jaxstyle.report.words import letters, number
+from jaxstyle.reports.drawing import plain, wrapped
+from jaxstyle.reports.images import Pixels, Shown, Source
+from jaxstyle.reports.records import Recorded
+from jaxstyle.reports.references import Reference
+from jaxstyle.reports.words import letters, number
 
 GUTTER, MARGIN, LINE = 0.12, 0.08, 0.135
 """Inches between images, around the figure, and from one line of a caption to the next."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from jaxstyle.errors import JaxstyleError, did_you_mean
 from jaxstyle.metrics import higher_is_better
-from jaxstyle.report.records import Recorded
-from jaxstyle.report.table import varied_keys
-from jaxstyle.report.words import number
+from jaxstyle.reports.records import Recorded
+from jaxstyle.reports.table import varied_keys
+from jaxstyle.reports.words import number
 from jaxstyle.runs.folders import FINISHED
 
 _OBJECTIVE = ("image.", "network.", "loss.")

@@ -8,13 +8,13 @@ import numpy as np
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import encode_png, read_image, resize_long_side
-from jaxstyle.report.html import data_address, text
-from jaxstyle.report.records import Recorded
-from jaxstyle.report.words import readable
+from jaxstyle.reports.html import data_address, text
+from jaxstyle.reports.records import Recorded
+from jaxstyle.reports.words import readable
 
 if TYPE_CHECKING:
     from jaxstyle.optimizers import Iteration, Result
-    from jaxstyle.report.build import Report
+    from jaxstyle.reports.build import Report
     from jaxstyle.sweeps.sweep import Sweep
 
 MOST = 48
@@ -64,7 +64,7 @@ def plot_history(history: Sequence["Iteration"], axes: Any = None) -> Any:
     try:
         from matplotlib import pyplot
 
-        from jaxstyle.report.curves import draw_alone
+        from jaxstyle.reports.curves import draw_alone
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
