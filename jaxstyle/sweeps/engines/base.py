@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from jaxstyle.runs.folders import FAILED
@@ -31,7 +30,7 @@ class Job:
     folder: Path
     facts: Mapping[str, Any]
     reads: Terms | None = None
-    sides: Sides = MappingProxyType({})
+    sides: Sides = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
