@@ -31,7 +31,7 @@ from jaxstyle.sweeps.fitting import COMMAND, ensure_it_fits, extent
 from jaxstyle.sweeps.members import TABLE, continued
 from jaxstyle.sweeps.programs import outline_members, programs
 from jaxstyle.synthesis.cache import Cache
-from jaxstyle.synthesis.estimates import is_light, outlines
+from jaxstyle.synthesis.estimates import is_light, outlines, sides_of
 from jaxstyle.synthesis.interrupt import END_OF_JOB, interruptible
 from jaxstyle.synthesis.planning import plan
 from jaxstyle.synthesis.preparation import prepare, read_images
@@ -86,6 +86,7 @@ def run_experiment(
             members,
             place,
             chosen,
+            found=found,
             done=done,
             source=source,
             ignore_memory=ignore_memory,
@@ -171,12 +172,13 @@ def _run_single(
 def _run_here(
     experiment: Experiment, inputs: Inputs, folder: Path, *, source: str, ignore_memory: bool, devices: Devices
 ) -> Mapping[str, Any]:
-    cache, compile_seconds = Cache(), 0.0
+    cache, compile_seconds, sides = Cache(), 0.0, folders.recorded_sides(folder)
     if not ignore_memory:
         echo("compiling")
-        scales = outlines(experiment, *inputs, devices=devices)
+        scales = outlines(experiment, *inputs, devices=devices, sides=sides)
+        sides = sides_of(scales)
         if all(is_light(outline) for outline in scales):  # compiling continues in the background
-            prepare(experiment, *inputs, scales=[scales[0].scale], cache=cache, devices=devices)
+            prepare(experiment, *inputs, scales=[scales[0].scale], cache=cache, devices=devices, sides=sides)
         began = time.perf_counter()
         for outline in scales:
             ensure_it_fits(outline, source=source)
@@ -191,6 +193,7 @@ def _run_here(
             interrupted=interrupted,
             compile_seconds=compile_seconds,
             devices=devices,
+            sides=sides,
         ).manifest
 
 
@@ -213,6 +216,7 @@ def _run_sweep(
     place: Place,
     engine: Engine,
     *,
+    found: Path | None,
     done: Set[int],
     source: str,
     ignore_memory: bool,
@@ -234,6 +238,7 @@ def _run_sweep(
         members,
         place,
         engine,
+        found=found,
         done=done,
         source=source,
         words=None if ignore_memory else COMMAND,

@@ -10,7 +10,7 @@ from jaxstyle.runs import runner
 from jaxstyle.sweeps.expansion import Member
 from jaxstyle.sweeps.fitting import advice, ensure_it_fits, extent, first_of
 from jaxstyle.sweeps.programs import Program, outline_members, programs
-from jaxstyle.synthesis.estimates import Outline, gigabytes, pairs_of, share_of_memory, time_evaluation
+from jaxstyle.synthesis.estimates import Outline, gigabytes, pairs_of, share_of_memory, sides_of, time_evaluation
 from jaxstyle.synthesis.preparation import prepare
 
 LARGE = 0.5
@@ -56,7 +56,8 @@ def echo_estimates(members: Sequence[Member], *, source: str, devices: Devices =
 def _time(program: Program, devices: Devices) -> float:
     experiment, outline = program.members[0].experiment, program.outline
     inputs = runner.read_inputs(experiment, log=echo)
-    (prepared,) = prepare(experiment, *inputs, scales=[outline.scale], reads=outline.reads, devices=devices)
+    scales, sides = [outline.scale], sides_of([outline])
+    (prepared,) = prepare(experiment, *inputs, scales=scales, reads=outline.reads, devices=devices, sides=sides)
     return time_evaluation(prepared)
 
 

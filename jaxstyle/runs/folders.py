@@ -23,6 +23,8 @@ CHECKPOINT = "checkpoint.safetensors"
 """What is kept to go on; of a finished run, to extend it."""
 MEMBERS, IMAGES = "members", "images.json"
 """A sweep's members, and the checksums of the images that they name, by name."""
+SCALES, TILE = "scales", "tile"
+"""Of a manifest: what was optimized at which size, and there the side of the tiles."""
 FAILED = "failed"
 """The status of a run that an error ended."""
 FINISHED = frozenset({Status.BUDGET_SPENT, Status.CONVERGED, Status.STALLED})
@@ -88,6 +90,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def read_experiment(folder: Path) -> dict[str, Any]:
     """Returns the resolved experiment that a folder records, empty if there is none that can be read."""
     return _read_table(folder / EXPERIMENT)
+
+
+def recorded_sides(folder: Path) -> dict[int, int]:
+    """The tiles that an unfinished run has taken at each scale; nothing where it has not begun."""
+    return sides_in(read_manifest(folder)) if holds_run(folder) else {}
+
+
+def sides_in(manifest: Mapping[str, Any]) -> dict[int, int]:
+    """The side of a run's tiles by the size of its scales, 0 where the image was whole; as far as a manifest says."""
+    try:
+        return {int(scale["size"]): int(scale[TILE]) for scale in manifest[SCALES] if TILE in scale}
+    except (KeyError, TypeError, ValueError):
+        return {}
 
 
 def _read_table(path: Path) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from jaxstyle.runs.folders import (
     MANIFEST,
     METRICS,
     RESULT,
+    SCALES,
     ensure_usable,
     holds_run,
     is_extended,
@@ -125,7 +126,8 @@ class Record:
         earlier = read_manifest(folder) if holds_run(folder) else {}
         self._extends = is_extended(folder, experiment)
         since = {"started": now()} if "started" not in earlier else {"started": earlier["started"], "resumed": now()}
-        self.manifest: dict[str, Any] = {"status": "running", **since, **surroundings}
+        scales = {SCALES: earlier[SCALES]} if SCALES in earlier else {}
+        self.manifest: dict[str, Any] = {"status": "running", **since, **surroundings, **scales}
         if earlier:  # from now on what has ended here is not taken for the end of a run that is extended
             self.update()
         write_json(folder / EXPERIMENT, experiment.to_json())

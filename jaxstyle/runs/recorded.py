@@ -5,6 +5,7 @@ import functools
 import json
 import warnings
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +20,11 @@ from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, Observer, Result, Status, ensure_finite, state_bytes
 from jaxstyle.runs import previews
 from jaxstyle.runs.display import look_of, shown
-from jaxstyle.runs.folders import FINISHED, LIBRARIES, RESULT
+from jaxstyle.runs.folders import FINISHED, LIBRARIES, RESULT, SCALES, TILE
 from jaxstyle.runs.record import IMAGES, SOURCES, Recorder
 from jaxstyle.runs.resume import pack, periodic_checkpoints, unpack
 from jaxstyle.synthesis.cache import Cache
+from jaxstyle.synthesis.estimates import sides_of
 from jaxstyle.synthesis.events import Events
 from jaxstyle.synthesis.loss_terms import Terms
 from jaxstyle.synthesis.measurements import measure_result
@@ -30,6 +32,7 @@ from jaxstyle.synthesis.optimization import optimize
 from jaxstyle.synthesis.preparation import Prepared, SourceImages, prepare
 from jaxstyle.synthesis.recolouring import finish
 from jaxstyle.synthesis.state import KeepRunState, RunState
+from jaxstyle.synthesis.tiles import Sides
 from jaxstyle.trackers.periodic import periodic_images
 from jaxstyle.version import __version__
 
@@ -75,13 +78,15 @@ class RecordedRun:
         reads: Terms | None = None,
         cache: Cache | None = None,
         devices: Devices = 1,
+        sides: Sides = MappingProxyType({}),
     ) -> "RecordedRun":
         """Computes all that the optimization needs. The arguments are those of `runner.run`."""
         recorder.update(weights=_weights_facts(inputs.weights), images=_image_facts(inputs.images))
         events.log("computing targets")
-        prepared = prepare(experiment, *inputs, reads=reads, cache=cache, devices=devices)
-        scales = [each.scale for each in prepared]
-        recorder.update(scales=[scale._asdict() for scale in scales], devices=count_devices(devices))
+        prepared = prepare(experiment, *inputs, reads=reads, cache=cache, devices=devices, sides=sides)
+        scales, sides = [each.scale for each in prepared], sides_of(prepared)
+        facts = [scale._asdict() | ({TILE: sides[scale.size]} if scale.size in sides else {}) for scale in scales]
+        recorder.update(**{SCALES: facts}, devices=count_devices(devices))
         _save_sources(inputs.images, recorder)
         events.plan(scales)
         return cls(experiment, inputs, recorder, events, prepared, _metadata(experiment, inputs))

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jaxstyle.config import Experiment
@@ -12,13 +13,14 @@ from jaxstyle.devices.sharding import Devices
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.network.weights import load as load_weights
 from jaxstyle.optimizers import Result
-from jaxstyle.runs.folders import RESULT
+from jaxstyle.runs.folders import RESULT, sides_in
 from jaxstyle.runs.record import open_record
 from jaxstyle.runs.recorded import Inputs, RecordedRun
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.events import Events
 from jaxstyle.synthesis.loss_terms import Terms
 from jaxstyle.synthesis.preparation import read_images
+from jaxstyle.synthesis.tiles import Sides
 from jaxstyle.trackers import Tracker
 
 SILENT = Events()
@@ -83,6 +85,7 @@ def run(
     compile_seconds: float = 0.0,
     devices: Devices = 1,
     trackers: Iterable[Tracker] = (),
+    sides: Sides = MappingProxyType({}),
     **facts: Any,
 ) -> Run:
     """Runs one experiment and records it; resumes where an earlier process stopped in the same folder.
@@ -99,6 +102,7 @@ def run(
       compile_seconds: spent on compiling this run's programs before.
       devices: over how many the image is spread.
       trackers: get besides what is recorded; an error in one of them ends it alone.
+      sides: those of the tiles where `image.tile = "auto"` was decided before; those that are recorded prevail.
       **facts: added to the manifest.
 
     Raises:
@@ -112,6 +116,7 @@ def run(
     with open_record(folder, experiment, trackers=trackers) as record:
         record.update(title=experiment.title, **facts)
         inputs = inputs or read_inputs(experiment, log=events.log, cache=cache)
-        recorded = RecordedRun.prepare(experiment, inputs, record, events, reads=reads, cache=cache, devices=devices)
+        options = {"reads": reads, "cache": cache, "devices": devices, "sides": {**sides, **sides_in(record.manifest)}}
+        recorded = RecordedRun.prepare(experiment, inputs, record, events, **options)
         result = recorded.conclude(recorded.optimize(interrupted), compile_seconds=compile_seconds)
     return Run(result, folder, record.manifest)

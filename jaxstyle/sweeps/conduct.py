@@ -9,12 +9,13 @@ from jaxstyle.config import Experiment
 from jaxstyle.devices.sharding import Devices
 from jaxstyle.network.weights import Weights
 from jaxstyle.runs import runner
+from jaxstyle.runs.folders import recorded_sides
 from jaxstyle.sweeps.engines import Engine, Outcome
 from jaxstyle.sweeps.expansion import Member
 from jaxstyle.sweeps.fitting import Words, ensure_all_fit, extent
 from jaxstyle.sweeps.keeping import limited
 from jaxstyle.sweeps.lanes import in_lanes, lanes_of_members
-from jaxstyle.sweeps.members import run_members
+from jaxstyle.sweeps.members import folder_of, run_members
 from jaxstyle.sweeps.programs import outline_members, programs
 from jaxstyle.synthesis.events import Events
 from jaxstyle.synthesis.interrupt import interruptible
@@ -29,6 +30,7 @@ def conduct(
     place: Place,
     engine: Engine,
     *,
+    found: Path | None,
     done: Set[int],
     source: str,
     words: Words | None,
@@ -45,6 +47,7 @@ def conduct(
       members: what it expands to.
       place: its folder, which is made once nothing can be refused that the experiment decides.
       engine: where members run; one in this process is given its lanes.
+      found: where it has run before; None for a new folder.
       done: the indices of the members that finished before.
       source: what to call the experiment in messages.
       words: for the refusal of what does not fit into memory; None refuses nothing.
@@ -65,7 +68,8 @@ def conduct(
         return runner.load_weights(name, progress=log)
 
     side_by_side: dict[int, int] = {}
-    left = outline_members(members, load_weights, source=source, finished=done, devices=devices)
+    begun = {member.index: recorded_sides(folder_of(member, found)) for member in members} if found else {}
+    left = outline_members(members, load_weights, source=source, finished=done, devices=devices, sides=begun)
     members = limited(members, left, log)
     with place as folder:
         if engine.here:

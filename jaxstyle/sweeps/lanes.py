@@ -4,6 +4,7 @@ Lanes pay where one image does not fill the device. How many are taken by defaul
 never on a timing: the same sweep runs in the same programs on every day.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from jaxstyle.optimizers import has_lanes
 from jaxstyle.sweeps.engines import Batch, Job, Local
 from jaxstyle.sweeps.expansion import Member
 from jaxstyle.sweeps.programs import OutlinedMember
+from jaxstyle.synthesis.estimates import sides_of
 
 PIXELS_AT_ONCE = 8 * 256 * 256
 """Of all lanes together, by default on an accelerator: at 256 pixels, 8 lanes give 1.7 times as many images a minute on
@@ -82,9 +84,10 @@ def lanes_of_members(
 def in_lanes(members: Sequence[OutlinedMember], lanes: Mapping[int, int], *, devices: Devices = 1) -> Local:
     """The engine that runs members in this process, group by group; all others alone."""
     grouped = [[each.member for each in group] for group in groups(members)]
+    sides = {each.member.index: sides_of(each.outlines) for each in members}
 
     def schedule(jobs: Sequence[Job]) -> Iterator[Batch]:
-        waiting = {job.member.index: job for job in jobs}
+        waiting = {job.member.index: dataclasses.replace(job, sides=sides[job.member.index]) for job in jobs}
         for group in grouped:
             here = [member for member in group if member.index in waiting]
             for batch, width in batches(here, lanes[group[0].index]):

@@ -31,7 +31,7 @@ TABLE = "table.csv"
 
 def finished_members(members: Sequence[Member], folder: Path) -> list[Outcome]:
     """Returns how those members ended that have nothing left to do in a sweep's folder."""
-    places = [(member, _folder_of(member, folder)) for member in members]
+    places = [(member, folder_of(member, folder)) for member in members]
     return [Outcome(member, read_manifest(place)) for member, place in places if is_finished(place, member.experiment)]
 
 
@@ -90,7 +90,7 @@ def run_members(
         write_table(folder / TABLE, _in_order(outcomes))
         reads = share([member.experiment for member in members])  # finished ones too: the programs stay the same
         jobs = [
-            Job(member, _folder_of(member, folder), {"member": _facts(member)}, read_together)
+            Job(member, folder_of(member, folder), {"member": _facts(member)}, read_together)
             for member, read_together in zip(members, reads, strict=True)
             if member.index not in outcomes
         ]
@@ -100,7 +100,8 @@ def run_members(
     return _in_order(outcomes)
 
 
-def _folder_of(member: Member, folder: Path) -> Path:
+def folder_of(member: Member, folder: Path) -> Path:
+    """A member's folder in a sweep's."""
     return folder / MEMBERS / str(member.index)
 
 

@@ -2,7 +2,8 @@
 
 import functools
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxstyle.devices.sharding import Devices
@@ -14,6 +15,7 @@ from jaxstyle.sweeps.sharing import share
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.estimates import Outline, outlines
 from jaxstyle.synthesis.preparation import read_images
+from jaxstyle.synthesis.tiles import Sides
 
 
 class Program(NamedTuple):
@@ -49,6 +51,7 @@ def outline_members(
     source: str = "",
     finished: Collection[int] = (),
     devices: Devices = 1,
+    sides: Mapping[int, Sides] = MappingProxyType({}),
 ) -> list[OutlinedMember]:
     """Says what the members of a sweep will compute, reading together what they can.
 
@@ -58,6 +61,7 @@ def outline_members(
       source: what to call the sweep in messages.
       finished: the indices of those of which nothing is wanted any more: they are left out, and their images not read.
       devices: over how many an image is spread.
+      sides: the tiles of those members that have begun, by their indices.
 
     Raises:
       JaxstyleError: images or weights of some members cannot be had, or are too small; each problem on a line, with
@@ -72,7 +76,8 @@ def outline_members(
             continue
         try:
             images, weights = read_images(experiment, cache=cache), load(experiment.network.weights)
-            of_scales = outlines(experiment, images, weights, reads=reads, cache=cache, devices=devices)
+            options = {"reads": reads, "cache": cache, "devices": devices, "sides": sides.get(member.index, {})}
+            of_scales = outlines(experiment, images, weights, **options)
             found.append(OutlinedMember(member, of_scales))
         except JaxstyleError as error:
             where = f"{source}: member {member.index} ({member.label}): " if member.values else ""

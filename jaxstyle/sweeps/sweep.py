@@ -164,6 +164,7 @@ def sweep(
             members,
             open_place(found, name),
             engine,
+            found=found,
             done=done,
             source=source,
             words=None if ignore_memory else PYTHON,

@@ -3,7 +3,8 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -34,6 +35,7 @@ from jaxstyle.synthesis.preparation import (
 )
 from jaxstyle.synthesis.scales import Scale
 from jaxstyle.synthesis.sources import result_shape, style_shapes
+from jaxstyle.synthesis.tiles import Sides, side_of
 
 LEFT_BEHIND = 220_000_000
 """What compiling and running keep of this process's memory besides a program's arrays: 130 MB was seen on the CPU
@@ -96,6 +98,7 @@ def outlines(
     reads: Terms | None = None,
     cache: Cache | None = None,
     devices: Devices = 1,
+    sides: Sides = MappingProxyType({}),
 ) -> list[Outline]:
     """Says what an experiment will compute at each scale; nothing is measured or compiled.
 
@@ -106,6 +109,7 @@ def outlines(
       reads: as for `prepare`.
       cache: what other experiments have outlined.
       devices: over how many the image is spread.
+      sides: as for `prepare`.
 
     Raises:
       JaxstyleError: an image is too small for the deepest layer, or there are not so many devices.
@@ -124,7 +128,7 @@ def outlines(
     found = []
     for scale in scales:
         size = result_shape(experiment, images, scale.size)
-        own = of_size(objective, experiment, size, scale, devices)
+        own = of_size(objective, experiment, size, scale, devices, sides)
         found.append(
             Outline(
                 scale=scale,
@@ -137,6 +141,11 @@ def outlines(
             )
         )
     return found
+
+
+def sides_of(planned: Iterable[Outline | Prepared]) -> dict[int, int]:
+    """The tiles at each scale, for whoever computes the same later; nothing of an image over several devices."""
+    return {it.scale.size: side_of(it.objective) for it in planned if it.objective.bands is None}
 
 
 def on_devices(planned: Outline, devices: Devices) -> Outline:

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -43,7 +44,7 @@ from jaxstyle.synthesis.regions import (
 )
 from jaxstyle.synthesis.scales import Scale
 from jaxstyle.synthesis.sources import SourceImages, result_shape, style_fit
-from jaxstyle.synthesis.tiles import in_tiles
+from jaxstyle.synthesis.tiles import Sides, in_tiles
 from jaxstyle.terms.guided import plain
 from jaxstyle.units import GREY_LEVEL
 
@@ -69,7 +70,7 @@ class Prepared:
 
     Attributes:
       scale: the long side and the steps.
-      objective: what is static about the loss; on one device the same at every scale.
+      objective: what is static about the loss; on one device, and in tiles or not, the same at every scale.
       problem: what is traced about it.
       start: the image to start from at this scale, sRGB in [0, 1].
       settings: the optimizer and its options.
@@ -146,6 +147,7 @@ def prepare(
     reads: Terms | None = None,
     cache: Cache | None = None,
     devices: Devices = 1,
+    sides: Sides = MappingProxyType({}),
 ) -> tuple[Prepared, ...]:
     """Computes targets, coefficients and start of every scale, the result's own last.
 
@@ -159,6 +161,7 @@ def prepare(
       reads: what to read besides with weight 0, as other members of a sweep do; by default only what it asks for.
       cache: what other experiments have built and measured.
       devices: over how many to spread the image, by its rows.
+      sides: those of the tiles where `image.tile = "auto"` was decided before.
 
     Raises:
       JaxstyleError: an image is too small for the deepest layer, or there are not so many devices.
@@ -174,7 +177,7 @@ def prepare(
     )
 
     def prepare_at(scale: Scale) -> Prepared:
-        own = of_size(objective, experiment, result_shape(experiment, images, scale.size), scale, devices)
+        own = of_size(objective, experiment, result_shape(experiment, images, scale.size), scale, devices, sides)
         return _prepare_scale(experiment, images, own, parameters, weights, cache, scale)
 
     return tuple(prepare_at(scale) for scale in scales or planned)
@@ -191,7 +194,12 @@ def spread_over(objective: Objective, devices: Devices, height: int) -> Objectiv
 
 
 def of_size(
-    objective: Objective, experiment: Experiment, size: tuple[int, int], scale: Scale, devices: Devices
+    objective: Objective,
+    experiment: Experiment,
+    size: tuple[int, int],
+    scale: Scale,
+    devices: Devices,
+    sides: Sides,
 ) -> Objective:
     """The objective of an image of (height, width) at a scale, spread over so many devices, or in tiles.
 
@@ -199,7 +207,8 @@ def of_size(
       JaxstyleError: there are not so many devices, or tiles are asked for where there cannot be any.
     """
     settings = settings_of(experiment, scale, None)
-    return in_tiles(spread_over(objective, devices, size[0]), experiment, size, settings, memory.in_all())
+    spread = spread_over(objective, devices, size[0])
+    return in_tiles(spread, experiment, size, settings, memory.in_all(), chosen=sides.get(scale.size))
 
 
 def white_noise(seed: int, size: tuple[int, int], preprocessing: Preprocessing) -> Float[np.ndarray, "height width 3"]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,9 @@ from jaxstyle.paper.objective import Objective, Problem, Targets, Values, gated,
 from jaxstyle.paper.terms import Features, Image, PositionTerm, StatisticTerm, Term
 from jaxstyle.synthesis.loss_terms import responses_per_pixel
 from jaxstyle.terms.guided import Guided, plain
+
+Sides: TypeAlias = Mapping[int, int]
+"""The side of the tiles in pixels by a scale's size; 0: the whole image at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +168,13 @@ MARGIN = 0.9
 
 
 def in_tiles(
-    objective: Objective, experiment: Experiment, size: tuple[int, int], settings: Settings, available: int | None
+    objective: Objective,
+    experiment: Experiment,
+    size: tuple[int, int],
+    settings: Settings,
+    available: int | None,
+    *,
+    chosen: int | None = None,
 ) -> Objective:
     """The objective for an image of (height, width), in tiles where the experiment says so, or where it must.
 
@@ -175,6 +184,7 @@ def in_tiles(
       size: of the image.
       settings: the optimizer, whose state lies beside the features.
       available: the bytes that there are in all; None where nobody says.
+      chosen: the side that "auto" gave before, 0 for the whole image; None if it has not been asked yet.
 
     Raises:
       JaxstyleError: a side is given, but the image is on several devices, or the network is no VGG.
@@ -191,11 +201,17 @@ def in_tiles(
         if missing:
             raise JaxstyleError(f'image.tile: found {tile}, but {"; ".join(missing)}; allowed: 0, "auto"')
         return dataclasses.replace(objective, parts=Tiles(tile))
-    if missing or available is None or any(obstacles(experiment)):
+    if missing or any(obstacles(experiment)):
         return objective
-    if _whole_bytes(objective, size, settings) <= MARGIN * available:
-        return objective
-    return dataclasses.replace(objective, parts=Tiles(SIDE))
+    if chosen is None:
+        fits = available is None or _whole_bytes(objective, size, settings) <= MARGIN * available
+        chosen = 0 if fits else SIDE
+    return dataclasses.replace(objective, parts=Tiles(chosen) if chosen else None)
+
+
+def side_of(objective: Objective) -> int:
+    """The side of the tiles in pixels; 0 where the image is not in tiles."""
+    return objective.parts.side if isinstance(objective.parts, Tiles) else 0
 
 
 def _whole_bytes(objective: Objective, size: tuple[int, int], settings: Settings) -> int:

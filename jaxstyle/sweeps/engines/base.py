@@ -11,6 +11,7 @@ from jaxstyle.runs.record import describe
 from jaxstyle.sweeps.expansion import Member
 from jaxstyle.synthesis.events import Events
 from jaxstyle.synthesis.loss_terms import Terms
+from jaxstyle.synthesis.tiles import Sides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,12 +23,14 @@ class Job:
       folder: where its record goes.
       facts: what else the manifest should hold.
       reads: the terms to compute, those of other members included; None for its own.
+      sides: the tiles at each scale, as far as they are decided.
     """
 
     member: Member
     folder: Path
     facts: Mapping[str, Any]
     reads: Terms | None = None
+    sides: Sides = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -63,6 +63,7 @@ class Local:
                     events=events,
                     interrupted=interrupted,
                     devices=self._devices,
+                    sides=job.sides,
                     **job.facts,
                 )
         except Exception as error:  # whatever it is belongs to this member alone

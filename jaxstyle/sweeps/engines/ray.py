@@ -286,7 +286,8 @@ class _WorkerPool:
                 continue
             worker.queued, worker.program = queued, queued.program
             run_member = worker.actor.run_member.options(num_returns="streaming")
-            worker.pending = run_member.remote(queued.remote, queued.record.restore_checkpoint(), *queued.arrays)
+            remote = queued.remote._replace(sides=queued.record.sides)
+            worker.pending = run_member.remote(remote, queued.record.restore_checkpoint(), *queued.arrays)
             return
         self._kill(worker)
 

@@ -5,10 +5,12 @@ import warnings
 
 from jaxstyle.errors import CheckpointError, JaxstyleError, Note
 from jaxstyle.runs.checkpoints import Checkpoint
+from jaxstyle.runs.folders import sides_in
 from jaxstyle.runs.record import open_record
 from jaxstyle.sweeps.engines.base import EventsOf, Job, Outcome, failed
 from jaxstyle.sweeps.engines.worker import FAILED, FINISHED, Message
 from jaxstyle.synthesis.events import Events
+from jaxstyle.synthesis.tiles import Sides
 
 
 class RemoteRecord:
@@ -63,6 +65,11 @@ class RemoteRecord:
             warnings.warn(f"{self.job.folder}: starts from the beginning: {error}", Note, stacklevel=2)
             self._record.delete_checkpoint()
             return None
+
+    @property
+    def sides(self) -> Sides:
+        """The tiles that earlier attempts have taken at each scale."""
+        return sides_in(self._record.manifest)
 
     def interrupt(self) -> None:
         """Ends the record as interrupted, with what it holds."""

@@ -9,6 +9,7 @@ import numpy as np
 from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.errors import CheckpointError, JaxstyleError
 from jaxstyle.optimizers import Iteration, Result
+from jaxstyle.runs.folders import sides_in
 from jaxstyle.runs.record import open_record
 from jaxstyle.runs.recorded import RecordedRun
 from jaxstyle.runs.runner import read_inputs
@@ -80,7 +81,9 @@ class _VmappedRun:
         self._record = self._open.enter_context(open_record(job.folder, experiment))
         self._record.update(title=experiment.title, lanes=lanes, **job.facts)
         inputs = read_inputs(experiment, log=events.log, cache=cache)
-        self._run = RecordedRun.prepare(experiment, inputs, self._record, events, reads=job.reads, cache=cache)
+        sides = {**job.sides, **sides_in(self._record.manifest)}
+        options = {"reads": job.reads, "cache": cache, "sides": sides}
+        self._run = RecordedRun.prepare(experiment, inputs, self._record, events, **options)
         try:
             state = self._run.restore()
         except CheckpointError as error:

@@ -22,10 +22,11 @@ from jaxstyle.runs.checkpoints import Checkpoint
 from jaxstyle.runs.record import Recorder, describe
 from jaxstyle.runs.runner import Inputs, RecordedRun
 from jaxstyle.synthesis.cache import Cache
-from jaxstyle.synthesis.estimates import estimate_memory, outlines, refuse_too_large
+from jaxstyle.synthesis.estimates import estimate_memory, outlines, refuse_too_large, sides_of
 from jaxstyle.synthesis.events import Events
 from jaxstyle.synthesis.loss_terms import Terms
 from jaxstyle.synthesis.preparation import SourceImages
+from jaxstyle.synthesis.tiles import Sides
 from jaxstyle.version import __version__
 
 FINISHED, FAILED = "finished", "failed"
@@ -56,6 +57,7 @@ class RemoteJob(NamedTuple):
       remedy: how to run a member that does not fit into memory, for the message that refuses it; None to refuse none.
       reads: as of a `Job`.
       is_watched: whether somebody watched the sweep when the member was sent.
+      sides: the tiles that earlier attempts have taken at each scale.
     """
 
     experiment: Experiment
@@ -64,6 +66,7 @@ class RemoteJob(NamedTuple):
     remedy: str | None
     reads: Terms | None = None
     is_watched: bool = False
+    sides: Sides = {}  # noqa: RUF012  (never changed)
 
 
 class MessageSender:
@@ -165,13 +168,16 @@ class Worker:
     def _run(self, job: RemoteJob, inputs: Inputs, sender: MessageSender) -> None:
         recorder, events = cast(Recorder, sender), cast(Events, sender)
         recorder.update(**environment())
-        began = time.perf_counter()
+        began, sides = time.perf_counter(), job.sides
         if job.remedy is not None:
             events.log("compiling")
-            for outline in outlines(job.experiment, *inputs, reads=job.reads):
+            planned = outlines(job.experiment, *inputs, reads=job.reads, sides=sides)
+            sides = sides_of(planned)
+            for outline in planned:
                 refuse_too_large(outline, estimate_memory(outline), source=job.source, remedy=job.remedy)
         compile_seconds = time.perf_counter() - began
-        run = RecordedRun.prepare(job.experiment, inputs, recorder, events, reads=job.reads, cache=self._cache)
+        options = {"reads": job.reads, "cache": self._cache, "sides": sides}
+        run = RecordedRun.prepare(job.experiment, inputs, recorder, events, **options)
         run.conclude(run.optimize(self._should_stop.is_set), compile_seconds=compile_seconds)
 
 
