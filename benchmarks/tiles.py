@@ -31,8 +31,9 @@ from jaxstyle.network import weights
 from jaxstyle.optimizers.device import compile_on_device
 from jaxstyle.paper.objective import evaluate
 from jaxstyle.synthesis.estimates import outlines
+from jaxstyle.synthesis.objectives import build_objective
 from jaxstyle.synthesis.optimization import optimize
-from jaxstyle.synthesis.preparation import build_objective, prepare, read_images
+from jaxstyle.synthesis.preparation import prepare, read_images
 from jaxstyle.units import GREY_LEVEL
 
 PAGE = common.ROOT / "docs/large-images.md"

@@ -15,8 +15,9 @@ from jaxstyle.optimizers import Status
 from jaxstyle.paper.objective import evaluate
 from jaxstyle.paper.terms import LayerTerm
 from jaxstyle.sweeps.sharing import share
+from jaxstyle.synthesis.objectives import traced_weights
 from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
-from jaxstyle.synthesis.preparation import Prepared, prepare, read_images, traced_weights
+from jaxstyle.synthesis.preparation import Prepared, prepare, read_images
 
 GRADIENTS = "loss.normalize=gradients"
 

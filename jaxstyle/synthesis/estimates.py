@@ -20,19 +20,10 @@ from jaxstyle.paper.objective import KEEP, KEPT, Objective, Problem, measure
 from jaxstyle.synthesis.bounds import WHOLE_RANGE, bounds_of
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.loss_terms import Terms
+from jaxstyle.synthesis.objectives import build_objective, decisive, filters_of, spread_over, traced_weights
 from jaxstyle.synthesis.optimization import optimize
 from jaxstyle.synthesis.planning import VGG, fitting, plan
-from jaxstyle.synthesis.preparation import (
-    Prepared,
-    SourceImages,
-    build_objective,
-    decisive,
-    filters_of,
-    of_size,
-    settings_of,
-    spread_over,
-    traced_weights,
-)
+from jaxstyle.synthesis.preparation import Prepared, SourceImages, of_size, settings_of
 from jaxstyle.synthesis.scales import Scale
 from jaxstyle.synthesis.sources import result_shape, style_shapes
 from jaxstyle.synthesis.tiles import Sides, side_of

@@ -5,31 +5,27 @@ import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jaxstyle.config import Experiment, StartMethod, StyleSize
-from jaxstyle.config.options import Normalize
 from jaxstyle.config.regions import CONTENT_MASK, STYLE_MASK
 from jaxstyle.devices import memory
 from jaxstyle.devices.jax_settings import pinned
-from jaxstyle.devices.sharding import Bands, Devices, count_devices, mesh_over, place, replicate
+from jaxstyle.devices.sharding import Devices, count_devices, mesh_over, place, replicate
 from jaxstyle.images import LoadedImage, fit_style, gallery, read_image, resize_to
-from jaxstyle.network.feature_network import FeatureNetwork
 from jaxstyle.network.layers import Layout
-from jaxstyle.network.vgg import VGG, split
-from jaxstyle.network.weights import Preprocessing, Weights
+from jaxstyle.network.weights import Preprocessing
 from jaxstyle.optimizers import Settings
 from jaxstyle.paper.objective import Objective, Problem, Targets, measure
-from jaxstyle.paper.terms import Content, Style, Term
 from jaxstyle.synthesis.bounds import Bounds, bounds_of
 from jaxstyle.synthesis.cache import Cache
-from jaxstyle.synthesis.loss_terms import Terms, layers_of, terms_of, weights_of
+from jaxstyle.synthesis.loss_terms import Terms, terms_of
 from jaxstyle.synthesis.noise import standard_normal
+from jaxstyle.synthesis.objectives import AnyNetwork, build_objective, decisive, filters_of, spread_over, traced_weights
 from jaxstyle.synthesis.planning import fitting, plan
 from jaxstyle.synthesis.recolouring import recolour
 from jaxstyle.synthesis.regions import (
@@ -45,11 +41,7 @@ from jaxstyle.synthesis.regions import (
 from jaxstyle.synthesis.scales import Scale
 from jaxstyle.synthesis.sources import SourceImages, result_shape, style_fit
 from jaxstyle.synthesis.tiles import Sides, in_tiles
-from jaxstyle.terms.guided import plain
 from jaxstyle.units import GREY_LEVEL
-
-AnyNetwork: TypeAlias = Weights | FeatureNetwork
-"""What gives features: weights of a VGG, or a network of one's own."""
 
 MOST_IMAGES = 8
 """How many images, and what was measured on how many, are kept for the next member of a sweep."""
@@ -187,12 +179,6 @@ def _on_devices(devices: Devices, objective: Objective, parameters: Any) -> tupl
     return objective, replicate(mesh_over(devices), parameters)
 
 
-def spread_over(objective: Objective, devices: Devices, height: int) -> Objective:
-    """The objective of an image of that height, spread over so many devices."""
-    mesh = mesh_over(devices)
-    return objective if mesh is None else dataclasses.replace(objective, bands=Bands(mesh, height))
-
-
 def of_size(
     objective: Objective,
     experiment: Experiment,
@@ -287,60 +273,6 @@ def _see(
     found = guides_of(experiment, objective.guides, masks, pixels.shape[:2], layout)
     guides = {name: place(objective.bands, array) for name, array in {**found, **draws}.items()}
     return _Seen(pixels, measure(objective, jnp.asarray(pixels), parameters, guides))
-
-
-def build_objective(
-    experiment: Experiment, weights: AnyNetwork, reads: Terms | None = None, devices: Devices = 1
-) -> tuple[Objective, Any]:
-    """The objective, and the parameters of the network as deep as is read: by default, as the experiment asks.
-
-    For several devices its convolutions are XLA's own, of which devices exchange a few rows: the tiles of Winograd's
-    algorithm do not end where the bands do, so that whole feature maps would be gathered.
-    """
-    terms = reads or terms_of(experiment)
-    normalizes = experiment.loss.normalize is Normalize.GRADIENTS
-    if isinstance(weights, FeatureNetwork):
-        return Objective(weights.static, terms, normalizes=normalizes), weights.parameters
-    network = VGG(
-        weights.parameters,
-        weights.preprocessing,
-        layers=layers_of(terms),
-        pooling=str(experiment.network.pooling),
-        padding=str(experiment.network.padding),
-        precision=str(experiment.network.precision),
-        convolution=None if mesh_over(devices) is None else "direct",
-    )
-    features, parameters = split(network)
-    return Objective(features, terms, normalizes=normalizes), parameters
-
-
-def decisive(experiment: Experiment) -> tuple[Any, ...]:
-    """What of an experiment decides its objective, besides the terms."""
-    return experiment.network, experiment.loss.convention, experiment.loss.normalize is Normalize.GRADIENTS
-
-
-def filters_of(objective: Objective, layout: Layout, size: tuple[int, int]) -> dict[str, int]:
-    """How many channels the layers have that an objective reads, of an image of that size."""
-    return {layer: layout.shape(size, layer)[-1] for layer in objective.layers}
-
-
-def traced_weights(
-    experiment: Experiment, objective: Objective, layout: Layout, size: tuple[int, int]
-) -> dict[str, Array]:
-    """The weights of the objective's terms; 0 for one that the experiment does not ask for.
-
-    With `loss.normalize = "weights"` those of content and style are divided by the longest side of their targets: of a
-    Gram matrix the number of filters, of features the largest of filters, height and width.
-    """
-
-    def longest(term: Term) -> int:
-        if experiment.loss.normalize is not Normalize.WEIGHTS or not isinstance(plain(term), Content | Style):
-            return 1
-        shape = layout.shape(size, *term.layers)
-        return shape[-1] if isinstance(plain(term), Style) else max(shape)
-
-    own = {term.name: weight / longest(term) for term, weight in weights_of(experiment).items()}
-    return jax.device_put({name: np.float32(own.get(name, 0.0)) for name in objective.names})
 
 
 def _start(
