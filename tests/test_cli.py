@@ -16,7 +16,7 @@ from jaxstyle.cli.show import RunProgress
 from jaxstyle.devices import memory
 from jaxstyle.images import read_image, read_metadata, write_image
 from jaxstyle.optimizers import Iteration
-from jaxstyle.paper.objective import Objective, Targets, measure
+from jaxstyle.paper.objective import Objective, Targets, compute_targets
 from jaxstyle.synthesis import preparation
 from jaxstyle.synthesis.scales import Scale
 
@@ -153,9 +153,9 @@ def test_a_run_measures_each_image_once_and_none_that_does_not_fit(
 
     def counted(objective: Objective, image: jax.Array, parameters: Any, guides: Any) -> Targets:
         measured.append(image.shape)
-        return measure(objective, image, parameters, guides)
+        return compute_targets(objective, image, parameters, guides)
 
-    monkeypatch.setattr(preparation, "measure", counted)
+    monkeypatch.setattr(preparation, "compute_targets", counted)
     with monkeypatch.context() as full:
         full.setattr(memory, "available", lambda: 0)
         assert jaxstyle_command("run", "small.toml").exit_code == 2

@@ -9,7 +9,7 @@ from jaxstyle.network.vgg import VGG, split
 from jaxstyle.optimizers.device import advance_once
 from jaxstyle.paper.conventions import FORMULAS
 from jaxstyle.paper.losses import total_variation
-from jaxstyle.paper.objective import Objective, Problem, evaluate, measure
+from jaxstyle.paper.objective import Objective, Problem, compute_targets, evaluate
 from jaxstyle.paper.terms import Content, Style, TotalVariation
 
 CONTENT, STYLE = ("conv2_1",), ("conv1_1", "conv2_1")
@@ -27,7 +27,7 @@ def objective_of(weights, convention="paper", *, with_tv=True, content=CONTENT, 
 
 
 def problem_of(objective, parameters, *, alpha=2.0, beta=3.0, tv=1e-3, seed=10, size=(14, 11)):
-    content, style = (measure(objective, random_image(seed + which, *size), parameters) for which in (0, 1))
+    content, style = (compute_targets(objective, random_image(seed + which, *size), parameters) for which in (0, 1))
     of_kind = {"content": alpha, "style": beta / 2, "tv": tv}
     targets = {name: (content if name.startswith("content") else style)[name] for name in content}
     return Problem(parameters, targets, {term.name: jnp.float32(of_kind[term.kind]) for term in objective.terms})
@@ -70,7 +70,7 @@ def test_the_gradient_is_that_of_the_loss(tiny):
 
 def test_an_image_is_at_no_distance_from_itself(tiny):
     objective, parameters = objective_of(tiny, with_tv=False)
-    own = measure(objective, random_image(0), parameters)
+    own = compute_targets(objective, random_image(0), parameters)
     problem = problem_of(objective, parameters)._replace(targets=own)
     (loss, _), gradient = evaluate(objective, random_image(0), problem)
     (far, _), _ = evaluate(objective, random_image(1), problem)
@@ -131,7 +131,7 @@ def test_every_product_is_full_float32(tiny):
     problem = problem_of(objective, parameters)
     for program in (
         jax.make_jaxpr(objective.value_and_grad)(random_image(0), problem),
-        jax.make_jaxpr(lambda image: measure(objective, image, parameters))(random_image(0)),
+        jax.make_jaxpr(lambda image: compute_targets(objective, image, parameters))(random_image(0)),
     ):
         products = [
             equation
@@ -168,7 +168,7 @@ def test_members_that_differ_in_values_share_the_optimizers_program(tiny, monkey
         )
 
     run(0, 1, 0)
-    before = advance_once._cache_size(), measure._cache_size()
+    before = advance_once._cache_size(), compute_targets._cache_size()
     run(2, 0, 1, content_weight=0.3, style_weight=5.0)
     run(1, 2, 2, style_layers={"conv1_1": 0.0, "conv2_1": 0.9})
-    assert (advance_once._cache_size(), measure._cache_size()) == before
+    assert (advance_once._cache_size(), compute_targets._cache_size()) == before

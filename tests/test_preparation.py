@@ -9,7 +9,7 @@ from small_runs import make, smooth
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import LoadedImage, resize_to, write_image
 from jaxstyle.network.weights import NETWORKS, Weights
-from jaxstyle.paper.objective import measure
+from jaxstyle.paper.objective import compute_targets
 from jaxstyle.synthesis.planning import plan
 from jaxstyle.synthesis.preparation import SourceImages, prepare, read_images, white_noise
 
@@ -76,7 +76,7 @@ def test_every_scale_is_measured_on_the_originals(tmp_path: Path, tiny: Weights,
     # `own` is 80×70 at the result's scale and half as large at half of it.
     shapes = {"content": (24, 32), "long-side": (32, 28), "own": (40, 35)}
     if rule in shapes:
-        wanted = measure(small.objective, resize_to(style, *shapes[rule]), small.problem.parameters)
+        wanted = compute_targets(small.objective, resize_to(style, *shapes[rule]), small.problem.parameters)
         for name in ("style/conv1_1", "style/conv2_1"):
             target = small.problem.targets[name]
             # A size of its own is a program of its own, which may sum in another order.

@@ -16,7 +16,7 @@ from jaxstyle.images import fit_mask, fit_style, read_image, resize_to, write_im
 from jaxstyle.network.layers import LAYERS, downsampling
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers.device import advance_once
-from jaxstyle.paper.objective import evaluate, measure
+from jaxstyle.paper.objective import compute_targets, evaluate
 from jaxstyle.sweeps.sharing import share
 from jaxstyle.synthesis.guides import VGG, guides, normalized
 from jaxstyle.synthesis.optimization import Track, optimize, optimize_together
@@ -165,7 +165,7 @@ def test_two_halves_with_two_styles_have_their_own_gram_matrices(tmp_path: Path,
         for layer in ("conv1_1", "conv2_1"):
             target = problem.targets[f"style/{layer}/{name}"]
             np.testing.assert_allclose(target, prepared.problem.targets[f"style/{layer}"], rtol=1e-5)
-    own = measure(found.objective, jnp.asarray(found.start), problem.parameters, problem.guides)
+    own = compute_targets(found.objective, jnp.asarray(found.start), problem.parameters, problem.guides)
     _, values = found.objective.loss(jnp.asarray(found.start), problem)
     for name, mask, part in (("left", LEFT, 0.25), ("right", 1 - LEFT, 0.75)):
         gram = of_numpy(found, found.start, mask, "conv2_1")
@@ -230,9 +230,9 @@ def test_another_mask_of_the_same_size_is_no_new_program(tmp_path: Path, tiny: W
     assert len({*share(experiments)}) == 1
     first, second = (ready(experiment, tiny) for experiment in experiments)
     alone = optimize([first])
-    before = advance_once._cache_size(), measure._cache_size(), evaluate._cache_size()
+    before = advance_once._cache_size(), compute_targets._cache_size(), evaluate._cache_size()
     also = optimize([second])
-    assert (advance_once._cache_size(), measure._cache_size(), evaluate._cache_size()) == before
+    assert (advance_once._cache_size(), compute_targets._cache_size(), evaluate._cache_size()) == before
     assert also.history[1].loss != alone.history[1].loss
     together = optimize_together([Track([first]), Track([second])])
     for found, expected in zip(together, (alone, also), strict=True):

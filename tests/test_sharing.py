@@ -134,16 +134,16 @@ def test_what_members_have_in_common_is_made_once(tmp_path: Path, tiny: Weights,
             preparation, name, lambda *given, **options: made.append(name) or original(*given, **options)
         )
 
-    for name in ("build_objective", "measure", "read_image"):
+    for name in ("build_objective", "compute_targets", "read_image"):
         counted(name)
     kept = Cache()
     for change in ("start.seed=1", "loss.content_weight=2.0", "start.method=content"):
         experiment = make(tmp_path, change)
         prepare(experiment, read_images(experiment, cache=kept), tiny, cache=kept)
-    assert sorted(made) == ["build_objective", "measure", "measure", "read_image", "read_image"]
+    assert sorted(made) == ["build_objective", "compute_targets", "compute_targets", "read_image", "read_image"]
     experiment = make(tmp_path, f"image.style={tmp_path}/content.png")
     prepare(experiment, read_images(experiment, cache=kept), tiny, cache=kept)
-    assert made[5:] == ["measure"]
+    assert made[5:] == ["compute_targets"]
 
 
 def test_only_the_last_few_are_kept():

@@ -15,7 +15,7 @@ from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import carry_to, read_image, write_image
 from jaxstyle.optimizers.device import advance_once
 from jaxstyle.paper import conventions
-from jaxstyle.paper.objective import measure
+from jaxstyle.paper.objective import compute_targets
 from jaxstyle.synthesis import transfer as transfer_module
 from jaxstyle.synthesis.optimization import optimize
 from jaxstyle.synthesis.preparation import prepare, read_images
@@ -299,9 +299,9 @@ def test_a_scale_is_a_program_and_the_same_sizes_are_compiled_once(transfer):
 
     def run(seed):
         transfer(smooth(seed, 39, 52), smooth(seed + 1), image=image, iterations=6, start={"seed": seed})
-        return advance_once._cache_size(), measure._cache_size()
+        return advance_once._cache_size(), compute_targets._cache_size()
 
-    before = advance_once._cache_size(), measure._cache_size()
+    before = advance_once._cache_size(), compute_targets._cache_size()
     after = run(0)
     assert after == (before[0] + 2, before[1] + 4)  # the content alone and the style, at both sizes
     assert run(1) == after

@@ -22,7 +22,7 @@ from jaxstyle.network.tiles import blocks_of, fold
 from jaxstyle.network.vgg import VGG, split
 from jaxstyle.network.weights import Weights
 from jaxstyle.network.winograd import MatrixConv
-from jaxstyle.paper.objective import evaluate, measure
+from jaxstyle.paper.objective import compute_targets, evaluate
 from jaxstyle.synthesis.preparation import Prepared, prepare, read_images
 from jaxstyle.synthesis.tiles import Tiles
 from jaxstyle.synthesis.transfer import transfer
@@ -76,7 +76,7 @@ def test_loss_and_gradient_are_those_of_the_whole_image(
 def test_targets_are_those_of_the_whole_image(tiny: Weights, tmp_path: Path):
     whole = ready(tmp_path, tiny, (33, 23), EVERY_SUM, **TWO_POOLINGS)
     image, parameters = jnp.asarray(smooth(33, 23, 4), jnp.float32), whole.problem.parameters
-    expected, found = (measure(it.objective, image, parameters) for it in (whole, in_tiles(whole, 12)))
+    expected, found = (compute_targets(it.objective, image, parameters) for it in (whole, in_tiles(whole, 12)))
     assert found.keys() == expected.keys()
     jax.tree.map(
         lambda own, other: np.testing.assert_allclose(own, other, atol=1e-5 * np.abs(other).max(), rtol=0),

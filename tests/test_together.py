@@ -92,7 +92,7 @@ def test_a_sweep_over_layers_compiles_one_program_and_loads_everything_once(
         monkeypatch.setattr(place, name, lambda *given, **options: made.append(name) or original(*given, **options))
 
     counted(preparation, "build_objective")
-    counted(preparation, "measure")
+    counted(preparation, "compute_targets")
     counted(runner, "load_weights")
     for lanes, size in ((1, 34), (2, 38)):  # sizes of their own: no other test has compiled for them
         with jax.log_compiles(), caplog.at_level(logging.WARNING):
@@ -102,7 +102,7 @@ def test_a_sweep_over_layers_compiles_one_program_and_loads_everything_once(
         caplog.clear()
         assert [outcome.status for outcome in outcomes] == ["budget spent"] * 4
         assert sum("jit(advance_once)" in message for message in finished) == 1
-        assert sorted(made) == ["build_objective", "load_weights", "measure", "measure"]
+        assert sorted(made) == ["build_objective", "compute_targets", "compute_targets", "load_weights"]
         made.clear()
 
 

@@ -240,7 +240,9 @@ with_unit_gradient.defvjp(_forward, _backward)
 
 
 @jax.jit(static_argnames="objective")
-def measure(objective: Objective, image: Image, parameters: Any, guides: Mapping[str, Array] = _NONE) -> Targets:
+def compute_targets(
+    objective: Objective, image: Image, parameters: Any, guides: Mapping[str, Array] = _NONE
+) -> Targets:
     """The targets that an image gives, of every term that has a source; with the guides over that image."""
     image = spread(objective.bands, image)
     if objective.parts:

@@ -16,7 +16,7 @@ from jaxstyle.devices.sharding import Devices, count_devices, replicate, shapes,
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.network.weights import Weights
 from jaxstyle.optimizers import Iteration, OnHost, Settings, needed_bytes, state_bytes
-from jaxstyle.paper.objective import KEEP, KEPT, Objective, Problem, measure
+from jaxstyle.paper.objective import KEEP, KEPT, Objective, Problem, compute_targets
 from jaxstyle.synthesis.bounds import WHOLE_RANGE, bounds_of
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.loss_terms import Terms
@@ -153,7 +153,7 @@ def _problem(
     """By shapes, what is traced about the loss."""
     bands = objective.bands
     guides = _guides(objective, size)
-    targets = jax.eval_shape(functools.partial(measure, objective), _image(size), parameters, guides)
+    targets = jax.eval_shape(functools.partial(compute_targets, objective), _image(size), parameters, guides)
     kept = {KEEP: jax.ShapeDtypeStruct((*size, 1), jnp.float32), KEPT: _image(size)} if keeps else {}
     guides |= jax.tree.map(functools.partial(stored_shape, bands), kept)
     return Problem(
@@ -210,7 +210,7 @@ def is_light(planned: Outline) -> bool:
 def _measuring_bytes(planned: Outline) -> int:
     """What measuring the largest of the images holds on a device."""
     programs = (
-        measure.lower(
+        compute_targets.lower(
             planned.objective, _image(size), planned.problem.parameters, _guides(planned.objective, size)
         ).compile()
         for size in {planned.size, *planned.style_sizes}

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from jaxstyle.metrics import measure_all
 from jaxstyle.paper.conventions import FORMULAS
-from jaxstyle.paper.objective import measure
+from jaxstyle.paper.objective import compute_targets
 from jaxstyle.paper.terms import Content, Style
 from jaxstyle.synthesis.preparation import Prepared
 from jaxstyle.terms.guided import plain
@@ -27,7 +27,7 @@ def measure_result(prepared: Prepared, image: Float[np.ndarray, "height width 3"
       `gram_distance`: ‖G/M − A/M‖ / ‖A/M‖ of every style layer, `conv1_1/sky` where there are regions.
     """
     problem = prepared.problem
-    found = jax.device_get(measure(prepared.objective, jnp.asarray(image), problem.parameters, problem.guides))
+    found = jax.device_get(compute_targets(prepared.objective, jnp.asarray(image), problem.parameters, problem.guides))
     targets = problem.targets
     asked = prepared.objective.names if prepared.settings.terms is None else prepared.settings.terms
     terms, distances = {}, {}

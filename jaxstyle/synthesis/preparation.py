@@ -20,7 +20,7 @@ from jaxstyle.images import LoadedImage, fit_style, gallery, read_image, resize_
 from jaxstyle.network.layers import Layout
 from jaxstyle.network.weights import Preprocessing
 from jaxstyle.optimizers import Settings
-from jaxstyle.paper.objective import Objective, Problem, Targets, measure
+from jaxstyle.paper.objective import Objective, Problem, Targets, compute_targets
 from jaxstyle.synthesis.bounds import Bounds, bounds_of
 from jaxstyle.synthesis.cache import Cache
 from jaxstyle.synthesis.loss_terms import Terms, terms_of
@@ -49,7 +49,7 @@ MOST_BYTES = 1 << 29
 """What the images take together that are kept: two of 20 megapixels, or eight of 5."""
 
 
-class _Seen(NamedTuple):
+class _Measured(NamedTuple):
     """An image at one size, and what was measured on it."""
 
     pixels: Float[np.ndarray, "height width 3"]
@@ -219,23 +219,23 @@ def _prepare_scale(
     filters = filters_of(objective, layout, size)
     over_result = masks_of_result(experiment, images.masks, size)
 
-    def seen(image: LoadedImage, objective: Objective, masks: Mapping[str, Any], role: str, **fit: Any) -> _Seen:
+    def measure(image: LoadedImage, objective: Objective, masks: Mapping[str, Any], role: str, **fit: Any) -> _Measured:
         guided = identity(experiment, images.masks, role, masks)
         draws = objective.draws(scale.block, filters)
         block = scale.block if draws else 0
         key = (image.sha256, guided, *fit.values(), objective, experiment.network, weights.sha256, block)
-        see = functools.partial(_see, experiment, image, objective, parameters, masks, fit, draws, layout)
-        return cache("statistics", key, see, most=MOST_IMAGES)
+        measured = functools.partial(_measured, experiment, image, objective, parameters, masks, fit, draws, layout)
+        return cache("statistics", key, measured, most=MOST_IMAGES)
 
     content = None
     if images.content:
         fit = {"height": size[0], "width": size[1], "rule": str(StyleSize.CONTENT)}
-        content = seen(images.content, objective.only("content"), over_result, CONTENT_MASK, **fit)
+        content = measure(images.content, objective.only("content"), over_result, CONTENT_MASK, **fit)
     styles = []
     for index, image in enumerate(images.style):
         fit = style_fit(experiment, images, index, scale.size)
         masks = masks_of_style(experiment, images.masks, index, image.pixels.shape, **fit)
-        styles.append(seen(image, objective, masks, STYLE_MASK, **fit))
+        styles.append(measure(image, objective, masks, STYLE_MASK, **fit))
     sources = [source.pixels for source in (content, *styles) if source is not None]
     of_styles = style_targets(experiment, objective, [style.targets for style in styles])
     keep = kept_of_result(images.masks, content.pixels if content else None)
@@ -259,7 +259,7 @@ def _prepare_scale(
     )
 
 
-def _see(
+def _measured(
     experiment: Experiment,
     image: LoadedImage,
     objective: Objective,
@@ -268,11 +268,11 @@ def _see(
     fit: Mapping[str, Any],
     draws: Mapping[str, np.ndarray],
     layout: Layout,
-) -> _Seen:
+) -> _Measured:
     pixels = fit_style(image.pixels, **fit)
     found = guides_of(experiment, objective.guides, masks, pixels.shape[:2], layout)
     guides = {name: place(objective.bands, array) for name, array in {**found, **draws}.items()}
-    return _Seen(pixels, measure(objective, jnp.asarray(pixels), parameters, guides))
+    return _Measured(pixels, compute_targets(objective, jnp.asarray(pixels), parameters, guides))
 
 
 def _start(
