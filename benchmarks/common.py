@@ -19,6 +19,7 @@ from jaxstyle.network.vgg import VGG, split
 from jaxstyle.network.weights import Weights
 from jaxstyle.synthesis import preparation
 from jaxstyle.synthesis.preparation import Prepared
+from jaxstyle.synthesis.scales import Scale
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICKSTART = ROOT / "experiments/quickstart.toml"
@@ -49,29 +50,28 @@ class Loaded:
 def loaded(
     size: int,
     *,
-    scales: str | list[int] = "single",
+    planned: Sequence[Scale] | None = None,
+    content: str = "skimage:chelsea",
+    style: str = "experiments/images/brushwork.jpg",
     start: str = "noise",
     seed: int = 0,
     optimizer: Mapping[str, Any] | None = None,
     **loss: Any,
 ) -> Loaded:
-    """The cat of scikit-image in the project's own brush strokes, ready to optimize.
+    """One image in the style of another, ready to optimize: by default scikit-image's cat in our own brush strokes.
 
     Args:
       size: the long side in pixels.
-      scales: as `image.scales`.
+      planned: the scales to go through; by default the full size alone.
+      content: as `image.content`.
+      style: as `image.style`.
       start: as `start.method`.
       seed: as `start.seed`.
       optimizer: keys of `[optimizer]`.
       **loss: keys of `[loss]`.
     """
     mapping = {
-        "image": {
-            "content": "skimage:chelsea",
-            "style": "experiments/images/brushwork.jpg",
-            "size": size,
-            "scales": scales,
-        },
+        "image": {"content": content, "style": style, "size": size},
         "loss": loss,
         "start": {"method": start, "seed": seed},
         "optimizer": dict(optimizer or {}),
@@ -79,7 +79,7 @@ def loaded(
     experiment = experiment_from_mapping(mapping, source="benchmark", folder=ROOT)
     parameters = weights.load(experiment.network.weights)
     images = preparation.read_images(experiment)
-    ready = preparation.prepare(experiment, images, parameters)
+    ready = preparation.prepare(experiment, images, parameters, scales=planned)
     return Loaded(tuple(ready), parameters, str(experiment.network.pooling))
 
 

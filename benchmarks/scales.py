@@ -1,23 +1,39 @@
 """Coarse to fine against one scale: seconds and work until the same loss at the final size, from noise.
 
-python benchmarks/scales.py --size 192 --evaluations 200 --iterations 200 300
+python benchmarks/scales.py --size 192 --evaluations 200 --tries auto:200 fast 68:100,96:100,136:75,192:50:1
 
-One run at the final size alone sets the losses to reach. Runs with `image.scales = "auto"` (or --scales) follow, one
-for each budget of --iterations. Work is counted in evaluations at the final size: one at half its pixels counts half.
-Losses at different sizes do not compare, so a loss counts as reached at the final size only.
+One run at the final size alone sets the losses to reach. The tries follow: `auto:STEPS` and `fast` are the rules of
+`image.scales`; a list says for each scale its size, its steps and, if wanted, what content's weights are multiplied by
+there. Work is counted in evaluations at the final size: one at half its pixels counts half. Losses at different sizes
+do not compare, so a loss counts as reached at the final size only. `--figure 1e-2` takes Fig. 4 of the paper at this
+ratio, with the bounds of the authors, in the place of the quick start's images.
 """
 
 import argparse
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import common
 
+from jaxstyle.metrics.grey_correlation import grey_correlation
 from jaxstyle.optimizers import Iteration, Result
 from jaxstyle.synthesis.optimization import optimize
 from jaxstyle.synthesis.preparation import Prepared
+from jaxstyle.synthesis.scales import Scale, fast, ladder, share
 
-MARKS = (50, 100, 200, 300, 500)
+MARKS = (50, 100, 200, 300, 500, 1000)
+MOST = 10**6
+
+
+def planned(words: str, size: int) -> tuple[Scale, ...]:
+    """The scales that a try names, the last of this size."""
+    if words == "fast":
+        return fast(MOST, ladder(size))
+    if words.startswith("auto:"):
+        return share(int(words.removeprefix("auto:")), ladder(size))
+    parts = [part.split(":") for part in words.split(",")]
+    return tuple(Scale(int(part[0]), int(part[1]), content=float((*part, 1)[2])) for part in parts)
 
 
 def run(scales: Sequence[Prepared]) -> tuple[Result, float]:
@@ -57,29 +73,55 @@ def rows(single: Result, coarse: Result, size: int) -> Iterator[str]:
         )
 
 
+def told(result: Result, scales: Sequence[Prepared]) -> str:
+    """What a run came to."""
+    content = scales[-1].content
+    assert content is not None
+    spent = work(result.history, result.evaluations)
+    return (
+        f"{result.evaluations} evaluations, the work of {spent:.0f} at the last size, "
+        f"loss {result.loss:.6f}, grey correlation {grey_correlation(result.image, content):.3f}"
+    )
+
+
+def problem(options: argparse.Namespace) -> dict[str, Any]:
+    """What `common.loaded` is asked for."""
+    if options.figure is None:
+        return {"seed": options.seed}
+    return {
+        "seed": options.seed,
+        "content": "paper:neckarfront",
+        "style": "paper:composition_vii",
+        "content_weight": options.figure,
+        "optimizer": {"bounds": "paper"},
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=192, help="the final long side in pixels")
-    parser.add_argument("--evaluations", type=int, default=200, help="of the run at one scale")
-    parser.add_argument("--iterations", type=int, nargs="+", default=[200], help="budgets of the runs with scales")
-    parser.add_argument("--scales", type=int, nargs="+", help='long sides in the place of "auto"')
+    parser.add_argument("--evaluations", type=int, default=200, help="of the run at one scale, about")
+    parser.add_argument("--tries", nargs="+", default=["auto:200", "fast"], metavar="RULE|SIZE:STEPS[:CONTENT],…")
+    parser.add_argument("--figure", type=float, metavar="RATIO", help="Fig. 4 at this α/β; needs the paper's images")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise")
     options = parser.parse_args()
-    size = options.size
+    size, asked = options.size, problem(options)
     print(common.machine())
-    single, single_seconds = run(common.loaded(size, optimizer={"iterations": options.evaluations}).scales)
+    alone = common.loaded(size, planned=[Scale(size, options.evaluations)], **asked).scales
+    single, single_seconds = run(alone)
     print(
-        f"{size} pixels, one scale: {single.evaluations} evaluations, {single.run_seconds:.1f} s, with compilation "
-        f"{single_seconds:.1f} s, loss {single.loss:.6f}",
+        f"{size} pixels, one scale: {told(single, alone)}, {single.run_seconds:.1f} s, with compilation "
+        f"{single_seconds:.1f} s",
         flush=True,
     )
-    for iterations in options.iterations:
-        scales = common.loaded(size, scales=options.scales or "auto", optimizer={"iterations": iterations}).scales
+    for words in options.tries:
+        scales = common.loaded(size, planned=planned(words, size), **asked).scales
         coarse, seconds = run(scales)
         steps = ", ".join(f"{prepared.scale.iterations} steps at {prepared.scale.size}" for prepared in scales)
         print(
-            f"\n{steps}: {coarse.evaluations} evaluations, "
+            f"\n{words}: {steps}: {told(coarse, scales)}, "
             f"{coarse.run_seconds:.1f} s (ratio {coarse.run_seconds / single.run_seconds:.2f}), with compilation "
-            f"{seconds:.1f} s (ratio {seconds / single_seconds:.2f}), loss {coarse.loss:.6f}\n"
+            f"{seconds:.1f} s (ratio {seconds / single_seconds:.2f})\n"
         )
         print("| to the loss of | evaluations | of them at the final size | work | ratio | s | ratio |")
         print("|---" * 7 + "|")

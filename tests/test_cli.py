@@ -135,6 +135,31 @@ def test_progress_names_the_scale(jaxstyle_command: Run, folder: Path):
     assert read_image(folder / "out.png").pixels.shape == (24, 32, 3)
 
 
+def test_fast_goes_through_scales_and_counts_their_steps(jaxstyle_command: Run, folder: Path):
+    fast = (
+        "transfer",
+        "content.png",
+        "style.png",
+        "-o",
+        "out.png",
+        *SMALL,
+        "--fast",
+        "--size",
+        "91",
+        "--out",
+        "record",
+    )
+    result = jaxstyle_command(*fast)
+    assert result.exit_code == 0
+    assert "optimizing at 64 pixels\n" in result.stdout
+    assert "iteration 4/4  91 pixels" in result.stdout
+    manifest = read_manifest(folder / "record")
+    assert [(scale["size"], scale["iterations"]) for scale in manifest["scales"]] == [(64, 2), (91, 2)]
+    assert strict_json((folder / "record" / "experiment.json").read_text())["image"]["scales"] == "fast"
+    refused = jaxstyle_command(*fast[:-2], "--fresh", "--force", "--set", "image.scales=single")
+    assert "optimizing at" not in refused.stdout
+
+
 def test_the_estimate_knows_that_larger_images_take_longer(capsys: pytest.CaptureFixture[str]):
     def line(iteration: int, size: int) -> Iteration:
         return Iteration(iteration, iteration + 1, 1.0, {}, 1.0, 1.0, 0.5 * (iteration + 1), size)

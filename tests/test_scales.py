@@ -1,10 +1,12 @@
 import doctest
+import itertools
+import math
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxstyle.synthesis import scales
-from jaxstyle.synthesis.scales import RATIO, SMALLEST, ladder, share
+from jaxstyle.synthesis.scales import LAST_STEPS, RATIO, SMALLEST, fast, ladder, share
 
 
 def test_the_docstrings_examples_run():
@@ -32,3 +34,16 @@ def test_equal_shares_make_up_the_whole(sizes: list[int], more: int):
     assert counts == sorted(counts, reverse=True)
     assert counts[0] - counts[-1] <= 1
     assert counts[-1] >= 1
+
+
+@given(st.integers(16, 8192), st.integers(1, 10_000))
+def test_a_fast_ladder_has_more_steps_and_more_content_below_and_ends_in_the_loss_asked_for(size: int, most: int):
+    scales = fast(most, ladder(size))
+    assert [scale.size for scale in scales] == [*ladder(size)]
+    assert (scales[-1].iterations, scales[-1].content) == (min(most, LAST_STEPS), 1.0)
+    for smaller, larger in itertools.pairwise(scales):
+        assert most >= smaller.iterations >= larger.iterations >= 1
+        assert smaller.content > larger.content
+        assert math.isclose(smaller.content * smaller.size, larger.content * larger.size)
+    work = sum(scale.iterations * (scale.size / size) ** 2 for scale in scales)
+    assert work <= 1.1 * LAST_STEPS * RATIO / (RATIO - 1)  # rounding aside, however many scales there are

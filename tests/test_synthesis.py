@@ -368,8 +368,20 @@ def prepared(tiny, tmp_path, **sections):
     write_image(tmp_path / "content.png", smooth(0))
     write_image(tmp_path / "style.png", smooth(1))
     image = {"content": "content.png", "style": "style.png", **sections.pop("image")}
-    experiment = experiment_from_mapping({"image": image, "loss": LAYERS, **sections}, source="test", folder=tmp_path)
+    tables = {"image": image, "loss": LAYERS, **sections}
+    experiment = experiment_from_mapping(tables, source="test", folder=tmp_path)
     return prepare(experiment, read_images(experiment), tiny)
+
+
+def test_a_fast_run_weighs_content_more_where_the_image_is_small(tiny, tmp_path):
+    laplacian = {"kind": "laplacian", "weight": 1.0}
+    image = {"size": 128, "scales": "fast"}
+    small, middle, last = prepared(tiny, tmp_path, image=image, loss={**LAYERS, "terms": [laplacian]})
+    of_content = {term.name for term in last.objective.terms if term.source == "content"}
+    assert len(of_content) == 2
+    for ready, more in ((small, 2.0), (middle, 128 / 91), (last, 1.0)):
+        for name, weight in last.problem.weights.items():
+            assert ready.problem.weights[name] == pytest.approx(weight * (more if name in of_content else 1.0))
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam"])

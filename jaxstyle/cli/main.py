@@ -59,6 +59,10 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a key of the experiment; may be repeated."),
 ]
+Fast = Annotated[
+    bool,
+    typer.Option("--fast", help="In a hurry: from small to large, with the work of 200 steps (image.scales=fast)."),
+]
 Folder = Annotated[
     Path | None,
     typer.Option(
@@ -102,6 +106,11 @@ def _importing() -> Iterator[None]:
         gc.enable()
 
 
+def _with_fast(overrides: list[str] | None, fast: bool) -> list[str]:
+    """The overrides, behind the one that `--fast` stands for."""
+    return [*(["image.scales=fast"] if fast else []), *(overrides or ())]
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"jaxstyle {__version__}")
@@ -128,6 +137,7 @@ def run(
         ),
     ],
     overrides: Overrides = None,
+    fast: Fast = False,
     out: Folder = None,
     fresh: Fresh = False,
     ignore_memory: IgnoreMemory = False,
@@ -178,7 +188,7 @@ def run(
         from jaxstyle.cli.experiments import run_experiment
         from jaxstyle.runs.image_settings import load_settings, name_of
 
-    experiment = load_settings(file, overrides or ())
+    experiment = load_settings(file, _with_fast(overrides, fast))
     status = run_experiment(
         experiment,
         source=str(file),
@@ -210,6 +220,7 @@ def transfer(
     start: Annotated[str | None, typer.Option(help="content, style, noise or an image (start.method).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the noise (start.seed).")] = None,
     overrides: Overrides = None,
+    fast: Fast = False,
     out: Folder = None,
     fresh: Fresh = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.png if it exists.")] = False,
@@ -238,7 +249,7 @@ def transfer(
         {"title": f"{Path(content).stem} in the style of {Path(style[0]).stem}", **given},
         source="jaxstyle transfer",
         folder=Path.cwd(),
-        overrides=overrides or (),
+        overrides=_with_fast(overrides, fast),
     )
     status = run_experiment(
         experiment,
@@ -259,6 +270,7 @@ def transfer(
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file, or an image that jaxstyle made.")],
     overrides: Overrides = None,
+    fast: Fast = False,
     estimate: Annotated[
         bool, typer.Option("--estimate/--no-estimate", help="Say how much memory and time the run will take.")
     ] = True,
@@ -276,7 +288,7 @@ def check(
 
     for line in made_with(file) if is_image(file) else ():
         echo(line)
-    experiment = load_settings(file, overrides or ())
+    experiment = load_settings(file, _with_fast(overrides, fast))
     check_experiment(experiment, source=str(file), estimate=estimate, devices=devices)
 
 

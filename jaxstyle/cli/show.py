@@ -118,8 +118,10 @@ class RunProgress(Events):
             sys.stdout.flush()
 
     def plan(self, scales: "Sequence[Scale]") -> None:
-        """Keeps the scales, for the estimate of the end."""
-        self._scales = scales
+        """Keeps the scales, for the estimate of the end, and counts their steps."""
+        self._scales, self._iterations = scales, sum(scale.iterations for scale in scales)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, total=self._iterations)
 
     def progress(self, iterations: "Sequence[Iteration]") -> None:
         """Shows the newest of some iterations."""

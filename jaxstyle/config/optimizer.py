@@ -32,7 +32,7 @@ class Optimizer(Section):
     """"lbfgs" runs on the device; "adam" is a first-order method; "scipy-lbfgsb" is SciPy's L-BFGS-B, which the
     authors' own code used. Installed packages may add others."""
     iterations: int = Field(default=500, ge=1, le=10**9)
-    """The number of steps at most, of all scales together. The paper gives none."""
+    """The number of steps at most: of all scales together, with `scales = "fast"` of each. The paper gives none."""
     bounds: Bounds = BoundsRule.NONE
     """Box constraints on the pixels: "none"; "paper", one interval for all channels of the mean-subtracted image, from
     the lowest to the highest value of the source images in any channel, as in the authors' texture code (of images of

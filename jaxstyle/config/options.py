@@ -27,6 +27,7 @@ class ScaleRule(StrEnum):
 
     SINGLE = "single"
     AUTO = "auto"
+    FAST = "fast"
 
 
 class TileRule(StrEnum):

@@ -17,6 +17,7 @@ import numpy as np
 from jaxstyle.images import encode_png, resize_long_side
 from jaxstyle.optimizers import Iteration
 from jaxstyle.synthesis.events import Events
+from jaxstyle.synthesis.scales import Scale
 
 TEXT_EVERY, IMAGE_EVERY = 0.25, 1.0
 """Seconds between changes."""
@@ -64,6 +65,10 @@ class Progress(Events):
         """Leaves the last line, without an image: the result has one."""
         self._image = ""
         self._show()
+
+    def plan(self, scales: Sequence[Scale]) -> None:
+        """Counts the steps of all scales."""
+        self._iterations = sum(scale.iterations for scale in scales)
 
     def log(self, message: str) -> None:
         """Shows what is being done now."""

@@ -59,9 +59,9 @@ def filters_of(objective: Objective, layout: Layout, size: tuple[int, int]) -> d
 
 
 def traced_weights(
-    experiment: Experiment, objective: Objective, layout: Layout, size: tuple[int, int]
+    experiment: Experiment, objective: Objective, layout: Layout, size: tuple[int, int], of_content: float = 1.0
 ) -> dict[str, Array]:
-    """The weights of the objective's terms; 0 for one that the experiment does not ask for.
+    """The weights of the objective's terms, those of content times `of_content`; 0 where the experiment asks for none.
 
     With `loss.normalize = "weights"` those of content and style are divided by the longest side of their targets: of a
     Gram matrix the number of filters, of features the largest of filters, height and width.
@@ -73,7 +73,10 @@ def traced_weights(
         shape = layout.shape(size, *term.layers)
         return shape[-1] if isinstance(plain(term), Style) else max(shape)
 
-    own = {term.name: weight / longest(term) for term, weight in weights_of(experiment).items()}
+    def times(term: Term) -> float:
+        return of_content if term.source == "content" else 1.0
+
+    own = {term.name: weight * times(term) / longest(term) for term, weight in weights_of(experiment).items()}
     return jax.device_put({name: np.float32(own.get(name, 0.0)) for name in objective.names})
 
 

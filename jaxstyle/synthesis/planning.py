@@ -9,7 +9,7 @@ from jaxstyle.images import fit_shape
 from jaxstyle.network.layers import Layout, VGGLayout, check_tileable, deepest, refuse_unknown_layers
 from jaxstyle.synthesis.loss_terms import Terms, layers_of, terms_of
 from jaxstyle.synthesis.regions import masks_of_result, masks_of_style, refuse_lost_masks
-from jaxstyle.synthesis.scales import Scale, in_blocks, ladder, share
+from jaxstyle.synthesis.scales import Scale, fast, in_blocks, ladder, share
 from jaxstyle.synthesis.sources import SourceImages, result_shape, style_fit
 
 VGG = VGGLayout()
@@ -18,8 +18,8 @@ VGG = VGGLayout()
 def plan(experiment: Experiment, images: SourceImages, layout: Layout = VGG) -> tuple[Scale, ...]:
     """The scales at which an image is optimized, from small to the result's size, in blocks if a term draws anew.
 
-    The ladder of `image.scales = "auto"` begins where every layer has something left, and has no more scales than
-    there are iterations.
+    The ladder of `image.scales = "auto"` or "fast" begins where every layer has something left; with "auto" it has no
+    more scales than there are iterations.
 
     Args:
       experiment: what to optimize.
@@ -39,9 +39,10 @@ def _scales(experiment: Experiment, images: SourceImages, layout: Layout) -> tup
     _check_sizes(experiment, images, image.size, layout)
     if image.scales is ScaleRule.SINGLE:
         return share(iterations, (image.size,))
-    if image.scales is ScaleRule.AUTO:
+    if isinstance(image.scales, ScaleRule):
         sizes = [size for size in ladder(image.size) if _is_large_enough(experiment, images, size, layout)]
-        return share(iterations, sizes[-iterations:])
+        is_fast = image.scales is ScaleRule.FAST
+        return fast(iterations, sizes) if is_fast else share(iterations, sizes[-iterations:])
     for size in image.scales:
         try:
             _check_sizes(experiment, images, size, layout)

@@ -171,7 +171,7 @@ class Followed:
         return path.is_file() and confined(path, self.root) is not None
 
 
-def _scales(run: Recorded) -> list[Scale]:
+def scales_of(run: Recorded) -> list[Scale]:
     """The scales that a run goes through; none where the record does not say them."""
     try:
         return [Scale(int(scale["size"]), int(scale["iterations"])) for scale in run.manifest["scales"]]
@@ -183,7 +183,7 @@ def _left(run: Recorded) -> float:
     """Seconds that a run will still take."""
     newest = run.iterations[-1] if run.iterations else {}
     size, seconds = number(newest.get("size")), number(newest.get("seconds"))
-    scales = _scales(run)
+    scales = scales_of(run)
     if not scales or not size > 0 or not seconds >= 0:
         return 0.0
     seen = Counter(int(number(line.get("size"))) for line in run.iterations if number(line.get("size")) > 0)

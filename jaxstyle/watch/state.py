@@ -12,7 +12,7 @@ from jaxstyle.reports.records import NOT_BEGUN, Recorded, mapping
 from jaxstyle.reports.words import clean, letters, number, readable
 from jaxstyle.runs.folders import FAILED, FINISHED, RESULT
 from jaxstyle.runs.locks import is_at_work
-from jaxstyle.watch.following import RUNNING, SILENT, STOPPED, Followed, Group, signature
+from jaxstyle.watch.following import RUNNING, SILENT, STOPPED, Followed, Group, scales_of, signature
 
 POINTS = 3000
 """A curve has at most so many points."""
@@ -90,6 +90,8 @@ def _summary(index: int, row: Row) -> dict[str, Any]:
 
 
 def _planned_iterations(run: Recorded) -> int | None:
+    if scales := scales_of(run):
+        return sum(scale.iterations for scale in scales)
     wanted = mapping(run.experiment.get("optimizer")).get("iterations")
     return wanted if isinstance(wanted, int) else None
 
