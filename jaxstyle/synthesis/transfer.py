@@ -87,6 +87,7 @@ def transfer(
     with Progress(experiment.optimizer.iterations, shown=progress) as shown:
         weights = network or load_weights(experiment.network.weights)
         scales = prepare(experiment, sources, weights, devices=plain(devices))
+        shown.plan([prepared.scale for prepared in scales])
 
         def observe_all(iterations: Sequence[Iteration], best: Callable[[], np.ndarray]) -> int | None:
             def image() -> np.ndarray:
