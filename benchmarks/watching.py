@@ -1,11 +1,11 @@
-"""What being watched costs a run: seconds of an iteration alone, and with the page's server and viewers beside it.
+"""What watching costs a run: seconds of an iteration alone, and with the page's server and viewers beside it.
 
-python benchmarks/watching.py --size 384 --iterations 40 --rounds 5 --viewers 2
+python benchmarks/watching.py --size 512 --iterations 20 --rounds 5 --viewers 2
 
-The same run, alone and watched in turns, in one process, so that everything is compiled. While it is watched it saves
-images on the way, and viewers, each a process, ask every second for what a browser's page asks for, the newest image
-included. While it runs alone the server and the viewers are stopped. Starting the server is a cost of its own: seconds
-of a processor, once.
+Runs the same experiment alone and watched in turns, in one process, so that everything is compiled before. While it is
+watched it saves images on the way, and viewers, each a process, request every second what the page in a browser does,
+the newest image included. While it is alone, server and viewers are paused. Starting the server costs a few seconds of
+one core, once, which the ratio does not include.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from jaxstyle.watch import serving
 
 
 def view(address: str) -> None:
-    """Asks as a page does, every second."""
+    """Requests what the page requests, every second."""
 
     def ask(path: str) -> bytes:
         with urllib.request.urlopen(address + path) as answer:
@@ -53,25 +53,27 @@ def view(address: str) -> None:
 
 @contextlib.contextmanager
 def watching(folder: Path, viewers: int) -> Iterator[Sequence[int]]:
-    """A server and its viewers; yields their processes."""
+    """Runs a server and its viewers; yields their process ids."""
     place = serving.listen()
     context = multiprocessing.get_context("spawn")
     with serving.started([folder], place) as server:
         processes = [context.Process(target=view, args=(place.address,), daemon=True) for _ in range(viewers)]
-        for process in processes:
-            process.start()
-        with urllib.request.urlopen(f"{place.address}runs"):
-            yield [server.pid, *(process.pid or 0 for process in processes)]
-        for process in processes:
-            process.kill()
-            process.join()
-        server.kill()
-        server.wait()
+        try:
+            for process in processes:
+                process.start()
+            with urllib.request.urlopen(f"{place.address}runs"):
+                yield [server.pid, *(process.pid or 0 for process in processes)]
+        finally:
+            for process in processes:
+                process.kill()
+                process.join()
+            server.kill()
+            server.wait()
 
 
 @contextlib.contextmanager
 def signalled(processes: Sequence[int]) -> Iterator[None]:
-    """Lets processes run within the block alone."""
+    """Lets paused processes run within the block."""
     for process in processes:
         os.kill(process, signal.SIGCONT)
     yield
@@ -95,8 +97,8 @@ def seconds_of_iteration(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=384, help="long side in pixels")
-    parser.add_argument("--iterations", type=int, default=40)
+    parser.add_argument("--size", type=int, default=512, help="long side in pixels")
+    parser.add_argument("--iterations", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--viewers", type=int, default=2)
     options = parser.parse_args()
@@ -110,7 +112,8 @@ def main() -> None:
     times: dict[str, list[float]] = {"alone": [], "watched": []}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        run(experiment, folder / "compiled", inputs=inputs, cache=cache)
+        few = experiment.model_copy(update={"optimizer": experiment.optimizer.model_copy(update={"iterations": 1})})
+        run(few, folder / "compiled", inputs=inputs, cache=cache)
         with watching(folder, options.viewers) as processes:
             time.sleep(3)
             for process in processes:

@@ -16,6 +16,7 @@ import jaxstyle
 from jaxstyle.optimizers import Iteration
 from jaxstyle.synthesis import notebook
 from jaxstyle.synthesis.notebook import Progress
+from jaxstyle.synthesis.scales import Scale
 
 SETUP = """
 import jaxstyle, numpy as np
@@ -126,6 +127,15 @@ def test_thousands_of_iterations_change_the_place_a_few_times(screen: Screen):
     assert len(screen.contents) < 100
     assert screen.contents[-1]["text/plain"] == "iteration 9999/10000, loss 0.0001, 9999 s"
     assert 'value="9999" max="10000"' in screen.contents[-1]["text/html"]
+
+
+def test_the_time_left_is_shown_until_the_end(screen: Screen):
+    with Progress(99) as progress:
+        progress.plan([Scale(32, 99)])
+        progress.progress(steps(50))
+        assert screen.contents[-1]["text/plain"] == "iteration 49/99, loss 0.02, 49 s, about 49 s left"
+        progress.progress(steps(100)[50:])
+    assert screen.contents[-1]["text/plain"] == "iteration 99/99, loss 0.01, 99 s"
 
 
 def test_an_image_is_fetched_seldom_and_less_often_where_it_takes_long(monkeypatch: pytest.MonkeyPatch, screen: Screen):

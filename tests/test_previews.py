@@ -1,5 +1,6 @@
 """Images on the way for whoever watches: only then, by time, and not too many."""
 
+import doctest
 import os
 import time
 from pathlib import Path
@@ -95,6 +96,11 @@ def test_what_is_kept_is_closer_together_at_the_beginning(tmp_path: Path):
     assert gaps[:5].max() < gaps[-5:].min()
     assert gaps.max() < 400
     assert len([*tmp_path.glob("*.png")]) == 150
+
+
+def test_the_example():
+    outcome = doctest.testmod(previews)
+    assert (outcome.attempted, outcome.failed) == (1, 0)
 
 
 def test_a_run_that_is_watched_saves_images_and_another_does_not(

@@ -1,4 +1,4 @@
-"""Trackers: what they are told of a run, that none can end it, and TensorBoard's files in its own reader's eyes."""
+"""Trackers: what they receive, that none can end a run, and TensorBoard's files read by its own reader."""
 
 import re
 import sys
@@ -50,7 +50,7 @@ class Heard(Tracker):
         return [found for call, found in self.calls if call == name]
 
 
-def test_a_tracker_is_told_of_a_run_from_start_to_end(tmp_path: Path, tiny_weights: None):
+def test_a_tracker_receives_a_run_from_start_to_end(tmp_path: Path, tiny_weights: None):
     heard = Heard()
     done = run(make(tmp_path, "title=mine"), tmp_path / "run", trackers=[heard])
     (started,) = heard.of("start")
@@ -67,7 +67,7 @@ def test_a_tracker_is_told_of_a_run_from_start_to_end(tmp_path: Path, tiny_weigh
     assert facts["metrics"] == done.metrics
 
 
-def test_a_run_that_goes_on_tells_what_went_before(tmp_path: Path, tiny_weights: None):
+def test_a_resumed_run_passes_the_earlier_iterations_again(tmp_path: Path, tiny_weights: None):
     run(make(tmp_path), tmp_path / "run")
     heard = Heard()
     run(make(tmp_path, "optimizer.iterations=5"), tmp_path / "run", trackers=[heard])
@@ -75,14 +75,14 @@ def test_a_run_that_goes_on_tells_what_went_before(tmp_path: Path, tiny_weights:
 
 
 @pytest.mark.parametrize("method", ["start", "iterations", "image", "end"])
-def test_a_tracker_that_fails_ends_nothing_and_is_said_once(tmp_path: Path, tiny_weights: None, method: str):
+def test_a_tracker_that_fails_is_dropped_with_one_warning(tmp_path: Path, tiny_weights: None, method: str):
     def fail(*_: object) -> None:
         raise OSError("no network")
 
     broken, heard = Heard(), Heard()
     setattr(broken, method, fail)
     with pytest.warns(
-        Note, match=rf"^tracker Heard\.{method}: OSError: no network; the run goes on without it$"
+        Note, match=rf"^tracker Heard\.{method}: OSError: no network; the run continues without it$"
     ) as said:
         run(make(tmp_path), tmp_path / "run", trackers=[broken, heard])
     assert len(said) == 1
@@ -106,7 +106,7 @@ def test_transfer_has_trackers_too(monkeypatch: pytest.MonkeyPatch, tiny: Any):
     assert heard.of("end")[0][0] == "budget spent"
 
 
-def test_a_failed_run_is_told_as_such(tmp_path: Path):
+def test_a_failed_run_ends_as_failed(tmp_path: Path):
     heard = Heard()
     with pytest.raises(ZeroDivisionError), open_record(tmp_path / "run", make(tmp_path), trackers=[heard]):
         raise ZeroDivisionError("why")

@@ -116,7 +116,7 @@ def run_experiment(
 
 @contextmanager
 def _watched(place: Place) -> Iterator[Path]:
-    """A run's folder, with the page beside it that shows it."""
+    """A run's folder, followed by a page of its own."""
     with place as folder, serving.beside(folder, log=echo):
         yield folder
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxstyle.cli.show import duration, echo
+from jaxstyle.cli.show import echo
 from jaxstyle.devices import compilation_cache, memory
 from jaxstyle.devices.sharding import Devices
 from jaxstyle.network.weights import Weights
@@ -12,6 +12,7 @@ from jaxstyle.sweeps.fitting import advice, ensure_it_fits, extent, first_of
 from jaxstyle.sweeps.programs import Program, outline_members, programs
 from jaxstyle.synthesis.estimates import Outline, gigabytes, pairs_of, share_of_memory, sides_of, time_evaluation
 from jaxstyle.synthesis.preparation import prepare
+from jaxstyle.synthesis.time_left import duration
 
 LARGE = 0.5
 """The share of the available memory from which an image is worth spreading over several devices."""

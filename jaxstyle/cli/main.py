@@ -75,7 +75,7 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Start a new run even where
 IgnoreMemory = Annotated[
     bool, typer.Option("--ignore-memory", help="Run even what is estimated to need more memory than is available.")
 ]
-Watch = Annotated[bool, typer.Option("--watch", help="Show the run in the browser as it goes; the address is printed.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Follow the run on a page in the browser and print its address.")]
 Devices = Annotated[
     str,
     typer.Option(

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -12,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from jaxstyle.synthesis.events import Events
-from jaxstyle.synthesis.scales import seconds_left
+from jaxstyle.synthesis.time_left import TimeLeft, duration
 
 if TYPE_CHECKING:
     from jaxstyle.optimizers import Iteration
@@ -78,7 +77,7 @@ class RunProgress(Events):
         self._label = f"{label}: " if label else ""
         self._last_line = 0.0
         self._scales: Sequence[Scale] = ()
-        self._seen: Counter[int] = Counter()
+        self._time_left = TimeLeft()
         self._bar = (
             Progress(
                 TextColumn("{task.description}"),
@@ -122,17 +121,16 @@ class RunProgress(Events):
         self._scales, self._iterations = scales, sum(scale.iterations for scale in scales)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, total=self._iterations)
+        self._time_left.plan(scales)
 
     def progress(self, iterations: "Sequence[Iteration]") -> None:
         """Shows the newest of some iterations."""
         if not iterations:
             return
         newest = iterations[-1]
-        self._seen.update(iteration.size for iteration in iterations)
         size = f"{newest.size} pixels  " if len({scale.size for scale in self._scales}) > 1 else ""
         facts = f"{size}evaluations {newest.evaluations}  loss {newest.loss:.4g}"
-        ahead = seconds_left(self._scales, self._seen, size=newest.size, seconds=newest.seconds)
-        left = f"about {duration(ahead)} left" if newest.iteration else ""
+        left = self._time_left.after(iterations)
         if self._bar is not None and self._task is not None:
             self._bar.update(
                 self._task, description=f"{self._label}iteration", completed=newest.iteration, facts=facts, left=left
@@ -184,10 +182,3 @@ class MemberProgress(Events):
         """Keeps the newest iteration, for the line at the end."""
         if iterations:
             self._facts = f"  iteration {iterations[-1].iteration}  loss {iterations[-1].loss:.4g}"
-
-
-def duration(seconds: float) -> str:
-    """Returns `45 s`, `9 min` or `2.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

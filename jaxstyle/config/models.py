@@ -130,8 +130,8 @@ class Output(Section):
     Adam 4. A sweep keeps the checkpoints of all members, or none if together they take more than 32 times this limit.
     0: none is kept."""
     tensorboard: bool = False
-    """Also write TensorBoard's event files into the run's folder: the loss and its terms, the image on the way, of a
-    sweep the swept keys."""
+    """Also write TensorBoard's event files into the run's folder: the loss and its terms, the image on the way, and a
+    sweep's keys as hyperparameters."""
 
 
 SECTIONS: Mapping[str, type[Section]] = {

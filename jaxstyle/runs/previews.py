@@ -1,4 +1,4 @@
-"""Images on the way for whoever watches: whether somebody does, and which of them are kept."""
+"""Images on the way, for runs that are watched: whether a run is, and which images are kept."""
 
 import contextlib
 import math
@@ -8,31 +8,31 @@ from pathlib import Path
 from jaxstyle.runs.folders import MEMBERS
 
 MARK = ".watched"
-"""A file that whoever watches touches now and then, in the folder of the run or of its sweep."""
+"""A file in the folder of a run or its sweep, which a server that follows it touches every few seconds."""
 RECENT = 60.0
-"""Seconds for which a touch counts."""
+"""For so many seconds after the last touch a run counts as watched."""
 LONGEST = 1024
-"""Pixels of the long side at most."""
+"""The long side in pixels, at most."""
 MOST = 40
-"""So many are kept."""
+"""How many images are kept."""
 SUFFIX = ".jpg"
-"""What tells them from the images of `output.save_every`."""
+"""Images of `output.save_every` have another."""
 
 
 def mark(folder: Path) -> None:
-    """Says that somebody watches; does nothing where that cannot be written."""
+    """Marks a folder as watched, if it can be written."""
     with contextlib.suppress(OSError):
         (folder / MARK).touch()
 
 
 def unmark(folder: Path) -> None:
-    """Takes that back."""
+    """Removes the mark."""
     with contextlib.suppress(OSError):
         (folder / MARK).unlink(missing_ok=True)
 
 
 def is_watched(folder: Path) -> bool:
-    """Whether somebody watches a run, or the sweep that it belongs to."""
+    """Whether a run is watched, or the sweep it belongs to."""
     places = [folder, folder.parents[1]] if folder.parent.name == MEMBERS else [folder]
     return any(map(_is_recent, places))
 
@@ -45,19 +45,20 @@ def _is_recent(folder: Path) -> bool:
 
 
 def thin(folder: Path) -> None:
-    """Deletes those that are too many in a folder."""
+    """Deletes images from a folder until `MOST` are left."""
     there = sorted(int(path.stem) for path in folder.glob(f"*{SUFFIX}") if path.stem.isdecimal())
     for iteration in superfluous(there):
         (folder / f"{iteration:06d}{SUFFIX}").unlink(missing_ok=True)
 
 
 def superfluous(iterations: list[int]) -> list[int]:
-    """Returns those whose images go, so that `MOST` are left, close together where the image changes fast.
+    """Returns the iterations whose images to delete, so that `MOST` are left.
 
-    That is early: between neighbours the square root of the iteration grows alike. The first and the newest stay.
+    Those left are closer together early on, where the image changes fastest: they are spaced roughly evenly in the
+    square root of the iteration. The first and the newest stay.
 
     Args:
-      iterations: of the images that are there, rising.
+      iterations: of the images that are there, in order.
 
     Example:
       >>> superfluous(list(range(MOST + 1)))

@@ -83,7 +83,7 @@ class Recorder(Protocol):
         """Writes an image into the folder: the result, or one on the way while the run goes on."""
 
     def is_watched(self) -> bool:
-        """Whether somebody watches the run, and images on the way are wanted."""
+        """Whether the run is watched, so that images on the way are wanted."""
         ...
 
     def close(self, status: str, **facts: Any) -> None:
@@ -110,7 +110,7 @@ class Record:
           folder: the run's own.
           experiment: without a sweep.
           elsewhere: whether another process runs it, and will report its own versions and device.
-          trackers: get besides what is recorded.
+          trackers: receive what is recorded.
 
         Raises:
           JaxstyleError: it holds a finished run or another experiment, or cannot be made; or there is no device.
@@ -221,7 +221,7 @@ class Record:
         (self.folder / RESULT).unlink(missing_ok=True)
 
     def is_watched(self) -> bool:
-        """Whether somebody watches the run, and images on the way are wanted."""
+        """Whether the run is watched, so that images on the way are wanted."""
         return bool(self._tracking) or previews.is_watched(self.folder)
 
     def lose_attempt(self, reasons: Sequence[str]) -> None:

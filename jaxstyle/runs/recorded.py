@@ -209,7 +209,7 @@ class RecordedRun:
         self.recorder.save_image(name, pixels, bits=output.bits, metadata=metadata, status=status)
 
     def _save_preview(self, iteration: int, image: np.ndarray) -> None:
-        """Saves an image for whoever watches: small, and with few words, so that it costs little."""
+        """Saves an image on the way: small and with little metadata, so that it costs little."""
         output = self.experiment.output
         own = look_of(output.display, image, self.inputs.weights.preprocessing)
         pixels = _reduced(shown(image, own._replace(display=Display.IMAGE), output.display), previews.LONGEST)

@@ -101,7 +101,7 @@ def run(
       interrupted: polled between evaluations; once true, the run ends and saves the best image so far.
       compile_seconds: spent on compiling this run's programs before.
       devices: over how many the image is spread.
-      trackers: get besides what is recorded; an error in one of them ends it alone.
+      trackers: receive what is recorded; one that fails is dropped.
       sides: those of the tiles where `image.tile = "auto"` was decided before; those that are recorded prevail.
       **facts: added to the manifest.
 

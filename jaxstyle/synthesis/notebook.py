@@ -10,14 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from jaxstyle.images import encode_png, resize_long_side
 from jaxstyle.optimizers import Iteration
 from jaxstyle.synthesis.events import Events
-from jaxstyle.synthesis.scales import Scale
+from jaxstyle.synthesis.time_left import TimeLeft
+
+if TYPE_CHECKING:
+    from jaxstyle.synthesis.scales import Scale
 
 TEXT_EVERY, IMAGE_EVERY = 0.25, 1.0
 """Seconds between changes."""
@@ -47,6 +50,7 @@ class Progress(Events):
         """
         self._iterations, self._label = iterations, label
         self._words, self._done, self._image = "", 0, ""
+        self._time_left = TimeLeft()
         self._place = place or (_Place() if shown and in_notebook() else None)
         self._next_text = self._next_image = 0.0
 
@@ -66,23 +70,26 @@ class Progress(Events):
         self._image = ""
         self._show()
 
-    def plan(self, scales: Sequence[Scale]) -> None:
-        """Counts the steps of all scales."""
-        self._iterations = sum(scale.iterations for scale in scales)
-
     def log(self, message: str) -> None:
         """Shows what is being done now."""
         self._words, self._done = message, 0
         self._show()
 
+    def plan(self, scales: "Sequence[Scale]") -> None:
+        """Counts the steps of all scales, and keeps them for the estimate of the time left."""
+        self._iterations = sum(scale.iterations for scale in scales)
+        self._time_left.plan(scales)
+
     def progress(self, iterations: Sequence[Iteration]) -> None:
-        """Shows the newest of some iterations."""
+        """Shows the newest of some iterations, with an estimate of the time left."""
         if self._place is None or not iterations:
             return
         newest = iterations[-1]
         self._done = newest.iteration
         of = f"/{self._iterations}" if self._iterations else ""
+        left = self._time_left.after(iterations)
         self._words = f"iteration {newest.iteration}{of}, loss {newest.loss:.4g}, {newest.seconds:.0f} s"
+        self._words += f", {left}" if left and newest.iteration < self._iterations else ""
         if time.monotonic() >= self._next_text:
             self._show()
 

@@ -43,7 +43,7 @@ def transfer(
         uint16 or float in [0, 1]; None for texture synthesis.
       style: likewise; or a list of them, each as {"image": …, "weight": …} if wanted; None for content reconstruction.
       observe: called now and then with the iterations that are new and a function that gives the best image.
-      trackers: get the iterations and, every few seconds, the image; an error in one of them ends it alone.
+      trackers: receive every iteration and, every few seconds, the image; one that fails is dropped.
       devices: over how many of this process's devices the image is spread, a number or "all"; more than one is for
         images that do not fit on one, and gives the same image up to rounding.
       progress: show in a notebook how far it is, with the image so far.

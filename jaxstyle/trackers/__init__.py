@@ -1,4 +1,4 @@
-"""Callbacks that send a run's numbers and images elsewhere: one interface, and TensorBoard built in."""
+"""Callbacks for a run's numbers and images: one interface, with TensorBoard built in."""
 
 from jaxstyle.trackers.base import Tracked, Tracker
 from jaxstyle.trackers.tracking import Tracking

@@ -12,10 +12,10 @@ class Tracked(NamedTuple):
     """The run that is tracked.
 
     Attributes:
-      name: its title, or what it is called in its sweep.
-      experiment: every setting, as tables that JSON can hold.
-      folder: its record; None of `jaxstyle.transfer`, which keeps none.
-      swept: of a member of a sweep, the values of the swept keys.
+      name: its title; for a member of a sweep, its label.
+      experiment: all settings, as JSON values.
+      folder: its record; None in `jaxstyle.transfer`, which writes none.
+      swept: the values of the swept keys, for a member of a sweep.
     """
 
     name: str
@@ -25,19 +25,19 @@ class Tracked(NamedTuple):
 
 
 class Tracker:
-    """Ignores everything; inherit, and override what is of interest.
+    """Does nothing; inherit from it and override the methods you need.
 
-    A method that raises an error is warned of once; the run goes on, and the tracker is not called again.
+    If a method raises an error, there is a warning, and the run continues without the tracker.
     """
 
     def start(self, run: Tracked) -> None:
-        """The run begins; or it goes on, and the iterations of earlier processes come again before the new ones."""
+        """The run starts or is resumed; then the earlier iterations are passed again before the new ones."""
 
     def iterations(self, iterations: Sequence[Mapping[str, Any]]) -> None:
-        """The iterations that are new, each as a line of the record's metrics: `iteration`, `loss`, `terms`, …."""
+        """New iterations, each as in the record's metrics: `iteration`, `loss`, `terms`, …."""
 
     def image(self, iteration: int, pixels: Float[ndarray, "height width 3"]) -> None:
-        """The best image so far, sRGB in [0, 1]: every few seconds, and at last the result."""
+        """The best image so far, sRGB in [0, 1], every few seconds; at the end, the result."""
 
     def end(self, status: str, facts: Mapping[str, Any]) -> None:
-        """The run has ended, as the status says; the facts are the manifest's: `loss`, `metrics`, …."""
+        """The run has ended with this status; `facts` are those of the manifest: `loss`, `metrics`, …."""

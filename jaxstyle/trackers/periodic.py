@@ -1,4 +1,4 @@
-"""When an image on the way is due: by time, and never so often that it slows the run."""
+"""When an image on the way is due: at intervals of time, long enough not to slow the run."""
 
 import math
 import time
@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 SECONDS = 3.0
-"""Between two images at least, …"""
+"""The least time between two images."""
 MOST_OVERHEAD = 0.01
-"""… and more where making them would take more than this of the time."""
+"""The largest share of the time that images may take: where they take long, they are made less often."""
 
 
 def periodic_images(
@@ -18,11 +18,11 @@ def periodic_images(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> Callable[[int, Callable[[], np.ndarray]], None]:
-    """Returns a callback that passes the image so far on, at once and from then on from time to time.
+    """Returns a callback that saves the image so far: the first at once, the others at intervals.
 
     Args:
       save: takes an iteration and its image.
-      is_wanted: asked no oftener than an image may be due.
+      is_wanted: whether to save at all; called only when an image is due.
       clock: the time in seconds.
     """
     due = -math.inf

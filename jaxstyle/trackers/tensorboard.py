@@ -1,4 +1,4 @@
-"""TensorBoard's event files: the loss and its terms, the image on the way, of a sweep the swept keys."""
+"""TensorBoard's event files: the loss and its terms, the image on the way, and a sweep's keys as hyperparameters."""
 
 import contextlib
 import importlib
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 FOLDER = "tensorboard"
-"""The folder, in a run's, of the event files."""
+"""The folder of the event files within a run's folder."""
 _FLUSH = 10
-"""Seconds after which what is new is in the file."""
+"""Seconds after which new values are in the file."""
 
 
 def ensure_installed() -> None:
@@ -37,7 +37,7 @@ def ensure_installed() -> None:
 
 
 class TensorBoard(Tracker):
-    """Writes event files into a run's folder, anew when the run goes on."""
+    """Writes event files into a run's folder; a resumed run writes them anew."""
 
     def __init__(self, folder: Path):
         """Writes nothing yet.
@@ -53,7 +53,7 @@ class TensorBoard(Tracker):
         self._open: EventFileWriter | None = None
 
     def start(self, run: Tracked) -> None:
-        """Begins a file; those of earlier processes go, for their iterations come again."""
+        """Starts a file and deletes those of earlier processes, whose iterations are passed again."""
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -66,7 +66,7 @@ class TensorBoard(Tracker):
             self._write(hparams_pb(values, trial_id=run.name))
 
     def iterations(self, iterations: Sequence[Mapping[str, Any]]) -> None:
-        """Writes the loss, its terms, the gradient's norm and the step by iteration."""
+        """Writes the loss, its terms, the gradient's norm and the step size of each iteration."""
         for each in iterations:
             scalars = {name: each[name] for name in ("loss", "gradient_norm", "step_size") if name in each}
             self._scalars(
@@ -102,7 +102,7 @@ class TensorBoard(Tracker):
 
 
 def _message(file: str, name: str) -> Any:
-    """A message of TensorBoard's format; protobuf makes its type when it is imported."""
+    """A message type of TensorBoard's format, which protobuf creates at import."""
     return getattr(importlib.import_module(f"tensorboard.compat.proto.{file}_pb2"), name)
 
 
@@ -112,7 +112,7 @@ def _hyperparameter(value: Any) -> float | int | str | bool:
 
 
 def _numbers(tree: Mapping[str, Any], prefix: str) -> Sequence[tuple[str, float]]:
-    """The numbers of nested tables, by their names with strokes between."""
+    """The numbers in nested tables, with their names joined by slashes."""
     found: list[tuple[str, float]] = []
     for name, value in tree.items():
         if isinstance(value, Mapping):

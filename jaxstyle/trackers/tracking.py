@@ -1,4 +1,4 @@
-"""Several trackers as one, whose errors end no run."""
+"""Calls several trackers; an error in one of them does not end the run."""
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,14 +11,14 @@ from jaxstyle.trackers.base import Tracked, Tracker
 
 
 class Tracking:
-    """Calls trackers until they fail."""
+    """Trackers, each called until it fails."""
 
     def __init__(self, trackers: Iterable[Tracker] = ()):
-        """Takes the trackers, in the order in which they are called."""
+        """Trackers are called in the order given."""
         self._trackers = list(trackers)
 
     def __bool__(self) -> bool:
-        """Whether any is left."""
+        """Whether any tracker is left."""
         return bool(self._trackers)
 
     def start(self, run: Tracked) -> None:
@@ -26,7 +26,7 @@ class Tracking:
         self._call("start", run)
 
     def iterations(self, iterations: Sequence[Mapping[str, Any]]) -> None:
-        """As `Tracker.iterations`; not called without one."""
+        """As `Tracker.iterations`, if there are any."""
         if iterations:
             self._call("iterations", iterations)
 
@@ -46,4 +46,4 @@ class Tracking:
                 self._trackers.remove(tracker)
                 reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
                 name = f"tracker {type(tracker).__name__}.{method}"
-                warnings.warn(f"{name}: {reason}; the run goes on without it", Note, stacklevel=4)
+                warnings.warn(f"{name}: {reason}; the run continues without it", Note, stacklevel=4)

@@ -252,7 +252,7 @@ class Following:
 
     @property
     def groups(self) -> list[Group]:
-        """What the last look has found."""
+        """What the last look found."""
         return list(self._groups.values())
 
     def look(self) -> list[Group]:

@@ -78,7 +78,7 @@ class Watcher:
             return self._body
 
     def attend(self) -> None:
-        """Lets what runs know that it is watched, so that it saves images on the way."""
+        """Marks what runs as watched, so that it saves images on the way."""
         self.overview()
         with self._lock:
             for folder in {*self._folders, *(group.folder for group in self._following.groups)}:

@@ -32,7 +32,7 @@ _PORTS = 50
 IDLE_MINUTES = 15.0
 """A server that a run has started ends when for so long nothing ran and no page was open."""
 _LOOK = 5.0
-"""Seconds between looks whether that is so, and between what tells runs that they are watched."""
+"""Seconds between checks for that, and between marks that tell runs that they are watched."""
 EXTRA = "watching needs Starlette and uvicorn: pip install 'jaxstyle[watch]'"
 
 
@@ -136,7 +136,7 @@ def build_server(folders: Sequence[Path], place: Place, *, idle_minutes: float |
 
 
 def _attend(server: "uvicorn.Server", watcher: "Watcher", seconds: float) -> None:
-    """Tells runs that they are watched, and ends the server after so many seconds in which nobody had use for it."""
+    """Marks runs as watched, and ends the server once nothing has run and no page was open for so many seconds."""
     last = time.monotonic()
     while not server.should_exit and time.monotonic() - max(last, watcher.asked) < seconds:
         with contextlib.suppress(OSError):  # a folder that cannot be read now is read the next time
@@ -155,11 +155,11 @@ def open_browser(address: str) -> None:
 
 @contextlib.contextmanager
 def started(folders: Sequence[Path], place: Place) -> Iterator[subprocess.Popen[bytes]]:
-    """Starts a server as a process of its own, which goes on when the block ends, however it ends.
+    """Starts a server as a process of its own, which continues after the block ends.
 
     Args:
       folders: of runs and sweeps, or of such.
-      place: where; the socket becomes the new process's.
+      place: where it listens; the new process gets the socket.
     """
     os.set_inheritable(place.listener.fileno(), True)
     process = subprocess.Popen(
@@ -178,21 +178,21 @@ def started(folders: Sequence[Path], place: Place) -> Iterator[subprocess.Popen[
         yield process
     finally:
         process.poll()
-        process.returncode = process.returncode or 0  # it is left alone, and that needs no warning
+        process.returncode = process.returncode or 0  # or Popen would warn that it still runs
 
 
 @contextlib.contextmanager
 def beside(folder: Path, *, log: Callable[[str], None]) -> Iterator[None]:
-    """Within the block, and beyond it, a run's folder is served by a process of its own.
+    """Serves a run's folder from a process of its own, within the block and after it.
 
     Args:
       folder: of a run or a sweep, which need not have begun.
-      log: called with the address, how to end the server, and if it has failed.
+      log: called with the address, how to stop the server, and whether it has failed.
 
     Raises:
       JaxstyleError: the extra is not installed, or no port is free.
     """
-    from jaxstyle.runs.previews import mark, unmark  # takes long to import, which a run has done
+    from jaxstyle.runs.previews import mark, unmark  # slow to import; a run has done so already
 
     ensure_installed()
     place = listen()
@@ -209,6 +209,6 @@ def beside(folder: Path, *, log: Callable[[str], None]) -> Iterator[None]:
         try:
             yield
         finally:
-            unmark(folder)  # or a folder in which nothing has begun would not be empty
+            unmark(folder)  # so that a folder where nothing has begun is empty
             if process.poll():
-                log(f"the page is no longer served: its process ended with {process.returncode}")
+                log(f"watch:  the server has stopped, with exit status {process.returncode}")

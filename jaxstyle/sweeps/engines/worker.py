@@ -56,7 +56,7 @@ class RemoteJob(NamedTuple):
       source: what to call the member in messages.
       remedy: how to run a member that does not fit into memory, for the message that refuses it; None to refuse none.
       reads: as of a `Job`.
-      is_watched: whether somebody watched the sweep when the member was sent.
+      is_watched: whether the sweep was watched when the member was sent.
       sides: the tiles that earlier attempts have taken at each scale.
     """
 
@@ -95,7 +95,7 @@ class MessageSender:
         return self._checkpoint
 
     def is_watched(self) -> bool:
-        """Whether images on the way are wanted; what has changed since the job was sent is not known here."""
+        """Whether images on the way were wanted when the job was sent."""
         return self._is_watched
 
     def send(self, name: str, *arguments: Any, **options: Any) -> None:
