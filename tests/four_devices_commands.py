@@ -80,17 +80,14 @@ def test_a_run_on_all_devices_is_recorded(folder: Path):
     assert (manifest["devices"], manifest["status"]) == (COUNT, "budget spent")
 
 
-def test_no_tiles_of_an_image_that_is_spread(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_no_tiles_of_an_image_that_is_spread(folder: Path, tiny: Weights, monkeypatch: pytest.MonkeyPatch):
     refused = command("run", "small.toml", "--devices=2", "--set", "image.tile=16")
     assert refused.exit_code == 2
     message = 'image.tile: found 16, but the image is spread over several devices; allowed: 0, "auto"'
     assert refused.stderr == f"error: {message}\n"
     assert not (folder / "runs").exists()
     monkeypatch.setattr(memory, "in_all", lambda: 10**5)  # not enough for a whole one
-    spread, tiled = (
-        outlines(make(folder), read_images(make(folder)), runner.load_weights("tiny", progress=str), devices=devices)
-        for devices in (2, 1)
-    )
+    spread, tiled = (outlines(make(folder), read_images(make(folder)), tiny, devices=devices) for devices in (2, 1))
     assert (sides_of(spread), sides_of(tiled)) == ({}, {32: SIDE})
 
 
