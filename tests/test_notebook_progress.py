@@ -117,7 +117,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 
 
 def steps(count: int) -> list[Iteration]:
-    return [Iteration(number, number + 1, 1 / (number + 1), {}, 0.0, 0.0, number, 32) for number in range(count)]
+    return [Iteration(number, number + 1, 1 / (number + 1), {}, 0.0, 0.0, float(number), 32) for number in range(count)]
 
 
 def test_thousands_of_iterations_change_the_place_a_few_times(screen: Screen):
