@@ -129,7 +129,8 @@ def test_thousands_of_iterations_change_the_place_a_few_times(screen: Screen):
     assert 'value="9999" max="10000"' in screen.contents[-1]["text/html"]
 
 
-def test_the_time_left_is_shown_until_the_end(screen: Screen):
+def test_the_time_left_is_shown_until_the_end(monkeypatch: pytest.MonkeyPatch, screen: Screen):
+    monkeypatch.setattr(notebook, "TEXT_EVERY", 0.0)
     with Progress(99) as progress:
         progress.plan([Scale(32, 99)])
         progress.progress(steps(50))
