@@ -16,9 +16,10 @@ from small_runs import make, smooth
 from jaxstyle.devices import memory
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import write_image
+from jaxstyle.network.blocks import blocks_of
 from jaxstyle.network.feature_network import FeatureNetwork
 from jaxstyle.network.layers import BLOCKS, LAYERS
-from jaxstyle.network.tiles import blocks_of, fold
+from jaxstyle.network.tiles import fold
 from jaxstyle.network.vgg import VGG, split
 from jaxstyle.network.weights import Weights
 from jaxstyle.network.winograd import MatrixConv

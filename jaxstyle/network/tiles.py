@@ -12,74 +12,22 @@ index, so that one program serves all of them, and an image of any size.
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from jaxstyle.network.layers import canonical_layer, downsampling
+from jaxstyle.network.blocks import Block, Maps, blocks_of, filled, lies_inside, padded, part_of, reach_of, with_part
+from jaxstyle.network.layers import canonical_layer
 from jaxstyle.network.vgg import VGG, VGGFeatures, pool
 from jaxstyle.network.winograd import MatrixConv
 
-Maps: TypeAlias = Mapping[Any, Float[Array, "_height _width _channels"]]
-"""Arrays with a value for each position of a layer, by whatever names."""
 Read: TypeAlias = Callable[[Mapping[str, Array], Maps, Any], tuple[dict[str, Any], dict[str, Array]]]
 """(features of a tile by layer, the same tile of the maps, what else is given) → what is summed over the tiles, what is
 put together from them; both by names, arrays or trees of arrays. Hashable, for it decides the compiled program."""
-
-
-class Block(NamedTuple):
-    """How the features of a block are cut.
-
-    Attributes:
-      layers: its convolutions, as deep as is asked.
-      height: of the features.
-      width: of the features.
-      rows: how many tiles lie one above the other.
-      columns: how many side by side.
-      tile_height: positions of a tile, even, so that poolings do not cross its border.
-      tile_width: likewise.
-    """
-
-    layers: tuple[str, ...]
-    height: int
-    width: int
-    rows: int
-    columns: int
-    tile_height: int
-    tile_width: int
-
-    @property
-    def halo(self) -> int:
-        """How many positions beyond its border a tile depends on."""
-        return len(self.layers)
-
-
-def blocks_of(layers: Iterable[str], size: tuple[int, ...], side: int) -> tuple[Block, ...]:
-    """The blocks of some layers for an image of (height, width), in tiles of at most `side` pixels each way.
-
-    Tiles have `side` positions in the first block and half as many in the others, where features have more channels.
-    """
-    found: dict[int, list[str]] = {}
-    for layer in layers:
-        found.setdefault(downsampling(layer), []).append(layer)
-    blocks = []
-    for depth, own in found.items():
-        height, width = (length >> depth for length in size)
-        most = side if depth == 0 else side // 2
-        (rows, tile_height), (columns, tile_width) = _cut(height, most), _cut(width, most)
-        blocks.append(Block(tuple(own), height, width, rows, columns, tile_height, tile_width))
-    return tuple(blocks)
-
-
-def _cut(length: int, most: int) -> tuple[int, int]:
-    """Into how many equal and even parts, none longer than `most`, and how long they are; they may reach beyond it."""
-    count = math.ceil(length / most)
-    return count, 2 * math.ceil(length / (2 * count))
 
 
 def fold(
@@ -115,14 +63,14 @@ def fold(
     deepest = max(vgg.layers.index(layer) for layer in wanted)
     blocks = blocks_of(vgg.layers[: deepest + 1], image.shape[:2], side)
     maps = {canonical_layer(layer): own for layer, own in (maps or {}).items()}
-    stored = _stored(vgg.preprocess(image), blocks[0])
+    stored = padded(vgg.preprocess(image), blocks[0])
     sums: dict[str, Any] = {}
     written: dict[str, Array] = {}
     for block, following in zip(blocks, (*blocks[1:], None), strict=True):
         last = max((at for at, layer in enumerate(block.layers) if layer in wanted), default=-1)
         unread = block.layers[last + 1 :] if following is not None and vgg.pooling == "average" else ()
         step = _Pass(network, block, following, read, frozenset(wanted), unread)
-        own = {layer: _filled(maps[layer], block) for layer in block.layers if layer in maps}
+        own = {layer: filled(maps[layer], block) for layer in block.layers if layer in maps}
         if differentiable:
             found, stored = _through(step, parameters, stored, own, given)
         else:
@@ -174,7 +122,7 @@ class _Pass:
         around = self._around() if keeps_bits else {}
 
         def of_tile(row: Any, column: Any) -> _Found:
-            hidden = _part(stored, row, column, *self._with_halo(block.halo))
+            hidden = part_of(stored, row, column, *self._with_halo(block.halo))
             return self._of_hidden(parameters, hidden, self._maps(maps, row, column), given, row, column)
 
         def body(index: Int[Array, ""], before: _Found) -> _Found:
@@ -182,27 +130,30 @@ class _Pass:
             own = of_tile(row, column)
             pooled = before.pooled
             if following is not None:
-                pooled = _with(pooled, own.pooled, following.halo + row // 2, following.halo + column // 2)
+                pooled = with_part(pooled, own.pooled, following.halo + row // 2, following.halo + column // 2)
             return _Found(
                 jax.tree.map(jnp.add, before.sums, own.sums),
-                {name: _with(before.parts[name], part, row, column) for name, part in own.parts.items()},
+                {name: with_part(before.parts[name], part, row, column) for name, part in own.parts.items()},
                 pooled,
-                {name: _with(before.bits[name], own.bits[name], row + by, column + by) for name, by in around.items()},
+                {
+                    name: with_part(before.bits[name], own.bits[name], row + by, column + by)
+                    for name, by in around.items()
+                },
             )
 
         def empty(part: Any, height: int, width: int, halo: int) -> Array:
             return jnp.zeros((height + 2 * halo, width + 2 * halo, part.shape[-1]), part.dtype)
 
         like = jax.eval_shape(of_tile, jnp.zeros((), int), jnp.zeros((), int))
-        reach, pooled = _reach(block), None
+        whole, pooled = reach_of(block), None
         if following is not None:
-            height, width = (max(own // 2, read) for own, read in zip(reach, _reach(following), strict=True))
+            height, width = (max(own // 2, read) for own, read in zip(whole, reach_of(following), strict=True))
             pooled = empty(like.pooled, height, width, following.halo)
         start = _Found(
             jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), like.sums),
-            {name: empty(part, *reach, 0) for name, part in like.parts.items()},
+            {name: empty(part, *whole, 0) for name, part in like.parts.items()},
             pooled,
-            {name: empty(like.bits[name], *reach, by) for name, by in around.items()},
+            {name: empty(like.bits[name], *whole, by) for name, by in around.items()},
         )
         return jax.lax.fori_loop(0, block.rows * block.columns, body, start)
 
@@ -222,7 +173,9 @@ class _Pass:
 
         def body(index: Int[Array, ""], found: Array) -> Array:
             row, column = self._corner(index)
-            around = {name: _part(bits[name], row, column, *self._with_halo(by)) for name, by in self._around().items()}
+            around = {
+                name: part_of(bits[name], row, column, *self._with_halo(by)) for name, by in self._around().items()
+            }
 
             def of_part(hidden: Array) -> tuple[Any, Any]:
                 own = self._maps(maps, row, column)
@@ -232,10 +185,10 @@ class _Pass:
             of_pooled = None
             if following is not None:
                 top, left = following.halo + row // 2, following.halo + column // 2
-                of_pooled = _part(of_kept, top, left, block.tile_height // 2, block.tile_width // 2)
-            _, back = jax.vjp(of_part, _part(stored, row, column, *with_halo))
+                of_pooled = part_of(of_kept, top, left, block.tile_height // 2, block.tile_width // 2)
+            _, back = jax.vjp(of_part, part_of(stored, row, column, *with_halo))
             (own,) = back((of_sums, of_pooled))
-            return _with(found, _part(found, row, column, *with_halo) + own, row, column)
+            return with_part(found, part_of(found, row, column, *with_halo) + own, row, column)
 
         return jax.lax.fori_loop(0, block.rows * block.columns, body, jnp.zeros_like(stored))
 
@@ -253,7 +206,7 @@ class _Pass:
         return {layer: self.block.halo - 1 - self.block.layers.index(layer) for layer in self.unread}
 
     def _maps(self, maps: Any, row: Int[Array, ""], column: Int[Array, ""]) -> Any:
-        return jax.tree.map(lambda array: _part(array, row, column, *self._with_halo(0)), maps)
+        return jax.tree.map(lambda array: part_of(array, row, column, *self._with_halo(0)), maps)
 
     def _of_hidden(
         self,
@@ -281,8 +234,8 @@ class _Pass:
                 above = jnp.unpackbits(bits[layer], axis=-1, count=hidden.shape[-1]).astype(bool)
                 hidden = jnp.where(above[None], hidden, 0)
                 continue
-            is_inside = _inside(row - around, hidden.shape[1], block.height)[:, None]
-            is_inside &= _inside(column - around, hidden.shape[2], block.width)[None]
+            is_inside = lies_inside(row - around, hidden.shape[1], block.height)[:, None]
+            is_inside &= lies_inside(column - around, hidden.shape[2], block.width)[None]
             hidden = jnp.where(is_inside[None, :, :, None], jax.nn.relu(hidden), 0)
             own = hidden[0, around : around + block.tile_height, around : around + block.tile_width]
             if layer in self.wanted:
@@ -293,8 +246,8 @@ class _Pass:
         if self.following is None:
             return _Found(sums, parts, None, found)
         pooled = pool(hidden, vgg.pooling)[0]
-        is_inside = _inside(row // 2, pooled.shape[0], self.following.height)[:, None]
-        is_inside &= _inside(column // 2, pooled.shape[1], self.following.width)[None]
+        is_inside = lies_inside(row // 2, pooled.shape[0], self.following.height)[:, None]
+        is_inside &= lies_inside(column // 2, pooled.shape[1], self.following.width)[None]
         return _Found(sums, parts, jnp.where(is_inside[..., None], pooled, 0), found)
 
 
@@ -318,41 +271,6 @@ def _back(step: _Pass, kept: tuple[Any, ...], gradient: tuple[Any, Any]) -> tupl
 
 
 _through.defvjp(_keep, _back)
-
-
-def _reach(block: Block) -> tuple[int, int]:
-    """How high and wide its tiles are together, with no halo."""
-    return block.rows * block.tile_height, block.columns * block.tile_width
-
-
-def _stored(features: Array, block: Block) -> Array:
-    """Features with zeros around them, as far as the tiles of a block read."""
-    height, width, _ = features.shape
-    below, right = (reach - own + block.halo for reach, own in zip(_reach(block), (height, width), strict=True))
-    return jnp.pad(features, ((block.halo, below), (block.halo, right), (0, 0)))
-
-
-def _filled(maps: Maps, block: Block) -> dict[Any, Array]:
-    """Maps with zeros below and to the right, as far as the tiles reach."""
-    height, width = _reach(block)
-    return {
-        name: jnp.pad(array, ((0, height - array.shape[0]), (0, width - array.shape[1]), (0, 0)))
-        for name, array in maps.items()
-    }
-
-
-def _part(array: Array, row: Int[Array, ""], column: Int[Array, ""], height: int, width: int) -> Array:
-    return jax.lax.dynamic_slice(array, (row, column, 0), (height, width, array.shape[-1]))
-
-
-def _with(array: Array, part: Array, row: Int[Array, ""], column: Int[Array, ""]) -> Array:
-    return jax.lax.dynamic_update_slice(array, part, (row, column, 0))
-
-
-def _inside(first: Int[Array, ""], count: int, length: int) -> Bool[Array, " count"]:
-    """Which of so many positions, from the first on, lie in an image of that length."""
-    positions = first + jnp.arange(count)
-    return (positions >= 0) & (positions < length)
 
 
 def _unpadded(convolution: Any, hidden: Float[Array, "1 height width inputs"]) -> Float[Array, "1 h w filters"]:

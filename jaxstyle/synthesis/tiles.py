@@ -11,8 +11,9 @@ from jaxtyping import Array
 from jaxstyle.config import Experiment, TileRule
 from jaxstyle.config.tiles import obstacles
 from jaxstyle.errors import JaxstyleError
+from jaxstyle.network.blocks import Maps
 from jaxstyle.network.layers import VGGLayout
-from jaxstyle.network.tiles import Maps, fold
+from jaxstyle.network.tiles import fold
 from jaxstyle.network.vgg import VGGFeatures
 from jaxstyle.optimizers import Settings, state_bytes
 from jaxstyle.paper.objective import Objective, Problem, Targets, Values, gated, weighted
