@@ -5,7 +5,8 @@ python benchmarks/watching.py --size 512 --iterations 20 --rounds 5 --viewers 2
 Runs the same experiment alone and watched in turns, in one process, so that everything is compiled before. While it is
 watched it saves images on the way, and viewers, each a process, request every second what the page in a browser does,
 the newest image included. While it is alone, server and viewers are paused. Starting the server costs a few seconds of
-one core, once, which the ratio does not include.
+one core, once, which the ratios do not include. Besides the time, the seconds of processors are counted, the server's
+included, which other programs on the machine disturb less.
 """
 
 import argparse
@@ -38,6 +39,7 @@ def view(address: str) -> None:
         with urllib.request.urlopen(address + path) as answer:
             return answer.read()
 
+    os.nice(19)  # a browser may be on another machine
     shown = ""
     while True:
         with contextlib.suppress(OSError):
@@ -81,18 +83,31 @@ def signalled(processes: Sequence[int]) -> Iterator[None]:
         os.kill(process, signal.SIGSTOP)
 
 
+def processor_seconds(process: int) -> float:
+    """What a process has used so far, on Linux."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def seconds_of_iteration(
-    experiment: Experiment, inputs: Inputs, cache: Cache, folder: Path, *, is_watched: bool
-) -> float:
-    """Runs once; returns the seconds from the first iteration to the last, over their number."""
+    experiment: Experiment, inputs: Inputs, cache: Cache, folder: Path, *, is_watched: bool, server: int
+) -> tuple[float, float]:
+    """Runs once; returns the seconds from the first iteration to the last, and of processors, over their number."""
     if is_watched:
         folder.mkdir(parents=True)
         previews.mark(folder)
+    began = time.process_time() + processor_seconds(server)
     run(experiment, folder, inputs=inputs, cache=cache)
+    used = time.process_time() + processor_seconds(server) - began
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     images = [*folder.glob("images/*")]
     assert bool(images) is is_watched, f"{len(images)} images on the way"
-    return (lines[-1]["seconds"] - lines[0]["seconds"]) / (lines[-1]["iteration"] or 1)
+    count = lines[-1]["iteration"] or 1
+    return (lines[-1]["seconds"] - lines[0]["seconds"]) / count, used / count
+
+
+def _said(found: tuple[float, float]) -> str:
+    return f"{found[0]:.3f} s ({found[1]:.3f} s of processors)"
 
 
 def main() -> None:
@@ -110,6 +125,7 @@ def main() -> None:
     experiment = experiment_from_mapping(mapping, source="benchmark", folder=common.ROOT)
     inputs, cache = read_inputs(experiment), Cache()
     times: dict[str, list[float]] = {"alone": [], "watched": []}
+    used: dict[str, list[float]] = {"alone": [], "watched": []}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         few = experiment.model_copy(update={"optimizer": experiment.optimizer.model_copy(update={"iterations": 1})})
@@ -118,20 +134,25 @@ def main() -> None:
             time.sleep(3)
             for process in processes:
                 os.kill(process, signal.SIGSTOP)
+            server = processes[0]
             for turn in range(options.rounds):
-                times["alone"].append(
-                    seconds_of_iteration(experiment, inputs, cache, folder / f"alone{turn}", is_watched=False)
-                )
+                place = folder / f"alone{turn}"
+                alone = seconds_of_iteration(experiment, inputs, cache, place, is_watched=False, server=server)
                 with signalled(processes):
-                    found = seconds_of_iteration(experiment, inputs, cache, folder / f"watched{turn}", is_watched=True)
-                times["watched"].append(found)
+                    place = folder / f"watched{turn}"
+                    watched = seconds_of_iteration(experiment, inputs, cache, place, is_watched=True, server=server)
+                for name, found in (("alone", alone), ("watched", watched)):
+                    times[name].append(found[0])
+                    used[name].append(found[1])
+                print(f"round {turn + 1}: {_said(alone)} alone, {_said(watched)} watched", flush=True)
             for process in processes:
                 os.kill(process, signal.SIGCONT)
-    ratios = [watched / alone for alone, watched in zip(times["alone"], times["watched"], strict=True)]
     print(common.machine())
     common.table(times, common.median(times["alone"]), "times faster than alone")
-    spread = f"{min(ratios):.3f}–{max(ratios):.3f}"
-    print(f"watched over alone, pair by pair: median {statistics.median(ratios):.3f}, {spread}")
+    for name, found in (("seconds", times), ("seconds of processors", used)):
+        ratios = [watched / alone for alone, watched in zip(found["alone"], found["watched"], strict=True)]
+        spread = f"{min(ratios):.3f}–{max(ratios):.3f}"
+        print(f"{name}, watched over alone, pair by pair: median {statistics.median(ratios):.3f}, {spread}")
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"server and {options.viewers} viewers, in all: {children.ru_utime + children.ru_stime:.1f} s of a processor")
 
