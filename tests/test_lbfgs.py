@@ -1,11 +1,15 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from synthetic import MINIMIZER, SHAPE, START, Synthetic, settings
 
+from jaxstyle.devices import memory
 from jaxstyle.optimizers import lbfgs as lbfgs_module
 from jaxstyle.optimizers import minimize, state_bytes
+from jaxstyle.optimizers.device import compile_on_device
 from jaxstyle.optimizers.lbfgs import (
     BOLDNESS,
     GREY_LEVEL,
@@ -17,6 +21,7 @@ from jaxstyle.optimizers.lbfgs import (
     SHORTEST_CUT,
     _interpolated,
 )
+from jaxstyle.optimizers.pairs import STORED, History, replaced, rounded
 
 PROBLEM = jnp.asarray(MINIMIZER)
 QUADRATIC = Synthetic()
@@ -124,7 +129,7 @@ def test_the_direction_is_that_of_the_bfgs_matrix(precision):
     """
     lbfgs = solver(history_size=4, history_precision=precision)
     _, state, _ = trials(lbfgs, START, 11)
-    assert str(state.s_history.dtype) == str(state.y_history.dtype) == precision
+    assert state.s_history.dtype == state.y_history.dtype == STORED[precision]
     pairs = int(state.pairs)
     assert pairs > 4  # the circular buffer has wrapped,
     assert pairs % 4 != 0  # and its oldest pair is not in its first slot
@@ -132,8 +137,8 @@ def test_the_direction_is_that_of_the_bfgs_matrix(precision):
     size = int(np.prod(SHAPE))
     matrix = float(state.gamma) * np.eye(size)
     for slot in newest:
-        s = np.asarray(state.s_history[slot], np.float64).ravel()
-        y = np.asarray(state.y_history[slot], np.float64).ravel()
+        s = np.asarray(History(state.s_history)[slot], np.float64).ravel()
+        y = np.asarray(History(state.y_history)[slot], np.float64).ravel()
         rho = 1 / (s @ y)
         assert rho == pytest.approx(float(state.rho_history[slot]), rel=1e-5)
         left = np.eye(size) - rho * np.outer(s, y)
@@ -153,6 +158,31 @@ def test_rounded_pairs_find_the_minimizer_and_resume_to_the_bit(bounds):
     resumed = minimize(QUADRATIC, START, PROBLEM, chosen, keep=nothing, resume=kept[20])
     np.testing.assert_array_equal(resumed.image, whole.image)
     assert state_bytes(QUADRATIC, START, chosen) < 0.6 * state_bytes(QUADRATIC, START, settings())
+
+
+def test_what_is_stored_is_rounded_as_bfloat16_rounds():
+    values = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32) * 10.0 ** np.linspace(-38, 38, 3)
+    values = values.astype(np.float32)
+    stored = jnp.zeros((2, *SHAPE), STORED["bfloat16"])
+    for store, expected in ((True, values), (False, np.zeros_like(values))):
+        kept = replaced(stored, 1, rounded(jnp.asarray(values), stored), store=jnp.asarray(store))
+        found = History(kept)[1]
+        np.testing.assert_array_equal(found, expected.astype(jnp.bfloat16).astype(np.float32))
+        np.testing.assert_array_equal(History(kept)[0], 0)
+    free = jnp.asarray(values > 0)
+    np.testing.assert_array_equal(History(jnp.asarray(values)[None], free)[0], np.where(values > 0, values, 0))
+
+
+@pytest.mark.usefixtures("optimized")
+@pytest.mark.parametrize("bounds", [None, ((0.3, 0.7),) * 3], ids=["free", "bounds"])
+@pytest.mark.parametrize("precision", STORED)
+def test_one_pair_at_a_time_is_read(precision: str, bounds: Any):
+    """Whatever is computed with the pairs, not all of them are there twice, nor all of them in float32."""
+    image = jax.ShapeDtypeStruct((64, 64, 3), jnp.float32)
+    chosen = settings(bounds=bounds, history_size=20, history_precision=precision)
+    program = memory.of_program(compile_on_device(QUADRATIC, image, image, chosen))
+    images = 2 * 20 * np.dtype(STORED[precision]).itemsize / 4 + 13  # 12 were seen beside the pairs
+    assert program < images * 64 * 64 * 3 * 4
 
 
 def test_only_pairs_of_positive_curvature_are_kept():

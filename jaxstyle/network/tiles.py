@@ -1,13 +1,13 @@
-"""A VGG's features tile by tile: what is summed over positions, exactly, in the memory of the pooled features alone.
+"""Exact sums over a VGG's features, computed tile by tile; only pooled features are stored for the whole image.
 
-An image goes through the network block by block, and through each block tile by tile, with as many positions around a
-tile as the block has convolutions. Two things are kept: what is read of the features, summed over the tiles, and what
-the block leaves to the next one, its pooled features, 120 bytes a pixel in all. The gradient goes back the same way,
-and computes the features of a tile once more up to the last that is read; behind it a bit for each response, whether it
-is above 0, is all that average pooling's gradient asks for, 20 bytes a pixel with the paper's layers.
+The image goes through the network block by block, and through each block tile by tile. A tile is read with a halo: one
+position on each side for every convolution of the block. Stored are the sums over the tiles and each block's pooled
+features, 120 bytes a pixel in all. The backward pass recomputes each tile's features up to the last layer that is read.
+With average pooling, the gradient of the layers after it needs only the sign of each response: one bit, which makes
+20 bytes a pixel with the paper's layers.
 
-What lies outside of the image is 0 in every layer, as the zeros that convolutions pad with. Where a tile lies is an
-index, so that one program serves all of them, and an image of any size.
+Outside the image every layer is 0, like the zeros that convolutions pad with. A tile's place is a traced index, so one
+compiled program serves all tiles, and its size does not depend on the image's.
 """
 
 import dataclasses
@@ -26,8 +26,8 @@ from jaxstyle.network.vgg import VGG, VGGFeatures, pool
 from jaxstyle.network.winograd import MatrixConv
 
 Read: TypeAlias = Callable[[Mapping[str, Array], Maps, Any], tuple[dict[str, Any], dict[str, Array]]]
-"""(features of a tile by layer, the same tile of the maps, what else is given) → what is summed over the tiles, what is
-put together from them; both by names, arrays or trees of arrays. Hashable, for it decides the compiled program."""
+"""(a tile's features by layer, the tile's part of the maps, other inputs) → (what is summed over the tiles, what is
+assembled from them), both by name, arrays or trees of arrays. Hashable: it is a static part of the compiled program."""
 
 
 def fold(
@@ -42,7 +42,7 @@ def fold(
     given: Any = None,
     differentiable: bool = True,
 ) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Sums what is read of features over an image, without ever having the features of all of it.
+    """Sums what `read` returns over an image, without ever holding the features of the whole image.
 
     Args:
       network: without its parameters; its padding is zeros.
@@ -53,10 +53,10 @@ def fold(
       side: of the tiles in pixels, a multiple of 4.
       maps: arrays as large as a layer's features, by layer; they get no gradient.
       given: a tree of arrays that `read` is handed as it is, without a gradient.
-      differentiable: whether the sums have a gradient with respect to the image; nothing may then be put together.
+      differentiable: whether the sums have a gradient with respect to the image; nothing may be assembled then.
 
     Returns:
-      The sums, and what was put together, [height, width, channels] of the layers.
+      The sums, and what was assembled: [height, width, channels] of the layers.
     """
     vgg: VGG = nnx.merge(network.structure, parameters)
     wanted = {canonical_layer(layer) for layer in layers}
@@ -81,13 +81,13 @@ def fold(
 
 
 class _Found(NamedTuple):
-    """What a block gives, of a tile or of all.
+    """What a block computes, of one tile or of all.
 
     Attributes:
-      sums: what is read, summed.
-      parts: what is read, put together.
-      pooled: as the following block reads it; None if there is none.
-      bits: of the layers behind the last that is read, whether each response is above 0, eight to a byte.
+      sums: what is summed.
+      parts: what is assembled.
+      pooled: the pooled features, as the next block reads them; None after the last block.
+      bits: for the layers after the last that is read, whether each response is above 0, eight to a byte.
     """
 
     sums: dict[str, Any]
@@ -220,8 +220,8 @@ class _Pass:
     ) -> _Found:
         """What a tile gives, from what the block reads for it.
 
-        With the bits that were found before, the responses of the unread layers are those that they have, but nothing
-        of the gradient depends on them, so that a program that wants the gradient alone does not compute them.
+        Given the bits of the forward pass, the unread layers are masked by them instead of by a ReLU. Their gradient
+        then does not depend on their responses, so a program that only needs the gradient does not compute them.
         """
         block = self.block
         vgg: VGG = nnx.merge(self.network.structure, parameters)

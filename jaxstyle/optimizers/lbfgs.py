@@ -7,7 +7,6 @@ shortens the step. Every choice is a `where` on scalars, so nothing is computed 
 """
 
 import dataclasses
-import functools
 import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -19,6 +18,7 @@ from pydantic import Field
 
 from jaxstyle.optimizers.base import Move, OnDevice
 from jaxstyle.optimizers.box import Box
+from jaxstyle.optimizers.pairs import STORED, History, replaced, rounded
 from jaxstyle.optimizers.reductions import dot, is_representable, norm
 from jaxstyle.paper.objective import LossFunction
 from jaxstyle.units import GREY_LEVEL
@@ -26,7 +26,7 @@ from jaxstyle.units import GREY_LEVEL
 with warnings.catch_warnings():  # on import jaxopt announces that it is no longer developed; see docs/design.md
     warnings.filterwarnings("ignore", "JAXopt is no longer maintained", DeprecationWarning)
     import jaxopt
-    from jaxopt._src.lbfgs import inv_hessian_product, update_history
+    from jaxopt._src.lbfgs import inv_hessian_product
 
 SUFFICIENT_DECREASE = 1e-4
 """Armijo's constant c₁ (Nocedal & Wright, Eq. 3.4)."""
@@ -125,8 +125,7 @@ class LBFGS(jaxopt.LBFGS):
     def init_state(self, init_params: Float[Array, "..."], *args: Any, **kwargs: Any) -> Any:
         """A state that has evaluated nothing: the first `update` evaluates the start itself."""
         dtype = init_params.dtype
-        stored = jnp.bfloat16 if self.history_precision == "bfloat16" else dtype
-        history = jnp.zeros((self.history_size, *init_params.shape), stored)
+        history = jnp.zeros((self.history_size, *init_params.shape), STORED[self.history_precision])
         zero = jnp.zeros((), jnp.int32)
         return SearchState(
             iteration=zero - 1,
@@ -181,8 +180,8 @@ class LBFGS(jaxopt.LBFGS):
         new_params = jnp.where(accepted, point, params)
         new_grad = jnp.where(accepted, grad, state.grad)
         steepest = _projected(box, new_params, new_grad)
-        pairs = kept if box is None else self._reduced(kept, box.free(new_params, new_grad))
-        new_direction = jnp.where(accepted | forgotten, self._direction(steepest, pairs), state.direction)
+        free = None if box is None else box.free(new_params, new_grad)
+        new_direction = jnp.where(accepted | forgotten, self._direction(steepest, kept, free), state.direction)
         still_concave = accepted & ~is_start & (kept.pairs == 0)
         longer = jnp.minimum(GROWTH * state.reach, LONGEST_MOVE)
         reach = jnp.where(still_concave, longer, jnp.where(forgotten, GREY_LEVEL, state.reach))
@@ -211,32 +210,32 @@ class LBFGS(jaxopt.LBFGS):
 
         All that is computed of the pair is of what is stored, so that H stays positive definite however it is rounded.
         """
-        stored = jnp.finfo(state.s_history.dtype)
-        if stored.dtype != s.dtype:  # a cast there and back would be taken for none
-            s, y = (jax.lax.reduce_precision(array, stored.nexp, stored.nmant) for array in (s, y))
+        s, y = rounded(s, state.s_history), rounded(y, state.y_history)
         curvature = dot(s, y)
         store = store & (curvature > jnp.finfo(s.dtype).eps * norm(s) * norm(y))
         slot = state.pairs % self.history_size
         curvature = jnp.where(store, curvature, 1.0)
         gamma = BOLDNESS * curvature / jnp.where(store, dot(y, y), 1.0)
-
-        def replaced(history: Any, new: Any) -> Any:
-            return update_history(history, jnp.where(store, new.astype(history.dtype), history[slot]), slot)
-
         return state._replace(
-            s_history=replaced(state.s_history, s),
-            y_history=replaced(state.y_history, y),
-            rho_history=replaced(state.rho_history, 1 / curvature),
+            s_history=replaced(state.s_history, slot, s, store=store),
+            y_history=replaced(state.y_history, slot, y, store=store),
+            rho_history=replaced(state.rho_history, slot, 1 / curvature, store=store),
             gamma=jnp.where(store, gamma, state.gamma),
             pairs=state.pairs + store,
         )
 
-    def _direction(self, grad: Float[Array, "..."], state: SearchState) -> Float[Array, "..."]:
-        """−H g by the two-loop recursion (Nocedal & Wright, Alg. 7.4), −g where there is no history."""
+    def _direction(
+        self, grad: Float[Array, "..."], state: SearchState, free: Bool[Array, "..."] | None
+    ) -> Float[Array, "..."]:
+        """−H g by the two-loop recursion (Nocedal & Wright, Alg. 7.4), −g where there is no history.
+
+        With a box H is that of the free values alone, so that the others do not move.
+        """
+        state = state if free is None else self._reduced(state, free)
         product = inv_hessian_product(
             grad,
-            state.s_history,
-            state.y_history,
+            History(state.s_history, free),
+            History(state.y_history, free),
             state.rho_history,
             gamma=jnp.where(state.pairs == 0, 1.0, state.gamma),  # pyright: ignore[reportArgumentType]
             start=state.pairs % self.history_size,  # pyright: ignore[reportArgumentType]
@@ -245,20 +244,21 @@ class LBFGS(jaxopt.LBFGS):
         return -jnp.where(downhill, product, grad)
 
     def _reduced(self, state: SearchState, free: Bool[Array, "..."]) -> SearchState:
-        """The pairs of the free values alone, so that H is theirs and the others do not move.
+        """The curvatures of the pairs' free values alone.
 
         A pair that has no curvature there does not count; it stays stored, for when other values are free.
         """
-        s, y = state.s_history * free[None], state.y_history * free[None]
-        wide = functools.partial(dot, preferred_element_type=state.grad.dtype)
-        dots = jax.vmap(wide)
-        curvature, lengths = dots(s, y), jnp.sqrt(dots(s, s) * dots(y, y))
-        usable = (state.rho_history > 0) & (curvature > jnp.finfo(s.dtype).eps * lengths)
+        s_history, y_history = History(state.s_history, free), History(state.y_history, free)
+
+        def products(slot: Int[Array, ""]) -> tuple[Array, Array, Array]:
+            s, y = s_history[slot], y_history[slot]
+            return dot(s, y), dot(s, s), dot(y, y)
+
+        curvature, of_s, of_y = jax.lax.map(products, jnp.arange(self.history_size))
+        usable = (state.rho_history > 0) & (curvature > jnp.finfo(of_s.dtype).eps * jnp.sqrt(of_s * of_y))
         newest = (state.pairs - 1) % self.history_size
-        gamma = BOLDNESS * curvature[newest] / jnp.where(usable[newest], wide(y[newest], y[newest]), 1.0)
+        gamma = BOLDNESS * curvature[newest] / jnp.where(usable[newest], of_y[newest], 1.0)
         return state._replace(
-            s_history=s,
-            y_history=y,
             rho_history=jnp.where(usable, 1 / jnp.where(usable, curvature, 1.0), 0.0),
             gamma=jnp.where(usable[newest], gamma, state.gamma),
         )
@@ -300,7 +300,7 @@ class LimitedMemoryBFGS(OnDevice):
         Literal["float32", "bfloat16"],
         Field(
             description="What correction pairs are stored in: with bfloat16 each takes one image of memory, not two; "
-            "everything is computed in float32. With jax 0.10 it saves nothing."
+            "everything is computed in float32."
         ),
     ] = "float32"
 

@@ -161,11 +161,11 @@ def _target(term: Term) -> tuple[str, str]:
 
 
 WHOLE = 2
-"""How many times the features of all layers an evaluation holds at most where the image is not in tiles; measured."""
+"""An evaluation of the whole image holds at most so many times the features of all layers; measured."""
 SIDE = 256
-"""Of the tiles in pixels where none is given."""
+"""The side of the tiles in pixels where "auto" uses them."""
 MARGIN = 0.9
-"""Of the available memory, what an image that is not in tiles may take by the rough estimate made here."""
+"""The share of the available memory that the whole image may take, by the rough estimate made here."""
 
 
 def in_tiles(
@@ -177,7 +177,7 @@ def in_tiles(
     *,
     chosen: int | None = None,
 ) -> Objective:
-    """The objective for an image of (height, width), in tiles where the experiment says so, or where it must.
+    """The objective for an image of (height, width), in tiles if the experiment asks for them or memory requires it.
 
     Args:
       objective: of the whole image.
