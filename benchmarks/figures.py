@@ -90,8 +90,9 @@ def setting_of(run: Recorded) -> str:
     """Size, iterations and what else the result depends on, where it is not the file's."""
     settings, image = run.settings, show(run).pixels
     size = f"{image.shape[1]}×{image.shape[0]}" if image is not None else f"{settings['image.size']} pixels"
-    words = [size, f"{settings['optimizer.iterations']} iterations"]
-    words += ["coarse to fine"] if settings["image.scales"] != "single" else []
+    fast = settings["image.scales"] == "fast"
+    words = [size, "--fast" if fast else f"{settings['optimizer.iterations']} iterations"]
+    words += ["coarse to fine"] if settings["image.scales"] not in ("single", "fast") else []
     words += [f"{settings['optimizer.method']}"] if settings["optimizer.method"] != "lbfgs" else []
     words += [settings["network.precision"]] if settings["network.precision"] != "float32" else []
     words += [f"bounds {settings['optimizer.bounds']}"] if settings["optimizer.bounds"] != "paper" else []

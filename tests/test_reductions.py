@@ -140,7 +140,7 @@ def test_the_direction_of_l_bfgs(shape: tuple[int, ...]):
         state = solver.init_state(grad)
         for s, y in pairs:
             state = solver._remember(state, s, y, store=jnp.asarray(True))
-        return solver._direction(grad, state)
+        return solver._direction(grad, state, None)
 
     generator = np.random.default_rng(0)
     grad, first, second, *noise = (generator.standard_normal(shape, np.float32) for _ in range(5))
