@@ -33,7 +33,7 @@ def planned(words: str, size: int) -> tuple[Scale, ...]:
     if words.startswith("auto:"):
         return share(int(words.removeprefix("auto:")), ladder(size))
     parts = [part.split(":") for part in words.split(",")]
-    return tuple(Scale(int(part[0]), int(part[1]), content=float((*part, 1)[2])) for part in parts)
+    return tuple(Scale(int(part[0]), int(part[1]), content_factor=float((*part, 1)[2])) for part in parts)
 
 
 def run(scales: Sequence[Prepared]) -> tuple[Result, float]:

@@ -201,7 +201,9 @@ def test_a_run_with_scales_is_one_record(tmp_path: Path):
         *((iteration, 16) for iteration in (0, 1, 2, 3)),
         *((iteration, 32) for iteration in (3, 4, 5, 6)),
     ]
-    assert manifest["scales"] == [{"size": size, "iterations": 3, "block": 0, "tile": 0} for size in (16, 32)]
+    assert manifest["scales"] == [
+        {"size": size, "iterations": 3, "block": 0, "content_factor": 1.0, "tile": 0} for size in (16, 32)
+    ]
     assert manifest["iterations"] == 6
     assert manifest["evaluations"] == outcome.result.evaluations == lines[-1]["evaluations"]
     assert manifest["loss"] == min(line["loss"] for line in lines if line["size"] == 32)

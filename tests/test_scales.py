@@ -40,10 +40,10 @@ def test_equal_shares_make_up_the_whole(sizes: list[int], more: int):
 def test_a_fast_ladder_has_more_steps_and_more_content_below_and_ends_in_the_loss_asked_for(size: int, most: int):
     scales = fast(most, ladder(size))
     assert [scale.size for scale in scales] == [*ladder(size)]
-    assert (scales[-1].iterations, scales[-1].content) == (min(most, LAST_STEPS), 1.0)
+    assert (scales[-1].iterations, scales[-1].content_factor) == (min(most, LAST_STEPS), 1.0)
     for smaller, larger in itertools.pairwise(scales):
         assert most >= smaller.iterations >= larger.iterations >= 1
-        assert smaller.content > larger.content
-        assert math.isclose(smaller.content * smaller.size, larger.content * larger.size)
+        assert smaller.content_factor > larger.content_factor
+        assert math.isclose(smaller.content_factor * smaller.size, larger.content_factor * larger.size)
     work = sum(scale.iterations * (scale.size / size) ** 2 for scale in scales)
     assert work <= 1.1 * LAST_STEPS * RATIO / (RATIO - 1)  # rounding aside, however many scales there are

@@ -60,7 +60,7 @@ def superfluous(iterations: list[int]) -> list[int]:
     Args:
       iterations: of the images that are there, in order.
 
-    Example:
+    Examples:
       >>> superfluous(list(range(MOST + 1)))
       [39]
     """

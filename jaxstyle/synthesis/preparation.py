@@ -241,7 +241,7 @@ def _prepare_scale(
     keep = kept_of_result(images.masks, content.pixels if content else None)
     guides = guides_of(experiment, objective.guides, over_result, size, layout)
     guides |= objective.draws(scale.block, filters)
-    weighed = traced_weights(experiment, objective, layout, size, scale.content)
+    weighed = traced_weights(experiment, objective, layout, size, scale.content_factor)
     return Prepared(
         scale=scale,
         objective=objective,

@@ -21,13 +21,13 @@ class Scale(NamedTuple):
       iterations: steps of the optimizer at most.
       block: which part of the steps at this size; in each, what terms draw at random is another, and the optimizer
         begins afresh.
-      content: what the weights of content are multiplied by at this size.
+      content_factor: what the weights of content are multiplied by at this size.
     """
 
     size: int
     iterations: int
     block: int = 0
-    content: float = 1.0
+    content_factor: float = 1.0
 
 
 def ladder(size: int) -> tuple[int, ...]:
@@ -68,13 +68,15 @@ def fast(iterations: int, sizes: Sequence[int]) -> tuple[Scale, ...]:
       iterations: of each scale at most.
       sizes: long sides, rising.
 
-    Example:
-      >>> [(scale.size, scale.iterations, scale.content) for scale in fast(500, (64, 128))]
+    Examples:
+      >>> [(scale.size, scale.iterations, scale.content_factor) for scale in fast(500, (64, 128))]
       [(64, 128, 2.0), (128, 64, 1.0)]
     """
     ratios = [sizes[-1] / size for size in sizes]
     steps = [min(iterations, round(LAST_STEPS * ratio)) for ratio in ratios]
-    return tuple(Scale(size, count, content=ratio) for size, count, ratio in zip(sizes, steps, ratios, strict=True))
+    return tuple(
+        Scale(size, count, content_factor=ratio) for size, count, ratio in zip(sizes, steps, ratios, strict=True)
+    )
 
 
 def in_blocks(scale: Scale, length: int) -> tuple[Scale, ...]:
