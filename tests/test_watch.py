@@ -121,7 +121,7 @@ def test_a_run_under_way_and_what_is_new_of_it(tmp_path: Path):
     run = under_way(tmp_path / "run", images={"content": {"path": "/far/away/photo.jpg", "sha256": "a"}})
     asked = Client(run)
     (found,) = runs(asked)
-    assert (found["state"], found["iteration"], found["iterations"], found["loss"]) == ("running", 2, None, "0.3333")
+    assert (found["state"], found["iteration"], found["iterations"], found["loss"]) == ("running", 2, 9, "0.3333")
     assert found["left"] == pytest.approx(7 / 3)  # 10 iterations with the start, 3 of them in 1 s
     assert found["fraction"] == pytest.approx(0.3)
     assert found["image"]["name"] == "000002.jpg"
