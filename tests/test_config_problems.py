@@ -84,7 +84,7 @@ def test_an_override_of_a_swept_key_would_have_no_effect():
             {"scales": "atuo"},
             "image.scales: unknown scales 'atuo'; did you mean 'auto'? Allowed: single, auto, ",
         ),
-        ("image", {"scales": 256}, "image.scales: found 256; allowed: single, auto, a rising list of long sides"),
+        ("image", {"scales": 256}, "image.scales: found 256; allowed: single, auto, fast, a rising list of long sides"),
         ("image", {"scales": []}, "image.scales: found []; allowed: a rising list of long sides, such as [128,"),
         ("image", {"scales": [256, 128]}, "image.scales: found [256, 128]; allowed: a rising list of long sides"),
         ("image", {"scales": [8, 512]}, "image.scales[0]: found 8; allowed: 16 or more"),
