@@ -11,7 +11,7 @@ import jaxstyle
 from jaxstyle.config import experiment_from_mapping
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import area_shape, fit_style
-from jaxstyle.network.layers import PADDINGS
+from jaxstyle.network.layers import Padding
 from jaxstyle.network.vgg import VGG
 from jaxstyle.network.weights import Weights
 from jaxstyle.paper.objective import evaluate
@@ -24,7 +24,7 @@ MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circul
 # What is beyond the border
 
 
-@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("padding", [*Padding])
 @pytest.mark.parametrize("convolution", ["direct", "winograd"])
 def test_convolutions_find_what_numpy_pads(tiny: Weights, padding: str, convolution: str):
     network = VGG(tiny.parameters, tiny.preprocessing, layers=["conv2_1"], padding=padding, convolution=convolution)
@@ -43,7 +43,7 @@ def test_convolutions_find_what_numpy_pads(tiny: Weights, padding: str, convolut
 
 
 def test_one_pixel_can_be_padded(tiny: Weights):
-    for padding in PADDINGS:
+    for padding in [*Padding]:
         network = VGG(tiny.parameters, tiny.preprocessing, layers=["conv2_1"], padding=padding)
         assert np.isfinite(network(jnp.ones((2, 2, 3)), ["conv2_1"])["conv2_1"]).all()
 
