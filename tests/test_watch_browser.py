@@ -196,6 +196,18 @@ def test_a_sweep_fills_and_a_member_is_opened(browser: WebDriver, tmp_path: Path
     assert complaints(browser) == []
 
 
+def test_a_wide_grid_is_scrolled_and_not_squeezed(browser: WebDriver, tmp_path: Path, address: Callable[..., str]):
+    axes = {"loss.content_weight": [0.1, 1.0], "start.seed": [*range(40)]}
+    folder = tmp_path / "sweep"
+    (folder / "members").mkdir(parents=True)
+    experiment = recorded.EXPERIMENT | {"sweep": {"mode": "grid", **axes}}
+    (folder / "experiment.json").write_text(json.dumps(experiment), encoding="utf-8")
+    browser.get(address(folder))
+    wait(browser, lambda: len(all_of(browser, ".card")) == 80)
+    assert value(browser, "Math.min(...[...document.querySelectorAll('.card')].map((each) => each.offsetWidth))") >= 100
+    assert value(browser, "document.documentElement.scrollWidth <= window.innerWidth")
+
+
 def test_on_a_narrow_screen_nothing_is_wider_than_it(browser: WebDriver, tmp_path: Path, address: Callable[..., str]):
     run = begin(tmp_path / "run")
     advance(run, 0)
