@@ -17,6 +17,7 @@ import recorded
 from small_runs import smooth
 
 from jaxstyle.images import write_image
+from jaxstyle.reports import build
 from jaxstyle.runs import previews
 from jaxstyle.watch import serving
 
@@ -196,15 +197,19 @@ def test_a_sweep_fills_and_a_member_is_opened(browser: WebDriver, tmp_path: Path
     assert complaints(browser) == []
 
 
-def test_a_wide_grid_is_scrolled_and_not_squeezed(browser: WebDriver, tmp_path: Path, address: Callable[..., str]):
+@pytest.mark.parametrize("page", ["watched", "reported"])
+def test_a_wide_grid_is_scrolled_and_not_squeezed(
+    browser: WebDriver, tmp_path: Path, address: Callable[..., str], page: str
+):
     axes = {"loss.content_weight": [0.1, 1.0], "start.seed": [*range(40)]}
     folder = tmp_path / "sweep"
-    (folder / "members").mkdir(parents=True)
+    recorded.record(folder / "members/0", member={"index": 0, "label": "a", "values": {}})
     experiment = recorded.EXPERIMENT | {"sweep": {"mode": "grid", **axes}}
     (folder / "experiment.json").write_text(json.dumps(experiment), encoding="utf-8")
-    browser.get(address(folder))
-    wait(browser, lambda: len(all_of(browser, ".card")) == 80)
-    assert value(browser, "Math.min(...[...document.querySelectorAll('.card')].map((each) => each.offsetWidth))") >= 100
+    browser.get(address(folder) if page == "watched" else build([folder]).page.as_uri())
+    wait(browser, lambda: len(all_of(browser, ".sheet figure")) == 80)
+    widths = "[...document.querySelectorAll('.sheet figure')].map((each) => each.offsetWidth)"
+    assert value(browser, f"Math.min(...{widths})") >= 100
     assert value(browser, "document.documentElement.scrollWidth <= window.innerWidth")
 
 
