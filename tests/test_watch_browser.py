@@ -203,7 +203,8 @@ def test_a_wide_grid_is_scrolled_and_not_squeezed(
 ):
     axes = {"loss.content_weight": [0.1, 1.0], "start.seed": [*range(40)]}
     folder = tmp_path / "sweep"
-    recorded.record(folder / "members/0", member={"index": 0, "label": "a", "values": {}})
+    for index in (0, 39):  # the first of a row and its last
+        recorded.record(folder / "members" / str(index), member={"index": index, "label": f"{index}", "values": {}})
     experiment = recorded.EXPERIMENT | {"sweep": {"mode": "grid", **axes}}
     (folder / "experiment.json").write_text(json.dumps(experiment), encoding="utf-8")
     browser.get(address(folder) if page == "watched" else build([folder]).page.as_uri())
