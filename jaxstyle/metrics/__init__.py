@@ -6,8 +6,8 @@ packages add metrics by the entry point group `jaxstyle.metrics`.
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -64,3 +64,11 @@ def measure_all(image: Pixels, content: Pixels | None, styles: Sequence[Pixels] 
         if number is not None:
             found[name] = float(number)
     return found
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns `{"gram_distance/conv1_1": …}` for nested tables."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat |= flatten(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat

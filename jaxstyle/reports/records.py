@@ -9,9 +9,9 @@ from typing import Any
 
 from jaxstyle.config import former_terms, load_experiment
 from jaxstyle.errors import JaxstyleError, did_you_mean
+from jaxstyle.metrics import flatten
 from jaxstyle.paper.conventions import FORMULAS
 from jaxstyle.runs.folders import EXPERIMENT, MANIFEST, MEMBERS, METRICS, RESULT
-from jaxstyle.runs.record import flatten
 from jaxstyle.sweeps.continuing import numbered
 from jaxstyle.sweeps.expansion import Member, expand
 

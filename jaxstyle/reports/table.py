@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxstyle.metrics import flatten
 from jaxstyle.reports.records import Recorded, mapping
-from jaxstyle.runs.record import csv_text, finite, flatten
+from jaxstyle.runs.record import csv_text, finite
 
 
 def common_settings(runs: Sequence[Recorded]) -> dict[str, Any]:

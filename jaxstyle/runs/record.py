@@ -312,14 +312,6 @@ def write_json(path: Path, content: Any) -> None:
     write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns `{"gram_distance/conv1_1": …}` for nested tables."""
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        flat |= flatten(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
-
-
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Returns rows as CSV: the columns of all of them in the order of their first use, lists and tables as JSON."""
     columns = list(dict.fromkeys(column for row in rows for column in row))

@@ -68,7 +68,8 @@ def conduct(
         return runner.load_weights(name, progress=log)
 
     side_by_side: dict[int, int] = {}
-    begun = {member.index: recorded_sides(folder_of(member, found)) for member in members} if found else {}
+    unfinished = [member for member in members if member.index not in done]
+    begun = {member.index: recorded_sides(folder_of(member, found)) for member in unfinished} if found else {}
     left = outline_members(members, load_weights, source=source, finished=done, devices=devices, sides=begun)
     members = limited(members, left, log)
     with place as folder:

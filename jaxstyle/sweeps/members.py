@@ -9,6 +9,7 @@ from jaxstyle.config import Experiment
 from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.errors import JaxstyleError, Note
 from jaxstyle.files import write_atomically
+from jaxstyle.metrics import flatten
 from jaxstyle.runs.folders import (
     EXPERIMENT,
     FAILED,
@@ -20,7 +21,7 @@ from jaxstyle.runs.folders import (
     read_manifest,
 )
 from jaxstyle.runs.locks import claimed
-from jaxstyle.runs.record import csv_text, flatten, write_json
+from jaxstyle.runs.record import csv_text, write_json
 from jaxstyle.sweeps.continuing import numbered
 from jaxstyle.sweeps.engines import Engine, EventsOf, Job, Local, Outcome
 from jaxstyle.sweeps.expansion import Member

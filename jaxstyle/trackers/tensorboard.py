@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.images import encode_png
+from jaxstyle.metrics import flatten
 from jaxstyle.trackers.base import Tracked, Tracker
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ class TensorBoard(Tracker):
 
     def end(self, status: str, facts: Mapping[str, Any]) -> None:
         """Writes the metrics, and closes the file."""
-        self._scalars(dict(_numbers(facts.get("metrics", {}), "metrics/")), int(facts.get("iterations", 0)))
+        metrics = flatten(facts.get("metrics", {}), "metrics/")
+        numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+        self._scalars(numbers, int(facts.get("iterations", 0)))
         self._close()
 
     def _scalars(self, values: Mapping[str, float], step: int) -> None:
@@ -109,14 +112,3 @@ def _message(file: str, name: str) -> Any:
 def _hyperparameter(value: Any) -> float | int | str | bool:
     """A swept value as TensorBoard takes it: a list of layers or images becomes JSON."""
     return value if isinstance(value, bool | int | float | str) else json.dumps(value, ensure_ascii=False)
-
-
-def _numbers(tree: Mapping[str, Any], prefix: str) -> Sequence[tuple[str, float]]:
-    """The numbers in nested tables, with their names joined by slashes."""
-    found: list[tuple[str, float]] = []
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            found += _numbers(value, f"{prefix}{name}/")
-        elif isinstance(value, int | float):
-            found.append((f"{prefix}{name}", value))
-    return found
