@@ -6,12 +6,12 @@ The peer is PyTorch, eager, in both memory layouts (pip install 'jaxstyle[peers]
 timed. `direct` is XLA's own convolution in every layer. On a GPU, `--precision` compares the precisions of features.
 """
 
-import argparse
 from collections.abc import Callable
 
 import common
 import jax
 import jax.numpy as jnp
+import tables
 import torch
 import torch_peer
 from common import Loaded
@@ -28,8 +28,8 @@ def ours(loaded: Loaded, **network: str) -> Callable[[], float]:
     return lambda: float(jax.block_until_ready(evaluate(ready.objective, image, ready.problem))[0][0])
 
 
-def ways(size: int, precisions: list[str]) -> dict[str, Callable[[], float]]:
-    """What is compared: name → one evaluation that returns the loss."""
+def ways(size: int, precisions: list[str]) -> tuple[dict[str, Callable[[], float]], str]:
+    """What is compared, name → one evaluation that returns the loss; and the image's width × height."""
     device = "cuda" if torch.cuda.is_available() and jax.default_backend() == "gpu" else "cpu"
     loaded = common.loaded(size)
     compared = {f"ours, {precision}": ours(loaded, precision=precision) for precision in precisions}
@@ -37,28 +37,29 @@ def ways(size: int, precisions: list[str]) -> dict[str, Callable[[], float]]:
         compared["ours, float32, direct"] = ours(loaded, convolution="direct")
     for layout, memory_format in torch_peer.layouts().items():
         compared[f"PyTorch, {layout}"] = torch_peer.evaluator(loaded, memory_format, device)
-    return compared
+    height, width, _ = loaded.prepared.start.shape
+    return compared, f"{width}×{height}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = tables.parser_of(__doc__)
     parser.add_argument("--size", type=int, nargs="+", default=[256, 512], help="long side in pixels")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--precision", nargs="+", default=["float32"], choices=["float32", "tf32", "bfloat16"])
     options = parser.parse_args()
     torch.backends.cudnn.benchmark = True
-    print(f"{common.machine()}, torch {torch.__version__}\n")
+    print(f"{common.machine()}, torch {torch.__version__}", flush=True)
+    rows = []
     for size in options.size:
-        compared = ways(size, options.precision)
+        compared, pixels = ways(size, options.precision)
         losses = {name: way() for name, way in compared.items()}
         reference = losses["ours, float32"] if "ours, float32" in losses else next(iter(losses.values()))
         for name, loss in losses.items():
             assert "bfloat16" in name or abs(loss / reference - 1) < AGREEMENT, losses
-        times = common.in_turns(compared, options.rounds, settling=1)
-        peer = min(common.median(times[name]) for name in times if name.startswith("PyTorch"))
-        print(f"{size} pixels, {options.rounds} rounds\n")
-        common.table(times, peer, "speed / best PyTorch")
-        print()
+        for name, seconds in common.in_turns(compared, options.rounds, settling=1).items():
+            rows.append({"pixels": pixels, "way": name, "seconds": seconds})
+            print(f"{pixels}, {name}: {common.median(seconds):.3f} s", flush=True)
+    tables.finish("evaluation", rows, keep=options.keep)
 
 
 if __name__ == "__main__":

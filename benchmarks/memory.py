@@ -7,15 +7,16 @@ record says what they took. The images are the quick start's, of which the conte
 2048x1536 is its content brought to that shape.
 """
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import common
+import tables
 
 from jaxstyle import images
 from jaxstyle.config import load_experiment
@@ -49,7 +50,7 @@ def measured(settings: list[str], folder: Path, cache: Path) -> dict[str, float]
     return {"peak": manifest["peak_memory_bytes"], "seconds": seconds}
 
 
-def estimated(settings: list[str], cache: Path) -> dict[str, float]:
+def estimated(settings: list[str], cache: Path) -> dict[str, Any]:
     environment = {**os.environ, compilation_cache.ENVIRONMENT: str(cache)}
     arguments = [sys.executable, __file__, "--estimate", *(f"--set={setting}" for setting in settings)]
     return json.loads(subprocess.run(arguments, check=True, capture_output=True, text=True, env=environment).stdout)
@@ -68,7 +69,7 @@ def of_size(size: str, folder: Path) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = tables.parser_of(__doc__)
     parser.add_argument("--sizes", nargs="+", default=["256", "512", "1024"], help="long sides, or WIDTHxHEIGHT")
     parser.add_argument("--iterations", type=int, default=5)
     parser.add_argument("--set", action="append", default=[], dest="settings", help="another key of the experiment")
@@ -77,10 +78,7 @@ def main() -> None:
     if options.estimate:
         estimate(options.settings)
         return
-    print(common.machine())
-    print(f"{options.iterations} iterations {' '.join(options.settings)}\n")
-    print("| size | GB estimated | measured | ratio | s/evaluation estimated | measured | ratio |")
-    print("|---|---|---|---|---|---|---|")
+    rows = []
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as scratch:
             iterations = f"optimizer.iterations={options.iterations}"
@@ -88,13 +86,10 @@ def main() -> None:
             cache = Path(scratch) / "cache"
             before = estimated(settings, cache)
             after = measured(settings, Path(scratch) / "run", cache)
-        memory, seconds = before["peak"] / after["peak"], before["seconds"] / after["seconds"]
-        height, width = before["size"]
-        print(
-            f"| {width}×{height} | {before['peak'] / 1e9:.2f} | {after['peak'] / 1e9:.2f} | {memory:.2f} "
-            f"| {before['seconds']:.2f} | {after['seconds']:.2f} | {seconds:.2f} |",
-            flush=True,
-        )
+        height, width = before.pop("size")
+        rows.append({"pixels": f"{width}×{height}", "estimated": before, "measured": after})
+        print(rows[-1], flush=True)
+    tables.finish("memory", rows, keep=options.keep)
 
 
 if __name__ == "__main__":

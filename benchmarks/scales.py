@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import common
+import tables
 
 from jaxstyle.metrics.grey_correlation import grey_correlation
 from jaxstyle.optimizers import Iteration, Result
@@ -73,15 +74,19 @@ def rows(single: Result, coarse: Result, size: int) -> Iterator[str]:
         )
 
 
-def told(result: Result, scales: Sequence[Prepared]) -> str:
-    """What a run came to."""
+def facts(words: str, result: Result, scales: Sequence[Prepared], seconds: float) -> dict[str, Any]:
+    """The table's row of a run, and its iterations at every scale."""
     content = scales[-1].content
     assert content is not None
-    spent = work(result.history, result.evaluations)
-    return (
-        f"{result.evaluations} evaluations, the work of {spent:.0f} at the last size, "
-        f"loss {result.loss:.6f}, grey correlation {grey_correlation(result.image, content):.3f}"
-    )
+    return {
+        "scales": words,
+        "steps": {prepared.scale.size: prepared.scale.iterations for prepared in scales},
+        "evaluations": result.evaluations,
+        "work": work(result.history, result.evaluations),
+        "loss": result.loss,
+        "correlation": grey_correlation(result.image, content),
+        "seconds": seconds,
+    }
 
 
 def problem(options: argparse.Namespace) -> dict[str, Any]:
@@ -98,7 +103,7 @@ def problem(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = tables.parser_of(__doc__)
     parser.add_argument("--size", type=int, default=192, help="the final long side in pixels")
     parser.add_argument("--evaluations", type=int, default=200, help="of the run at one scale, about")
     parser.add_argument("--tries", nargs="+", default=["auto:200", "fast"], metavar="RULE|SIZE:STEPS[:CONTENT],…")
@@ -109,23 +114,19 @@ def main() -> None:
     print(common.machine())
     alone = common.loaded(size, planned=[Scale(size, options.evaluations)], **asked).scales
     single, single_seconds = run(alone)
-    print(
-        f"{size} pixels, one scale: {told(single, alone)}, {single.run_seconds:.1f} s, with compilation "
-        f"{single_seconds:.1f} s",
-        flush=True,
-    )
+    kept = [facts("single", single, alone, single.run_seconds)]
+    print(kept[0], f"with compilation {single_seconds:.1f} s", flush=True)
     for words in options.tries:
         scales = common.loaded(size, planned=planned(words, size), **asked).scales
         coarse, seconds = run(scales)
-        steps = ", ".join(f"{prepared.scale.iterations} steps at {prepared.scale.size}" for prepared in scales)
-        print(
-            f"\n{words}: {steps}: {told(coarse, scales)}, "
-            f"{coarse.run_seconds:.1f} s (ratio {coarse.run_seconds / single.run_seconds:.2f}), with compilation "
-            f"{seconds:.1f} s (ratio {seconds / single_seconds:.2f})\n"
-        )
+        found = reached(coarse.history, size, single.loss)
+        to_loss = None if found is None else found.seconds
+        kept.append({**facts(words, coarse, scales, coarse.run_seconds), "seconds to the loss of one scale": to_loss})
+        print(f"\n{kept[-1]} with compilation {seconds:.1f} s (ratio {seconds / single_seconds:.2f})\n")
         print("| to the loss of | evaluations | of them at the final size | work | ratio | s | ratio |")
         print("|---" * 7 + "|")
         print(*rows(single, coarse, size), sep="\n", flush=True)
+    tables.finish("scales", kept, keep=options.keep)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,11 @@
 python benchmarks/start.py --size 512 --rounds 5
 
 Every figure is a process of its own: the real command on the quick start's images. Cold means an empty compilation
-cache, warm the one that the cold start has just filled. Medians and, as other work on the machine only ever slows
-a process down, the fastest of the rounds.
+cache, warm the one that the cold start has just filled.
 """
 
-import argparse
 import json
 import os
-import statistics
 import subprocess
 import tempfile
 import time
@@ -18,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import common
+import tables
 
 POLL = 0.005
 """Seconds between looks at the record."""
@@ -60,12 +58,8 @@ def start_of_run(size: int, cache: Path, folder: Path, settings: list[str]) -> S
     return Start(recorded - first["seconds"], recorded)
 
 
-def row(name: str, seconds: list[float]) -> str:
-    return f"| {name} | {statistics.median(seconds):.2f} | {min(seconds):.2f} | {max(seconds):.2f} |"
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = tables.parser_of(__doc__)
     parser.add_argument("--size", type=int, default=512, help="long side in pixels")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--set", action="append", default=[], dest="settings", help="another key of the experiment")
@@ -77,14 +71,20 @@ def main() -> None:
             cache = Path(scratch) / "cache"
             cold.append(start_of_run(options.size, cache, Path(scratch) / "cold", options.settings))
             warm.append(start_of_run(options.size, cache, Path(scratch) / "warm", options.settings))
-    print(common.machine())
-    print(f"{options.size} pixels, {options.rounds} rounds, {' '.join(options.settings)}\n")
-    print("| from the command to | median s | lowest | highest |")
-    print("|---|---|---|---|")
-    print(row("`--help`", helps))
-    for name, starts in (("cold", cold), ("warm", warm)):
-        print(row(f"the first evaluation's beginning, {name}", [start.begun for start in starts]))
-        print(row(f"the first iteration, {name}", [start.recorded for start in starts]))
+    rows = [
+        {"until": "`--help` is shown", "warm": helps},
+        {
+            "until": "the first evaluation begins",
+            "cold": [each.begun for each in cold],
+            "warm": [each.begun for each in warm],
+        },
+        {
+            "until": "its iteration is recorded",
+            "cold": [each.recorded for each in cold],
+            "warm": [each.recorded for each in warm],
+        },
+    ]
+    tables.finish("start", rows, keep=options.keep)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """A sweep against its members one by one: an ablation of 16 members over layers, on two bundled images.
 
-python benchmarks/sweep.py --size 256 --iterations 25 --rounds 3
+python benchmarks/sweep.py --size 64 256 --iterations 25 --rounds 3 --ray 1
 
 In turns, in this process, with nothing compiled at the beginning of every sweep: the sweep with one member after
 another; the sweep with several side by side (--lanes); and the file as it stands, alone, in a program that is compiled
 already: what sixteen of it take is the goal's measure. Everything a run does counts: records, images, metrics.
 
-Then, as often as asked: a process for each member (`jaxstyle run`), whose compiled programs are kept between processes;
-and the program pastiche (pip install 'jaxstyle[peers]'), a process for each image too, which has no layers to choose,
-with as many steps. Both are scaled to 16.
+Then, as often as asked: the sweep on a Ray cluster of this machine (`--engine ray`, the command from its beginning to
+its end, Ray's own included, programs compiled before); a process for each member (`jaxstyle run`), whose compiled
+programs are kept between processes; and the program pastiche (pip install 'jaxstyle[peers]'), a process for each image
+too, which has no layers to choose, with as many steps. The last two are scaled to 16.
 """
 
 import argparse
@@ -25,14 +26,18 @@ from typing import Any
 import common
 import jax
 import pastiche_peer
+import tables
 
 from jaxstyle import images
 from jaxstyle.config import Experiment, experiment_from_mapping
+from jaxstyle.network import weights
 from jaxstyle.runs.runner import run
 from jaxstyle.sweeps.engines import Batch, Job, Local
 from jaxstyle.sweeps.expansion import Member, expand
-from jaxstyle.sweeps.lanes import batches
+from jaxstyle.sweeps.lanes import AUTO, Lanes, batches, choose_lanes
 from jaxstyle.sweeps.members import run_members
+from jaxstyle.sweeps.programs import outline_members
+from jaxstyle.synthesis.events import Events
 from jaxstyle.synthesis.preparation import read_images
 
 STYLE = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
@@ -44,19 +49,6 @@ SWEEP = {
 }
 PROGRAM = "jit(advance_"
 """How the optimizer's programs are called in jax's log."""
-
-
-class Silent:
-    """Watches without a word."""
-
-    def log(self, message: str) -> None:
-        """Hears what is done."""
-
-    def plan(self, scales: Sequence[Any]) -> None:
-        """Hears the scales."""
-
-    def __call__(self, iterations: Sequence[Any]) -> None:
-        """Sees iterations."""
 
 
 def experiments(size: int, iterations: int) -> tuple[Experiment, Experiment]:
@@ -73,12 +65,14 @@ def experiments(size: int, iterations: int) -> tuple[Experiment, Experiment]:
     return read[0], read[1]
 
 
-def side_by_side(lanes: int) -> Local:
+def side_by_side(lanes: Lanes) -> Local:
     """The engine of one group of members."""
 
     def schedule(jobs: Sequence[Job]) -> Iterator[Batch]:
+        members = [job.member for job in jobs]
+        group = outline_members(members, weights.load)
         waiting = {job.member.index: job for job in jobs}
-        for batch, width in batches([job.member for job in jobs], lanes):
+        for batch, width in batches(members, choose_lanes(group, lanes)):
             yield Batch([waiting[member.index] for member in batch], width)
 
     return Local(schedule)
@@ -113,7 +107,7 @@ def seconds_of(do: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def run_sweep(sweep: Experiment, members: Sequence[Member], lanes: int) -> tuple[float, int]:
+def run_sweep(sweep: Experiment, members: Sequence[Member], lanes: Lanes) -> tuple[float, int]:
     """Seconds of a sweep with nothing compiled, and the number of the optimizer's programs."""
     jax.clear_caches()
     with tempfile.TemporaryDirectory() as folder, compilations() as compiled:
@@ -122,7 +116,7 @@ def run_sweep(sweep: Experiment, members: Sequence[Member], lanes: int) -> tuple
                 sweep,
                 members,
                 Path(folder) / "sweep",
-                events_of=lambda member: nullcontext(Silent()),
+                events_of=lambda member: nullcontext(Events()),
                 engine=side_by_side(lanes),
             )
         )
@@ -163,55 +157,72 @@ def run_peer(experiment: Experiment, folder: Path, steps: int) -> float:
     return pastiche_peer.run(*files, size=experiment.image.size, steps=steps, options=options).seconds
 
 
-def show(name: str, seconds: Sequence[float], goal: float, programs: str) -> None:
-    """Prints a line of the table."""
-    spread = f"{min(seconds):.1f}–{max(seconds):.1f}"
-    print(
-        f"| {name} | {common.median(seconds):.1f} | {spread} | {common.median(seconds) / goal:.2f} | {programs} |",
-        flush=True,
-    )
+def run_command(experiment: Experiment, folder: Path, *options: str) -> float:
+    """Seconds of `jaxstyle run` of a whole sweep, with Ray's processes and everything else it begins."""
+    folder.mkdir()
+    file = folder / "sweep.json"
+    file.write_text(json.dumps(experiment.to_json()))
+    command = [common.COMMAND, "run", str(file), "--out", str(folder / "out"), *options]
+    return seconds_of(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
 
 
-def main() -> None:
-    """Measures and prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--iterations", type=int, default=25)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--lanes", type=int, nargs="*", default=[4])
-    parser.add_argument("--processes", type=int, default=3, help="members that are run in a process each")
-    parser.add_argument("--peers", type=int, default=2, help="images by pastiche, where it is installed")
-    given = parser.parse_args()
-
-    sweep, single = experiments(given.size, given.iterations)
+def measure(size: int, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yields the table's rows of one size."""
+    sweep, single = experiments(size, given.iterations)
     members = expand(sweep)
     count = len(members)
-    print(
-        f"{common.machine()}\n{count} members at {given.size} pixels, {given.iterations} iterations each\n", flush=True
-    )
+    height, width = single_shape(single)
+    same = {"pixels": f"{width}×{height}", "members": count}
     alone: list[float] = []
-    swept: dict[int, list[float]] = {lanes: [] for lanes in (1, *given.lanes)}
-    programs: dict[int, int] = {}
+    swept: dict[Lanes, list[float]] = {lanes: [] for lanes in (1, *given.lanes)}
+    programs: dict[Lanes, int] = {}
     for _ in range(given.rounds):
         for lanes, seconds in swept.items():
             took, programs[lanes] = run_sweep(sweep, members, lanes)
             seconds.append(took)
-            alone.append(run_alone(single))
-
-    goal = count * common.median(alone)
-    print(f"| way | seconds | lowest–highest | of {count} runs alone | compiled programs |")
-    print("|---|---|---|---|---|")
-    show(f"{count} times the file alone, compiled before", [count * each for each in alone], goal, "0")
+            alone.append(count * run_alone(single))
+    yield {**same, "way": f"{count} times the file alone, compiled before", "seconds": alone, "programs": 0}
     for lanes, seconds in swept.items():
-        show(f"the sweep, {lanes} at a time", seconds, goal, str(programs[lanes]))
+        yield {**same, "way": f"the sweep, `--lanes {lanes}`", "seconds": seconds, "programs": programs[lanes]}
     with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        if given.ray:
+            took = [run_command(sweep, place / f"ray{turn}", "--engine", "ray") for turn in range(given.ray + 1)]
+            yield {**same, "way": "the sweep, `--engine ray`", "seconds": took[1:], "programs": None}
         chosen = members[:: max(1, count // max(1, given.processes))][: given.processes]
         if chosen:
-            took = [count * run_process(member.experiment, Path(folder), member.index) for member in chosen]
-            show(f"a process for each member ({len(took)} of {count} measured)", took, goal, "of each member")
+            took = [count * run_process(member.experiment, place, member.index) for member in chosen]
+            way = f"a process for each member ({len(took)} measured)"
+            yield {**same, "way": way, "seconds": took, "programs": None}
         if given.peers and pastiche_peer.is_installed():
-            took = [count * run_peer(single, Path(folder), given.iterations) for _ in range(given.peers)]
-            show(f"pastiche, a process for each image ({len(took)} of {count} measured)", took, goal, "")
+            took = [count * run_peer(single, place, given.iterations) for _ in range(given.peers)]
+            way = f"pastiche, a process for each image ({len(took)} measured)"
+            yield {**same, "way": way, "seconds": took, "programs": None}
+
+
+def single_shape(experiment: Experiment) -> tuple[int, int]:
+    """The height and width of the result."""
+    return images.long_side_shape(read_images(experiment).by_role()["content"].pixels.shape, experiment.image.size)
+
+
+def main() -> None:
+    """Measures and prints a table."""
+    parser = tables.parser_of(__doc__)
+    parser.add_argument("--size", type=int, nargs="+", default=[256])
+    parser.add_argument("--iterations", type=int, default=25)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--lanes", type=lambda text: text if text == AUTO else int(text), nargs="*", default=[AUTO])
+    parser.add_argument("--ray", type=int, default=0, help="sweeps on a cluster of this machine")
+    parser.add_argument("--processes", type=int, default=3, help="members that are run in a process each")
+    parser.add_argument("--peers", type=int, default=2, help="images by pastiche, where it is installed")
+    given = parser.parse_args()
+    print(f"{common.machine()}, {given.iterations} iterations of each member", flush=True)
+    rows = []
+    for size in given.size:
+        for row in measure(size, given):
+            rows.append(row)
+            print(row, flush=True)
+    tables.finish("sweep", rows, keep=given.keep)
 
 
 if __name__ == "__main__":

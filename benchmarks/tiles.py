@@ -4,13 +4,16 @@ python benchmarks/tiles.py evaluation --sizes 1024x768 --sides 0 128 256 --round
 python benchmarks/tiles.py evaluation --sizes 4096x3072 --sides 256 --rounds 1
 python benchmarks/tiles.py pairs --size 128 --iterations 100
 
-A row is a process of its own, added to docs/measurements/tiles.jsonl; the tables of docs/large-images.md are made of
-them. The content and style of an evaluation are noise, and so are its targets: measuring them would take as long again.
+A row is a process of its own, with large pages of memory as `jaxstyle run` has them. It is kept in
+docs/measurements/tiles.jsonl in the place of an earlier one of the same question; the tables of docs/large-images.md
+are made of them. The content and style of an evaluation are noise, and so are its targets: measuring them would take as
+long again.
 """
 
 import argparse
 import datetime
 import json
+import os
 import re
 import subprocess
 import sys
@@ -24,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from accelerator.tables import markdown
 
+from jaxstyle.cli import huge_pages
 from jaxstyle.config import Experiment, experiment_from_mapping
 from jaxstyle.devices import memory
 from jaxstyle.images import image_of
@@ -38,6 +42,9 @@ from jaxstyle.units import GREY_LEVEL
 
 PAGE = common.ROOT / "docs/large-images.md"
 KEPT = common.ROOT / "docs/measurements/tiles.jsonl"
+ASKED = ("kind", "machine", "size", "side", "history", "precision")
+ASKED = (*ASKED, "pixels", "iterations", "seed", "history_size", "history_precision")
+"""What a row answers: of another row one of these is different."""
 
 
 def of_noise(size: str, side: int, precision: str, history: int) -> tuple[Experiment, dict[str, Any]]:
@@ -140,11 +147,12 @@ def pairs_table(rows: list[dict[str, Any]]) -> str:
 
 
 def keep(kind: str, row: dict[str, Any]) -> None:
-    """Adds a row to the file, and makes the tables anew."""
+    """Puts a row into the file, and makes the tables anew."""
+    new = {"kind": kind, "machine": common.machine(), "date": f"{datetime.date.today()}", **row}
+    rows = [json.loads(line) for line in KEPT.read_text(encoding="utf-8").splitlines()] if KEPT.exists() else []
+    rows = [row for row in rows if any(row.get(key) != new.get(key) for key in ASKED)] + [new]
     KEPT.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"kind": kind, "machine": common.machine(), "date": f"{datetime.date.today()}"}
-    with KEPT.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({**facts, **row}) + "\n")
+    KEPT.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     write_tables()
 
 
@@ -164,7 +172,8 @@ def write_tables() -> None:
 
 def alone(*arguments: str) -> None:
     """Runs one row in a process of its own."""
-    subprocess.run([sys.executable, __file__, "row", *arguments], check=True)
+    environment = {**os.environ, huge_pages.TUNABLES: huge_pages.SETTING}
+    subprocess.run([sys.executable, __file__, "row", *arguments], check=True, env=environment)
 
 
 def main() -> None:

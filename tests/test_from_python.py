@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -110,6 +111,7 @@ def test_a_member_that_fails_says_why():
         ({"image": {"content": "absent.png", "size": 32}}, {}, "absent.png: there is no such file"),
         ({}, {"lanes": 0}, "lanes: found 0; allowed: a whole number, at least 1"),
         ({}, {"lanes": True}, "lanes: found True"),
+        ({}, {"lanes": "many"}, "lanes: found 'many'; allowed: a whole number, at least 1, or \"auto\""),
         ({}, {"devices": 0}, "devices: found 0"),
     ],
 )
@@ -117,6 +119,20 @@ def test_a_sweep_that_cannot_be_is_refused_before_anything_is_made(small: Path, 
     with pytest.raises(JaxstyleError, match=message):
         jaxstyle.sweep({name: table for name, table in {**TABLES, **change}.items() if table}, **options)
     assert not (small / "runs").exists()
+
+
+def test_how_many_ran_at_once_is_remembered_when_the_sweep_is_resumed(small: Path):
+    tables = TABLES | {"sweep": {"start.seed": [0, 1, 2]}}
+    first = jaxstyle.sweep(tables, folder=small / "s", lanes="auto")
+    assert json.loads((small / "s/lanes.json").read_text()) == {"lanes": "auto"}
+    assert [run.manifest["lanes"] for run in first] == [3, 3, 3]
+    for member in "12":
+        shutil.rmtree(small / "s/members" / member)
+    again = jaxstyle.sweep(tables, folder=small / "s")
+    assert [run.manifest["lanes"] for run in again] == [3, 2, 2]
+    shutil.rmtree(small / "s/members/2")
+    assert "lanes" not in jaxstyle.sweep(tables, folder=small / "s", lanes=1)[2].manifest
+    assert json.loads((small / "s/lanes.json").read_text()) == {"lanes": 1}
 
 
 def test_what_is_no_experiment_is_refused():

@@ -7,7 +7,7 @@ from small_runs import make
 
 from jaxstyle.network.weights import Weights
 from jaxstyle.sweeps.expansion import expand
-from jaxstyle.sweeps.lanes import batches, choose_lanes, groups, lanes_of_members
+from jaxstyle.sweeps.lanes import batches, choose_lanes, groups, lanes_of_members, recorded_lanes
 from jaxstyle.sweeps.programs import OutlinedMember, outline_members
 
 
@@ -52,6 +52,19 @@ def test_by_default_the_size_decides_and_on_the_cpu_there_is_one(
         monkeypatch.setattr("jaxstyle.sweeps.lanes.PIXELS_AT_ONCE", int(fitting * height * width))
         assert choose_lanes(outlined, None) == lanes
     assert choose_lanes(outlined[:2], None) == 2
+
+
+def test_a_word_has_the_size_decide_on_the_cpu_too(outlined: list[OutlinedMember], monkeypatch: pytest.MonkeyPatch):
+    height, width = outlined[0].outlines[-1].size
+    for fitting, lanes in ((0.5, 1), (3.9, 3), (100.0, 8)):
+        monkeypatch.setattr("jaxstyle.sweeps.lanes.PIXELS_AT_ONCE_ON_CPU", int(fitting * height * width))
+        assert choose_lanes(outlined, "auto") == lanes
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"lanes": -1}', '{"lanes": "many"}', "\0"])
+def test_a_record_that_says_nothing_sensible_is_as_none(tmp_path: Path, text: str):
+    (tmp_path / "lanes.json").write_text(text)
+    assert recorded_lanes(tmp_path) is None
 
 
 def test_so_many_as_are_wanted(outlined: list[OutlinedMember]):

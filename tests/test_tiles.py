@@ -226,3 +226,18 @@ def test_the_papers_networks_gradient_is_that_of_the_whole_image(vgg19_normalize
     assert same_loss == pytest.approx(float(loss), rel=1e-5)
     # Winograd's tiles lie elsewhere; responses that round to the other side of the ReLU's kink: 3e-4 was seen.
     assert np.linalg.norm(same_gradient - gradient) <= 1e-3 * np.linalg.norm(gradient)
+
+
+def test_a_pixel_takes_what_is_kept_of_two_blocks(vgg19_normalized: Weights, tmp_path: Path):
+    """The gradients of all blocks together would make 330 bytes of it; XLA is prone to make them at once, of zeros."""
+    tiled = in_tiles(
+        ready(tmp_path, vgg19_normalized, (32, 32), loss={"content_layers": ["conv4_2"], "style_layers": PAPERS}), 64
+    )
+    held = []
+    for side in (512, 1024):
+        image = jax.ShapeDtypeStruct((side, side, 3), jnp.float32)
+        features = jax.ShapeDtypeStruct((side // 8, side // 8, 512), jnp.float32)
+        problem = tiled.problem._replace(targets=tiled.problem.targets | {"content/conv4_2": features})
+        program = evaluate.lower(tiled.objective, image, problem).compile()
+        held.append(memory.of_program(program))
+    assert (held[1] - held[0]) / (1024**2 - 512**2) < 270

@@ -6,7 +6,7 @@ from jaxstyle.errors import JaxstyleError
 ONE = "1"
 
 
-def parse_devices(text: str, *, lanes: int | None = None, here: bool = True) -> int:
+def parse_devices(text: str, *, lanes: int | str | None = None, here: bool = True) -> int:
     """The number that was asked for.
 
     Args:

@@ -28,6 +28,7 @@ from jaxstyle.sweeps.continuing import changed_images
 from jaxstyle.sweeps.engines import Engine, Job
 from jaxstyle.sweeps.expansion import Member, expand
 from jaxstyle.sweeps.fitting import COMMAND, ensure_it_fits, extent
+from jaxstyle.sweeps.lanes import Lanes, parse_lanes
 from jaxstyle.sweeps.members import TABLE, continued
 from jaxstyle.sweeps.programs import outline_members, programs
 from jaxstyle.synthesis.cache import Cache
@@ -53,7 +54,7 @@ def run_experiment(
     force: bool = False,
     fresh: bool = False,
     ignore_memory: bool = False,
-    lanes: int | None = None,
+    lanes: str | None = None,
     devices: str = ONE,
     engine: EngineOptions = EngineOptions(),  # noqa: B008  (immutable)
     watch: bool = False,
@@ -70,9 +71,10 @@ def run_experiment(
         _ensure_output(copy_to, experiment, force=force)
     members = expand(experiment, source=source)
     chosen = build_engine(engine, source=source, remedy=None if ignore_memory else COMMAND.remedy)
-    if lanes is not None and not chosen.here:
+    at_once = parse_lanes(int(lanes) if lanes and lanes.isascii() and lanes.isdecimal() else lanes, "--lanes")
+    if at_once is not None and not chosen.here:
         raise JaxstyleError(f"--lanes: belongs to --engine local; found --lanes {lanes}")
-    over = parse_devices(devices, lanes=lanes, here=chosen.here)
+    over = parse_devices(devices, lanes=at_once, here=chosen.here)
     found = _find(experiment, name, folder, fresh=fresh)
     place = open_place(found, name)
     if watch:
@@ -90,7 +92,7 @@ def run_experiment(
             done=done,
             source=source,
             ignore_memory=ignore_memory,
-            lanes=lanes if over == 1 else 1,
+            lanes=at_once if over == 1 else 1,
             devices=over,
         )
     if found and folders.is_finished(found, members[0].experiment):
@@ -220,7 +222,7 @@ def _run_sweep(
     done: Set[int],
     source: str,
     ignore_memory: bool,
-    lanes: int | None,
+    lanes: Lanes | None,
     devices: Devices,
 ) -> int:
     keep_programs()

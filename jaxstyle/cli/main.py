@@ -142,9 +142,12 @@ def run(
     fresh: Fresh = False,
     ignore_memory: IgnoreMemory = False,
     lanes: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            min=1, help="How many members of a sweep run at once. Default: on an accelerator by their size, else 1."
+            metavar="N|auto",
+            help="How many members of a sweep run at once; auto: as many as the device gains by, on a CPU for small "
+            "images. Default: as when the sweep was begun, else auto on an accelerator and 1 on a CPU, where the "
+            "number changes the rounding.",
         ),
     ] = None,
     engine: Annotated[

@@ -95,6 +95,19 @@ def with_part(array: Array, part: Array, row: Int[Array, ""], column: Int[Array,
     return jax.lax.dynamic_update_slice(array, part, (row, column, 0))
 
 
+def zeros_after(before: Any, like: Array) -> Array:
+    """Zeros as large as an array, which cannot be made before other arrays are there.
+
+    XLA makes plain zeros at a program's beginning, and holds those of every block's gradient from there on.
+
+    Args:
+      before: a tree of arrays, of which the last is awaited.
+      like: an array.
+    """
+    number = jax.tree.leaves(before)[-1].ravel()[0]
+    return jnp.broadcast_to(jnp.where(number > jnp.inf, 1, 0).astype(like.dtype), like.shape)
+
+
 def lies_inside(first: Int[Array, ""], count: int, length: int) -> Bool[Array, " count"]:
     """Which of so many positions, from the first on, lie in an image of that length."""
     positions = first + jnp.arange(count)

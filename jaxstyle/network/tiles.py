@@ -20,7 +20,18 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from jaxstyle.network.blocks import Block, Maps, blocks_of, filled, lies_inside, padded, part_of, reach_of, with_part
+from jaxstyle.network.blocks import (
+    Block,
+    Maps,
+    blocks_of,
+    filled,
+    lies_inside,
+    padded,
+    part_of,
+    reach_of,
+    with_part,
+    zeros_after,
+)
 from jaxstyle.network.layers import canonical_layer
 from jaxstyle.network.vgg import VGG, VGGFeatures, pool
 from jaxstyle.network.winograd import MatrixConv
@@ -190,7 +201,7 @@ class _Pass:
             (own,) = back((of_sums, of_pooled))
             return with_part(found, part_of(found, row, column, *with_halo) + own, row, column)
 
-        return jax.lax.fori_loop(0, block.rows * block.columns, body, jnp.zeros_like(stored))
+        return jax.lax.fori_loop(0, block.rows * block.columns, body, zeros_after(gradient, stored))
 
     def _corner(self, index: Int[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
         """The first row and column of a tile."""

@@ -14,7 +14,7 @@ from jaxstyle.sweeps.engines import Engine, Outcome
 from jaxstyle.sweeps.expansion import Member
 from jaxstyle.sweeps.fitting import Words, ensure_all_fit, extent
 from jaxstyle.sweeps.keeping import limited
-from jaxstyle.sweeps.lanes import in_lanes, lanes_of_members
+from jaxstyle.sweeps.lanes import Lanes, in_lanes, lanes_of_members, recorded_lanes
 from jaxstyle.sweeps.members import folder_of, run_members
 from jaxstyle.sweeps.programs import outline_members, programs
 from jaxstyle.synthesis.events import Events
@@ -34,7 +34,7 @@ def conduct(
     done: Set[int],
     source: str,
     words: Words | None,
-    lanes: int | None,
+    lanes: Lanes | None,
     devices: Devices,
     signals: Sequence[signal.Signals],
     events_of: Callable[[Member, int], contextlib.AbstractContextManager[Events]],
@@ -51,7 +51,7 @@ def conduct(
       done: the indices of the members that finished before.
       source: what to call the experiment in messages.
       words: for the refusal of what does not fit into memory; None refuses nothing.
-      lanes: how many members may run at once; None for the default.
+      lanes: how many members may run at once; None: as when the sweep was begun, for a new one the default.
       devices: over how many each image is spread.
       signals: those that end the sweep with the best images so far.
       events_of: opens the events of a member, given how many run at once with it.
@@ -67,6 +67,7 @@ def conduct(
     def load_weights(name: str) -> Weights:
         return runner.load_weights(name, progress=log)
 
+    lanes = recorded_lanes(found) if lanes is None and found else lanes
     side_by_side: dict[int, int] = {}
     unfinished = [member for member in members if member.index not in done]
     begun = {member.index: recorded_sides(folder_of(member, found)) for member in unfinished} if found else {}
@@ -89,5 +90,6 @@ def conduct(
                 events_of=lambda member: events_of(member, side_by_side.get(member.index, 1)),
                 interrupted=interrupted,
                 engine=engine,
+                lanes=lanes,
             )
     return folder, outcomes

@@ -1,26 +1,61 @@
 """How many members of a sweep run at once, in the lanes of one program, and which.
 
-Lanes pay where one image does not fill the device. How many are taken by default depends on the image's size alone,
-never on a timing: the same sweep runs in the same programs on every day.
+Lanes pay where one image does not fill the device. How many are chosen depends on the image's size alone, never on a
+timing: the same sweep runs in the same programs on every day.
 """
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
 
 import jax
 
 from jaxstyle.devices.sharding import Devices
+from jaxstyle.errors import JaxstyleError
 from jaxstyle.optimizers import has_lanes
+from jaxstyle.runs.folders import LANES
 from jaxstyle.sweeps.engines import Batch, Job, Local
 from jaxstyle.sweeps.expansion import Member
 from jaxstyle.sweeps.programs import OutlinedMember
 from jaxstyle.synthesis.estimates import sides_of
 
-PIXELS_AT_ONCE = 8 * 256 * 256
-"""Of all lanes together, by default on an accelerator: at 256 pixels, 8 lanes give 1.7 times as many images a minute on
-an H100, and 32 lanes 2.1 times (docs/performance.md)."""
+AUTO = "auto"
+Lanes: TypeAlias = int | Literal["auto"]
+"""At most so many members at once; `auto`: as many as the device gains by."""
+PIXELS_AT_ONCE, PIXELS_AT_ONCE_ON_CPU = 8 * 256 * 256, 6 * 128 * 128
+"""Of all lanes together that are chosen. On an H100, 8 lanes at 256 pixels give 1.7 times as many images a minute and
+32 lanes 2.1 times; two cores gain most at 64 pixels, and nothing beyond two lanes at 256 (docs/performance.md)."""
+
+
+def parse_lanes(given: object, name: str) -> Lanes | None:
+    """What was asked for, if it is something that can be.
+
+    Args:
+      given: a number, `auto`, or None.
+      name: what to call it in messages.
+
+    Raises:
+      JaxstyleError: it is something else.
+
+    Examples:
+      >>> parse_lanes("auto", "lanes"), parse_lanes(2, "lanes")
+      ('auto', 2)
+    """
+    is_number = isinstance(given, int) and not isinstance(given, bool) and given >= 1
+    if given is None or given == AUTO or is_number:
+        return cast(Lanes | None, given)
+    raise JaxstyleError(f'{name}: found {given!r}; allowed: a whole number, at least 1, or "{AUTO}"')
+
+
+def recorded_lanes(folder: Path) -> Lanes | None:
+    """What was asked for when a sweep was begun there; None if nothing was, or it cannot be read."""
+    try:
+        return parse_lanes(json.loads((folder / LANES).read_text(encoding="utf-8"))["lanes"], LANES)
+    except (OSError, ValueError, LookupError, TypeError, JaxstyleError):
+        return None
 
 
 def groups(members: Sequence[OutlinedMember]) -> list[list[OutlinedMember]]:
@@ -45,30 +80,33 @@ def batches(members: Sequence[Member], lanes: int) -> Iterator[tuple[Sequence[Me
         yield members[first : first + width], width
 
 
-def choose_lanes(group: Sequence[OutlinedMember], wanted: int | None) -> int:
+def choose_lanes(group: Sequence[OutlinedMember], wanted: Lanes | None) -> int:
     """How many lanes a group of members is given.
 
     Args:
       group: of `groups`.
-      wanted: at most so many; None for the default: 1 on the CPU, where a member in another program would not be the
-        same to the bit, else as many as make up `PIXELS_AT_ONCE`.
+      wanted: at most so many; `auto`: as many as make up `PIXELS_AT_ONCE`; None: on the CPU 1, because a member in
+        another program is not the same to the bit, else as `auto`.
     """
     outline = group[0].outlines[-1]
     if not has_lanes(outline.objective, outline.settings):
         return 1
-    if wanted is None:
-        wanted = 1 if jax.default_backend() == "cpu" else max(1, PIXELS_AT_ONCE // math.prod(outline.size))
-    return min(wanted, len(group))
+    on_cpu = jax.default_backend() == "cpu"
+    if wanted is None and on_cpu:
+        return 1
+    if wanted in (None, AUTO):
+        wanted = max(1, (PIXELS_AT_ONCE_ON_CPU if on_cpu else PIXELS_AT_ONCE) // math.prod(outline.size))
+    return min(cast(int, wanted), len(group))
 
 
 def lanes_of_members(
-    members: Sequence[OutlinedMember], wanted: int | None, log: Callable[[str], None] = lambda message: None
+    members: Sequence[OutlinedMember], wanted: Lanes | None, log: Callable[[str], None] = lambda message: None
 ) -> dict[int, int]:
-    """How many lanes each member's group is given, by the members' indices. The arguments are those of `choose_lanes`.
+    """How many lanes each member's group is given, by the members' indices.
 
     Args:
       members: the members.
-      wanted: at most so many lanes.
+      wanted: as in `choose_lanes`.
       log: called with a message about each group that is given several.
     """
     found: dict[int, int] = {}

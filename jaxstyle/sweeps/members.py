@@ -14,6 +14,7 @@ from jaxstyle.runs.folders import (
     EXPERIMENT,
     FAILED,
     IMAGES,
+    LANES,
     MEMBERS,
     checksum,
     ensure_usable,
@@ -25,6 +26,7 @@ from jaxstyle.runs.record import csv_text, write_json
 from jaxstyle.sweeps.continuing import numbered
 from jaxstyle.sweeps.engines import Engine, EventsOf, Job, Local, Outcome
 from jaxstyle.sweeps.expansion import Member
+from jaxstyle.sweeps.lanes import Lanes
 from jaxstyle.sweeps.sharing import share
 
 TABLE = "table.csv"
@@ -59,6 +61,7 @@ def run_members(
     events_of: EventsOf,
     interrupted: Callable[[], bool] = lambda: False,
     engine: Engine = Local(),  # noqa: B008  (it has no state)
+    lanes: Lanes | None = None,
 ) -> list[Outcome]:
     """Runs the members of a sweep into `folder/members/<n>`, and keeps `folder/table.csv` up to date.
 
@@ -72,6 +75,7 @@ def run_members(
       interrupted: polled between evaluations; once true, the sweep ends after saving the best images of the members
         that run.
       engine: where they run.
+      lanes: what was asked for, recorded for when the sweep is resumed.
 
     Returns:
       The outcomes of the members that were begun, now or before, in the sweep's order.
@@ -87,6 +91,7 @@ def run_members(
         names = {name for each in recorded for name in each.file_names().values()}
         write_json(folder / IMAGES, {name: known for name in sorted(names) if (known := checksum(name))})
         write_json(folder / EXPERIMENT, experiment.to_json())
+        write_json(folder / LANES, {"lanes": lanes})
         outcomes = {outcome.member.index: outcome for outcome in finished_members(members, folder)}
         write_table(folder / TABLE, _in_order(outcomes))
         reads = share([member.experiment for member in members])  # finished ones too: the programs stay the same

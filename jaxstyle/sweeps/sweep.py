@@ -17,6 +17,7 @@ from jaxstyle.sweeps.conduct import conduct
 from jaxstyle.sweeps.engines import Engine, Local, Outcome
 from jaxstyle.sweeps.expansion import Member, expand
 from jaxstyle.sweeps.fitting import PYTHON
+from jaxstyle.sweeps.lanes import Lanes, parse_lanes
 from jaxstyle.sweeps.members import TABLE, continued
 from jaxstyle.synthesis.interrupt import CTRL_C
 from jaxstyle.synthesis.notebook import Progress
@@ -110,7 +111,7 @@ def sweep(
     *,
     fresh: bool = False,
     ignore_memory: bool = False,
-    lanes: int | None = None,
+    lanes: Lanes | None = None,
     devices: Devices = 1,
     engine: Engine = Local(),  # noqa: B008  (it has no state)
     progress: bool = True,
@@ -122,7 +123,8 @@ def sweep(
       folder: the record's; by default where this experiment was run last, or runs/NAME/TIME in the current folder.
       fresh: begin anew even where an earlier sweep could be resumed.
       ignore_memory: run even what is estimated to need more memory than is available.
-      lanes: how many members may run at once; by default on an accelerator by their size, else 1.
+      lanes: how many members may run at once, or "auto": as many as the device gains by, which on a CPU changes their
+        rounding. By default as when the sweep was begun, else "auto" on an accelerator and 1 on a CPU.
       devices: over how many of this process's devices each image is spread, a number or "all".
       engine: where members run; `jaxstyle.sweeps.engines.ray.Ray` runs them on a cluster.
       progress: show in a notebook how far it is.
@@ -138,8 +140,7 @@ def sweep(
     experiment, source, name = _read(experiment)
     if experiment.sweep is None:
         raise JaxstyleError(f"{source}: sweep: absent; allowed: lists of values by key; for one run: jaxstyle.run")
-    if lanes is not None and (isinstance(lanes, bool) or not isinstance(lanes, int) or lanes < 1):
-        raise JaxstyleError(f"{SOURCE}: lanes: found {lanes!r}; allowed: a whole number, at least 1")
+    lanes = parse_lanes(lanes, f"{SOURCE}: lanes")
     if not engine.here and (lanes is not None or devices != 1):
         raise JaxstyleError(f"{SOURCE}: lanes and devices are of members that run in this process, not of this engine")
     over = count_devices(devices)
