@@ -14,18 +14,18 @@ import argparse
 import datetime
 import json
 import os
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import common
 import jax
 import jax.numpy as jnp
 import numpy as np
-from accelerator.tables import markdown
+from tables import markdown, replaced
 
 from jaxstyle.cli import huge_pages
 from jaxstyle.config import Experiment, experiment_from_mapping
@@ -153,21 +153,20 @@ def keep(kind: str, row: dict[str, Any]) -> None:
     rows = [row for row in rows if any(row.get(key) != new.get(key) for key in ASKED)] + [new]
     KEPT.parent.mkdir(parents=True, exist_ok=True)
     KEPT.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    write_tables()
+    write()
 
 
-def write_tables() -> None:
+def write(page: Path = PAGE) -> None:
     """The tables of the page, from the file."""
     rows = [json.loads(line) for line in KEPT.read_text(encoding="utf-8").splitlines()]
-    text = PAGE.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     for kind, made in {"evaluation": evaluation_table, "pairs": pairs_table}.items():
         own = [row for row in rows if row["kind"] == kind]
         if not own:
             continue
         places = "; ".join(dict.fromkeys(row["machine"] for row in own))
-        block = f"<!-- begin {kind} -->\n{made(own)}\n\nOn {places}.\n<!-- end {kind} -->"
-        text = re.sub(rf"<!-- begin {kind} -->.*?<!-- end {kind} -->", lambda _, block=block: block, text, flags=re.S)
-    PAGE.write_text(text, encoding="utf-8")
+        text = replaced(text, kind, f"{made(own)}\n\nOn {places}.")
+    page.write_text(text, encoding="utf-8")
 
 
 def alone(*arguments: str) -> None:
@@ -189,7 +188,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     options = parser.parse_args()
     if options.kind == "tables":
-        write_tables()
+        write()
     elif options.kind == "pairs":
         for seed in options.seeds:
             for precision in ("float32", "bfloat16"):

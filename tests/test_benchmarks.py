@@ -1,4 +1,4 @@
-"""A benchmark that needs no peer runs; what it measures is not looked at."""
+"""A benchmark that needs no peer runs, what it measures is not looked at; and the pages have what was measured."""
 
 import subprocess
 import sys
@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+import tables  # noqa: E402
+import tiles  # noqa: E402
 
 
 @pytest.mark.usefixtures("vgg19_normalized")
@@ -24,3 +28,12 @@ def test_the_cost_of_guides_is_measured():
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "two regions cost" in result.stdout
+
+
+@pytest.mark.parametrize("module", [tables, tiles])
+def test_the_pages_have_the_stored_measurements(tmp_path: Path, module):
+    """Whoever changes a measurement, or how a table looks, writes them again: `python benchmarks/tables.py`."""
+    copy = tmp_path / "page.md"
+    copy.write_text(module.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    module.write(copy)
+    assert copy.read_text(encoding="utf-8") == module.PAGE.read_text(encoding="utf-8")

@@ -7,23 +7,17 @@ measured on.
 """
 
 import json
-import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import common
+from tables import markdown, replaced
 
 from accelerator.paper import KAPPAS, LOGGED
 
 Rows = list[dict[str, Any]]
-
-
-def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def machine(found: dict[str, str]) -> str:
@@ -183,10 +177,7 @@ def fill(page: Path, folder: Path, blocks: dict[str, tuple[str, Callable[[Any], 
         if path.exists():
             facts = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
             content = f"{make(_complete(json.loads(path.read_text(encoding='utf-8'))))}\n\n{machine(facts)}"
-            pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
-            text, count = re.subn(pattern, lambda found, new=content: f"{found[1]}{new}\n{found[2]}", text, flags=re.S)
-            if count != 1:
-                sys.exit(f"{page}: {count} blocks called {name}; there must be one")
+            text = replaced(text, name, content)
     page.write_text(text, encoding="utf-8")
 
 

@@ -55,8 +55,8 @@ class Image(Section):
     """Width over height of the result in texture synthesis; absent: that of the first style image."""
     scales: Scales = ScaleRule.SINGLE
     """The long sides at which the image is optimized, one after another: "single", only `size` (the paper); "auto",
-    from small to `size`, each √2 times the one before; "fast", the same with more steps and more content the smaller
-    the scale, for an image in a fraction of the time; or a rising list that ends with `size`."""
+    from small to `size`, each √2 times the one before; "fast", the same with about as many steps at each and more
+    content the smaller it is, for an image in a fraction of the time; or a rising list that ends with `size`."""
     tile: Tile = TileRule.AUTO
     """Whether images go through the network in tiles, which takes a fraction of the memory and gives the same loss and
     gradient up to rounding: "auto", where the image would not fit otherwise; 0, never; or the side of the tiles in

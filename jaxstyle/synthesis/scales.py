@@ -9,8 +9,8 @@ RATIO = math.sqrt(2)
 """Each scale's long side over that of the one before: twice the pixels."""
 SMALLEST = 64
 """No scale of the ladder is smaller: the deepest style layer has four positions across it."""
-LAST_STEPS = 64
-"""Steps of the last scale where a run is to be fast."""
+STEPS, LAST_STEPS = 100, 90
+"""Steps of each scale where a run is to be fast, and of those larger than half the last."""
 
 
 class Scale(NamedTuple):
@@ -59,10 +59,10 @@ def share(iterations: int, sizes: Sequence[int]) -> tuple[Scale, ...]:
 
 
 def fast(iterations: int, sizes: Sequence[int]) -> tuple[Scale, ...]:
-    """Scales that give an image in a fraction of the time: more steps and more content the smaller the image.
+    """Scales that give an image in a fraction of the time: about as many steps at each, and more content below.
 
-    Both are inversely as the long side. Content is found late, and a small image holds its style more tightly, so
-    that with equal shares and weights it is hardly found at all.
+    Content's weight is inversely as the long side: a small image holds its style more tightly, so that with equal
+    weights content is hardly found at all.
 
     Args:
       iterations: of each scale at most.
@@ -70,13 +70,11 @@ def fast(iterations: int, sizes: Sequence[int]) -> tuple[Scale, ...]:
 
     Examples:
       >>> [(scale.size, scale.iterations, scale.content_factor) for scale in fast(500, (64, 128))]
-      [(64, 128, 2.0), (128, 64, 1.0)]
+      [(64, 100, 2.0), (128, 90, 1.0)]
     """
-    ratios = [sizes[-1] / size for size in sizes]
-    steps = [min(iterations, round(LAST_STEPS * ratio)) for ratio in ratios]
-    return tuple(
-        Scale(size, count, content_factor=ratio) for size, count, ratio in zip(sizes, steps, ratios, strict=True)
-    )
+    last = sizes[-1]
+    steps = {size: min(iterations, LAST_STEPS if 2 * size > last else STEPS) for size in sizes}
+    return tuple(Scale(size, steps[size], content_factor=last / size) for size in sizes)
 
 
 def in_blocks(scale: Scale, length: int) -> tuple[Scale, ...]:
