@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import common
 import numpy as np
-from accelerator.tables import markdown
+from tables import markdown
 
 from jaxstyle import images
 from jaxstyle.config import Display

@@ -132,7 +132,7 @@ def scales(rows: Rows) -> str:
     one = rows[0]
     lines = []
     for row in rows:
-        to_loss = row.get("seconds to the loss of one scale")
+        to_loss = row["seconds"] if row is one else row["seconds to the loss of one scale"]
         lines.append(
             (
                 row["scales"],

@@ -78,7 +78,7 @@ def main() -> None:
             across, down = image.diff(dim=3).abs().sum(), image.diff(dim=2).abs().sum()
             loss = loss + of_variation * (across + down)
         loss.backward()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         return loss
 
     optimizer.step(closure)
