@@ -14,6 +14,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeAlias
@@ -23,6 +24,8 @@ import common
 PAGE = common.ROOT / "docs/performance.md"
 KEPT = common.ROOT / "docs/measurements/cpu"
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
+PEERS = ("torch", "ray")
+"""Whose versions belong to a measurement, where they took part."""
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -186,7 +189,7 @@ def finish(name: str, rows: Rows, *, keep: bool) -> None:
     given = [word for word in sys.argv[1:] if word != "--keep"]
     facts = {
         "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *given]),
-        "machine": common.machine(),
+        "machine": ", ".join([common.machine(), *(f"{peer} {version(peer)}" for peer in PEERS if peer in sys.modules)]),
         "date": f"{datetime.date.today()}",
     }
     text = json.dumps({**facts, "rows": rows}, indent=1, ensure_ascii=False)

@@ -101,7 +101,7 @@ def evaluation_table(rows: list[dict[str, Any]]) -> str:
     """A line for each row: the best of its evaluations, against the whole image of 1024×768."""
     whole = [row for row in rows if row["size"] == "1024x768" and not row["side"] and "seconds" in row]
     lines = []
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (*map(int, row["size"].split("x")), row["side"])):
         pixels = np.prod([int(side) for side in row["size"].split("x")])
         each = 1e6 * min(row["seconds"]) / pixels if "seconds" in row else None
         base = min(
