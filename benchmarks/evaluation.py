@@ -59,7 +59,7 @@ def main() -> None:
         for name, seconds in common.in_turns(compared, options.rounds, settling=1).items():
             rows.append({"pixels": pixels, "way": name, "seconds": seconds})
             print(f"{pixels}, {name}: {common.median(seconds):.3f} s", flush=True)
-    tables.finish("evaluation", rows, keep=options.keep)
+    tables.finish("evaluation", rows, keep=options.keep, peers=["torch"])
 
 
 if __name__ == "__main__":

@@ -222,7 +222,7 @@ def main() -> None:
         for row in measure(size, given):
             rows.append(row)
             print(row, flush=True)
-    tables.finish("sweep", rows, keep=given.keep)
+    tables.finish("sweep", rows, keep=given.keep, peers=["ray"] if given.ray else [])
 
 
 if __name__ == "__main__":

@@ -24,8 +24,6 @@ import common
 PAGE = common.ROOT / "docs/performance.md"
 KEPT = common.ROOT / "docs/measurements/cpu"
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
-PEERS = ("torch", "ray")
-"""Whose versions belong to a measurement, where they took part."""
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -174,13 +172,14 @@ TABLES: dict[str, Callable[[Rows], str]] = {
 """How each table is made of its rows, by the name of its file."""
 
 
-def finish(name: str, rows: Rows, *, keep: bool) -> None:
+def finish(name: str, rows: Rows, *, keep: bool, peers: Sequence[str] = ()) -> None:
     """Prints a benchmark's table and, if asked, keeps its rows and writes the page.
 
     Args:
       name: of `TABLES`.
       rows: what was measured.
       keep: whether the documentation is to say so.
+      peers: the packages besides ours that took part.
     """
     print(f"\n{TABLES[name](rows)}\n")
     if not keep:
@@ -189,7 +188,7 @@ def finish(name: str, rows: Rows, *, keep: bool) -> None:
     given = [word for word in sys.argv[1:] if word != "--keep"]
     facts = {
         "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *given]),
-        "machine": ", ".join([common.machine(), *(f"{peer} {version(peer)}" for peer in PEERS if peer in sys.modules)]),
+        "machine": ", ".join([common.machine(), *(f"{peer} {version(peer)}" for peer in peers)]),
         "date": f"{datetime.date.today()}",
     }
     text = json.dumps({**facts, "rows": rows}, indent=1, ensure_ascii=False)

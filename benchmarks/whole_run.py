@@ -221,7 +221,7 @@ def main() -> None:
                 check_agreement(given)
                 for evaluations, iterations in iterations_within(given, options.evaluations, cache).items():
                     rows += compare(given, evaluations, iterations, options.rounds, cache)
-    tables.finish("whole", rows, keep=options.keep)
+    tables.finish("whole", rows, keep=options.keep, peers=["torch", "pastiche"])
 
 
 if __name__ == "__main__":
