@@ -145,8 +145,8 @@ def run(
         str | None,
         typer.Option(
             metavar="N|auto",
-            help="How many members of a sweep run at once; auto: as many as the device gains by, on a CPU for small "
-            "images. Default: as when the sweep was begun, else auto on an accelerator and 1 on a CPU, where the "
+            help="How many members of a sweep run at once; auto: as many as the device gains by, on a CPU a few of "
+            "64 pixels. Default: as when the sweep was begun, else auto on an accelerator and 1 on a CPU, where the "
             "number changes the rounding.",
         ),
     ] = None,

@@ -25,9 +25,9 @@ from jaxstyle.synthesis.estimates import sides_of
 AUTO = "auto"
 Lanes: TypeAlias = int | Literal["auto"]
 """At most so many members at once; `auto`: as many as the device gains by."""
-PIXELS_AT_ONCE, PIXELS_AT_ONCE_ON_CPU = 8 * 256 * 256, 6 * 128 * 128
+PIXELS_AT_ONCE, PIXELS_AT_ONCE_ON_CPU = 8 * 256 * 256, 4 * 64 * 64
 """Of all lanes together that are chosen. On an H100, 8 lanes at 256 pixels give 1.7 times as many images a minute and
-32 lanes 2.1 times; two cores gain most at 64 pixels, and nothing beyond two lanes at 256 (docs/performance.md)."""
+32 lanes 2.1 times; two cores gain at 64 pixels alone, most with 4 to 8 lanes (docs/notebook.md)."""
 
 
 def parse_lanes(given: object, name: str) -> Lanes | None:
