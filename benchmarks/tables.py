@@ -136,7 +136,7 @@ def scales(rows: Rows) -> str:
         to_loss = row["seconds"] if row is one else row["seconds to the loss of one scale"]
         lines.append(
             (
-                row["scales"],
+                row["scales"].replace(",", ", "),
                 row["evaluations"],
                 f"{row['work']:.0f}",
                 f"{row['loss']:.6f}",
@@ -203,9 +203,8 @@ def write(page: Path = PAGE) -> None:
         path = KEPT / f"{name}.json"
         if path.exists():
             kept = json.loads(path.read_text(encoding="utf-8"))
-            text = replaced(
-                text, name, f"{make(kept['rows'])}\n\n`{kept['command']}`, {kept['machine']}, {kept['date']}."
-            )
+            source = f"    {kept['command']}\n\nOn {kept['machine']}, {kept['date']}."
+            text = replaced(text, name, f"{make(kept['rows'])}\n\n{source}")
     page.write_text(text, encoding="utf-8")
 
 
