@@ -48,7 +48,7 @@ MALICE = "<img src=x onerror=document.title='broken'> & \"quotes\""
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+def only_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
     options = webdriver.ChromeOptions()
     options.binary_location = str(BROWSER)
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
@@ -57,6 +57,19 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
     driver = webdriver.Chrome(options=options, service=Service(executable_path=str(DRIVER)))  # none is looked for
     yield driver
     driver.quit()
+
+
+@pytest.fixture
+def browser(only_browser: WebDriver) -> WebDriver:
+    """With one empty window, whatever the test before left, and nothing to complain of."""
+    first, *others = only_browser.window_handles
+    for window in others:
+        only_browser.switch_to.window(window)
+        only_browser.close()
+    only_browser.switch_to.window(first)
+    only_browser.get("about:blank")
+    only_browser.get_log("browser")
+    return only_browser
 
 
 @pytest.fixture
@@ -153,7 +166,7 @@ def test_two_viewers_see_a_run_grow_from_its_first_moment_to_its_end(
     for window in (first, second):
         browser.switch_to.window(window)
         wait(browser, lambda: points(browser) == 3 and width(browser) == 32)
-        assert "iteration 2 of 9" in all_of(browser, ".run header")[0]
+        wait(browser, lambda: "iteration 2 of 9" in all_of(browser, ".run header")[0])
         assert "left" in all_of(browser, ".run header")[0]
     advance(run, 3)
     write_image(run / "images/000003.jpg", smooth(48, 64, seed=2))
