@@ -129,7 +129,9 @@ class Rows:
         return [json.loads(line) for line in whole.splitlines()]
 
 
-def in_turns(ways: Mapping[str, Callable[[], Any]], rounds: int, *, settling: int = 0) -> dict[str, list[float]]:
+def in_turns(
+    ways: Mapping[str, Callable[[], Any]], rounds: int, *, settling: int = 0, rehearsed: bool = True
+) -> dict[str, list[float]]:
     """Seconds of each way, one call each in every round, so that a busy moment of the machine strikes all alike.
 
     Args:
@@ -137,8 +139,9 @@ def in_turns(ways: Mapping[str, Callable[[], Any]], rounds: int, *, settling: in
       rounds: timed calls of each.
       settling: calls before each timed one that are not: PyTorch's threads spin for a while after their work, on the
         cores that the next way needs.
+      rehearsed: whether each way is called once before any is timed, as what compiles must be.
     """
-    for way in ways.values():
+    for way in ways.values() if rehearsed else ():
         way()
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):

@@ -42,8 +42,11 @@ from jaxstyle.units import GREY_LEVEL
 
 PAGE = common.ROOT / "docs/large-images.md"
 KEPT = common.ROOT / "docs/measurements/tiles.jsonl"
-ASKED = ("kind", "machine", "size", "side", "history", "precision")
-ASKED = (*ASKED, "pixels", "iterations", "seed", "history_size", "history_precision")
+ASKED = (
+    *("kind", "machine"),
+    *("size", "side", "history", "precision"),
+    *("pixels", "iterations", "seed", "history_size", "history_precision"),
+)
 """What a row answers: of another row one of these is different."""
 
 

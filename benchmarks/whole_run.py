@@ -21,7 +21,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -138,12 +137,14 @@ def contest(loss: str, size: int, scratch: Path) -> Contest:
     settings = [*given, f"image.size={size}", "start.seed=1", *LOSSES[loss]]
     experiment = load_experiment(common.QUICKSTART, settings)
     found = weights.load(experiment.network.weights)
-    kernels = {
-        layer: [torch.from_numpy(np.array(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)) for array in own]
-        for layer, own in ((layer, (of["kernel"], of["bias"])) for layer, of in found.parameters.items())
-        if layer <= "conv5_1"
-    }
-    torch.save(kernels, scratch / "vgg19.pth")
+    torch.save(
+        {
+            layer: [torch.from_numpy(np.array(array)) for array in (of["kernel"].transpose(3, 2, 0, 1), of["bias"])]
+            for layer, of in found.parameters.items()
+            if layer <= "conv5_1"
+        },
+        scratch / "vgg19.pth",
+    )
     prepared = preparation.prepare(experiment, preparation.read_images(experiment), found)[-1]
     return Contest(loss, scratch, size, settings, prepared, str(experiment.network.pooling))
 
@@ -174,12 +175,7 @@ def compare(given: Contest, evaluations: int, iterations: int, rounds: int, cach
         AGAIN: again,
         **{name: functools.partial(run, name, evaluations) for name, run in given.peers().items()},
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            began = time.perf_counter()
-            way()
-            seconds[name].append(time.perf_counter() - began)
+    seconds = common.in_turns(ways, rounds, rehearsed=False)
     height, width, _ = given.prepared.start.shape
     losses = {name: given.loss_of(name) for name in ways}
     eight_bits = losses[AGAIN] / min(line["loss"] for line in lines)

@@ -32,7 +32,7 @@ def test_the_cost_of_guides_is_measured():
 
 @pytest.mark.parametrize("module", [tables, tiles])
 def test_the_pages_have_the_stored_measurements(tmp_path: Path, module):
-    """Whoever changes a measurement, or how a table looks, writes them again: `python benchmarks/tables.py`."""
+    """Who changes a measurement, or how a table looks, calls `benchmarks/tables.py` or `benchmarks/tiles.py tables`."""
     copy = tmp_path / "page.md"
     copy.write_text(module.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     module.write(copy)

@@ -6,6 +6,16 @@ from jaxstyle.errors import JaxstyleError
 ONE = "1"
 
 
+def number_or_word(text: str) -> int | str:
+    """A whole number as one, anything else as it is.
+
+    Examples:
+      >>> number_or_word("2"), number_or_word("all")
+      (2, 'all')
+    """
+    return int(text) if text.isascii() and text.isdecimal() else text
+
+
 def parse_devices(text: str, *, lanes: int | str | None = None, here: bool = True) -> int:
     """The number that was asked for.
 
@@ -21,7 +31,7 @@ def parse_devices(text: str, *, lanes: int | str | None = None, here: bool = Tru
         if text != ONE:
             raise JaxstyleError(f"--devices: belongs to --engine local; found --devices {text}")
         return 1
-    count = count_devices(int(text) if text.isascii() and text.isdecimal() else text)
+    count = count_devices(number_or_word(text))
     if count > 1 and lanes not in (None, 1):
         raise JaxstyleError(
             f"--lanes: members that are spread over devices go one after another; found --lanes {lanes}"

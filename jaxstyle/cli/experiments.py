@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jaxstyle.cli.devices import ONE, parse_devices
+from jaxstyle.cli.devices import ONE, number_or_word, parse_devices
 from jaxstyle.cli.engines import EngineOptions, build_engine
 from jaxstyle.cli.forecast import echo_estimates, keep_programs, load_weights
 from jaxstyle.cli.show import DONE, INTERRUPTED, MISTAKE, MemberProgress, RunProgress, SweepProgress, echo, echo_error
@@ -71,7 +71,7 @@ def run_experiment(
         _ensure_output(copy_to, experiment, force=force)
     members = expand(experiment, source=source)
     chosen = build_engine(engine, source=source, remedy=None if ignore_memory else COMMAND.remedy)
-    at_once = parse_lanes(int(lanes) if lanes and lanes.isascii() and lanes.isdecimal() else lanes, "--lanes")
+    at_once = parse_lanes(None if lanes is None else number_or_word(lanes), "--lanes")
     if at_once is not None and not chosen.here:
         raise JaxstyleError(f"--lanes: belongs to --engine local; found --lanes {lanes}")
     over = parse_devices(devices, lanes=at_once, here=chosen.here)

@@ -92,6 +92,11 @@ def read_experiment(folder: Path) -> dict[str, Any]:
     return _read_table(folder / EXPERIMENT)
 
 
+def read_lanes(folder: Path) -> object:
+    """Returns what a sweep's folder says of how many run at once, None if it says nothing that can be read."""
+    return _read_table(folder / LANES).get("lanes")
+
+
 def recorded_sides(folder: Path) -> dict[int, int]:
     """The tiles that an unfinished run has taken at each scale; nothing where it has not begun."""
     return sides_in(read_manifest(folder)) if holds_run(folder) else {}

@@ -5,7 +5,6 @@ timing: the same sweep runs in the same programs on every day.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ import jax
 from jaxstyle.devices.sharding import Devices
 from jaxstyle.errors import JaxstyleError
 from jaxstyle.optimizers import has_lanes
-from jaxstyle.runs.folders import LANES
+from jaxstyle.runs.folders import LANES, read_lanes
 from jaxstyle.sweeps.engines import Batch, Job, Local
 from jaxstyle.sweeps.expansion import Member
 from jaxstyle.sweeps.programs import OutlinedMember
@@ -53,8 +52,8 @@ def parse_lanes(given: object, name: str) -> Lanes | None:
 def recorded_lanes(folder: Path) -> Lanes | None:
     """What was asked for when a sweep was begun there; None if nothing was, or it cannot be read."""
     try:
-        return parse_lanes(json.loads((folder / LANES).read_text(encoding="utf-8"))["lanes"], LANES)
-    except (OSError, ValueError, LookupError, TypeError, JaxstyleError):
+        return parse_lanes(read_lanes(folder), LANES)
+    except JaxstyleError:
         return None
 
 
