@@ -23,7 +23,7 @@ from jaxstyle.synthesis.scales import Scale
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICKSTART = ROOT / "experiments/quickstart.toml"
-COMMAND = str(Path(sys.executable).with_name("jaxstyle"))
+COMMAND = (sys.executable, "-m", "jaxstyle")
 """The command line of this Python."""
 
 

@@ -41,7 +41,7 @@ def measured(settings: list[str], folder: Path, cache: Path) -> dict[str, float]
     """What the record of a run says: its peak memory, and the mean of its evaluations' seconds but for the first."""
     changes = [f"--set={setting}" for setting in settings]
     environment = {**os.environ, compilation_cache.ENVIRONMENT: str(cache)}
-    arguments = [common.COMMAND, "run", str(common.QUICKSTART), "--out", str(folder), "--ignore-memory", *changes]
+    arguments = [*common.COMMAND, "run", str(common.QUICKSTART), "--out", str(folder), "--ignore-memory", *changes]
     subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, env=environment)
     manifest = json.loads((folder / "manifest.json").read_text())
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

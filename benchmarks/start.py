@@ -33,7 +33,7 @@ class Start(NamedTuple):
 
 def seconds_of_help() -> float:
     began = time.perf_counter()
-    subprocess.run([common.COMMAND, "--help"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*common.COMMAND, "--help"], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 
@@ -44,7 +44,7 @@ def start_of_run(size: int, cache: Path, folder: Path, settings: list[str]) -> S
     metrics = folder / "metrics.jsonl"
     began = time.perf_counter()
     with subprocess.Popen(
-        [common.COMMAND, "run", str(common.QUICKSTART), "--out", str(folder), *changes],
+        [*common.COMMAND, "run", str(common.QUICKSTART), "--out", str(folder), *changes],
         cwd=common.ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,

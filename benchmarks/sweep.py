@@ -142,7 +142,7 @@ def run_process(experiment: Experiment, folder: Path, index: int) -> float:
     """Seconds of one member in a process of its own."""
     file = folder / f"{index}.json"
     file.write_text(json.dumps(experiment.to_json()))
-    command = [common.COMMAND, "run", str(file), "--out", str(folder / str(index))]
+    command = [*common.COMMAND, "run", str(file), "--out", str(folder / str(index))]
     return seconds_of(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
 
 
@@ -162,7 +162,7 @@ def run_command(experiment: Experiment, folder: Path, *options: str) -> float:
     folder.mkdir()
     file = folder / "sweep.json"
     file.write_text(json.dumps(experiment.to_json()))
-    command = [common.COMMAND, "run", str(file), "--out", str(folder / "out"), *options]
+    command = [*common.COMMAND, "run", str(file), "--out", str(folder / "out"), *options]
     return seconds_of(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
 
 

@@ -15,7 +15,8 @@ from PIL import Image
 from torch.nn import functional
 
 CONTENT, STYLE = ["conv4_2"], ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
-MEAN = torch.tensor([103.939, 116.779, 123.68]).reshape(1, 3, 1, 1)
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+MEAN = torch.tensor([103.939, 116.779, 123.68], device=DEVICE).reshape(1, 3, 1, 1)
 WEIGHTS = {"gatys-notebook": (0.01, 10.0, 0.0), "neural-style": (5.0, 100.0, 1e-3)}
 """Of content, each style layer, and total variation."""
 
@@ -23,7 +24,7 @@ WEIGHTS = {"gatys-notebook": (0.01, 10.0, 0.0), "neural-style": (5.0, 100.0, 1e-
 def read(path: str) -> torch.Tensor:
     """An image as blue, green, red from 0 to 255 without the means."""
     rgb = np.asarray(Image.open(path).convert("RGB"), np.float32)
-    return torch.from_numpy(rgb[..., ::-1].transpose(2, 0, 1)[None].copy()) - MEAN
+    return torch.from_numpy(rgb[..., ::-1].transpose(2, 0, 1)[None].copy()).to(DEVICE) - MEAN
 
 
 def features(image: torch.Tensor, weights: dict[str, list[torch.Tensor]]) -> dict[str, torch.Tensor]:
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--start", choices=["content", "noise"], help="default: the content for gatys-notebook")
     given = parser.parse_args()
     of_content, of_style, of_variation = WEIGHTS[given.like]
-    weights = torch.load(given.weights, weights_only=True)
+    weights = torch.load(given.weights, weights_only=True, map_location=DEVICE)
     content = read(given.content)
     with torch.no_grad():
         targets = {layer: features(content, weights)[layer] for layer in CONTENT}
@@ -82,7 +83,7 @@ def main() -> None:
         return loss
 
     optimizer.step(closure)
-    pixels = (image.detach() + MEAN).clamp(0, 255).round()[0].numpy().transpose(1, 2, 0)[..., ::-1]
+    pixels = (image.detach() + MEAN).clamp(0, 255).round()[0].cpu().numpy().transpose(1, 2, 0)[..., ::-1]
     Image.fromarray(pixels.astype(np.uint8)).save(given.output)
     print(f"loss {losses[0]:.6g} {losses[-1]:.6g}")
 

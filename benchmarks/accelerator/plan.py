@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,7 +14,6 @@ KIT = common.ROOT / ".accelerator"
 """The folder that `fill.py` fills and that travels to the machine with the accelerator."""
 REFERENCE = "reference.npz"
 PRECISIONS = ("float32", "tf32", "bfloat16")
-COMMAND = (sys.executable, "-m", "jaxstyle")
 TINY_LOSS = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
 
 Row = dict[str, Any]

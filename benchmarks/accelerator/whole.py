@@ -10,7 +10,7 @@ from pathlib import Path
 
 import common
 
-from accelerator.plan import COMMAND, PRECISIONS, Measurement, Plan, Row, environment, last_line, rounded
+from accelerator.plan import PRECISIONS, Measurement, Plan, Row, environment, last_line, rounded
 from jaxstyle.devices import compilation_cache
 
 
@@ -65,7 +65,7 @@ def whole_run(plan: Plan, precision: str, cache: str, full: bool) -> Row:
 
 def doctor() -> Row:
     """What `jaxstyle doctor` says."""
-    done = subprocess.run([*COMMAND, "doctor"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*common.COMMAND, "doctor"], capture_output=True, text=True, check=False)
     return {"exit": done.returncode, "lines": done.stdout.splitlines()}
 
 
@@ -94,4 +94,4 @@ def run_command(plan: Plan, folder: Path, *, size: int, iterations: int, **setti
     if plan.tiny:
         keys |= {"loss.content_layers": '["conv2_1"]', "loss.style_layers": '["conv1_1", "conv2_1"]'}
     changes = [f"--set={key}={value}" for key, value in keys.items()]
-    return [*COMMAND, "run", str(common.QUICKSTART), "--out", str(folder), *changes]
+    return [*common.COMMAND, "run", str(common.QUICKSTART), "--out", str(folder), *changes]
