@@ -3,7 +3,6 @@
 import sys
 
 from jaxstyle.cli import huge_pages, streams
-from jaxstyle.devices import deterministic
 
 
 def main() -> None:
@@ -11,7 +10,6 @@ def main() -> None:
     with streams.steady():
         if {*sys.argv[1:2]} & huge_pages.COMMANDS:
             huge_pages.take()
-            deterministic.ask_for()
         from jaxstyle.cli.main import app
 
         app()

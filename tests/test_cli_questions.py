@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 import jaxstyle
+from jaxstyle.cli import forecast
 from jaxstyle.cli.main import app
 from jaxstyle.images import gallery, write_image
 from jaxstyle.network.weights import Weights
@@ -29,6 +30,15 @@ def test_check_says_what_the_run_will_take(jaxstyle_command: Run):
     quick = jaxstyle_command("check", "small.toml", "--no-estimate")
     assert quick.exit_code == 0
     assert "an evaluation" not in quick.stdout
+
+
+@pytest.mark.usefixtures("vgg19_normalized")
+def test_check_times_a_large_image_in_tiles_by_a_smaller_one(jaxstyle_command: Run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(forecast, "ENOUGH", 32)
+    result = jaxstyle_command("check", "small.toml", "--set", "image.size=96", "--set", "image.tile=32")
+    assert result.exit_code == 0
+    assert "timing a few evaluations at 64×48, in tiles of 32 pixels\n" in result.stdout
+    assert re.search(r"^  about \d\.\d GB, about \d+ s \(", result.stdout, re.M)
 
 
 @pytest.mark.usefixtures("vgg19_normalized")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from accelerator.plan import KIT, Plan, Row, environment, write_rows
-from jaxstyle.devices import deterministic
 
 GRACE = 60
 """Seconds that a step may take beyond its share for the row that it has begun."""
@@ -79,7 +78,6 @@ def main() -> None:
     parser.add_argument("--only", choices=[*STEPS], help=argparse.SUPPRESS)  # a step in this process
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    deterministic.ask_for()
     plan = Plan(options.kit.resolve(), options.out.resolve(), options.tiny)
     if options.only:
         module = importlib.import_module(f"accelerator.{STEPS[options.only].module}")

@@ -1,5 +1,6 @@
 """Estimates before a run starts."""
 
+import math
 from collections.abc import Sequence
 
 from jaxstyle.cli.show import echo
@@ -12,8 +13,11 @@ from jaxstyle.sweeps.fitting import advice, ensure_it_fits, extent, first_of
 from jaxstyle.sweeps.programs import Program, outline_members, programs
 from jaxstyle.synthesis.estimates import Outline, gigabytes, pairs_of, share_of_memory, sides_of, time_evaluation
 from jaxstyle.synthesis.preparation import prepare
+from jaxstyle.synthesis.sources import result_shape
 from jaxstyle.synthesis.time_left import duration
 
+ENOUGH = 1024
+"""The size at which an image in tiles is timed if it is larger: a pixel takes as long."""
 LARGE = 0.5
 """The share of the available memory from which an image is worth spreading over several devices."""
 
@@ -39,9 +43,6 @@ def echo_estimates(members: Sequence[Member], *, source: str, devices: Devices =
     peaks, seconds = [], []
     for program in compiled:
         peaks.append(ensure_it_fits(program.outline, source=first_of(program, source, members)))
-        height, width = program.outline.size
-        tiles = program.outline.objective.parts
-        echo(f"  timing a few evaluations at {width}×{height}{f', in {tiles}' if tiles else ''}")
         each = _time(program, devices)
         seconds.append(each * program.evaluations)
         work = f"{each:.2g} s an evaluation, {_extent(program)}"
@@ -55,11 +56,17 @@ def echo_estimates(members: Sequence[Member], *, source: str, devices: Devices =
 
 
 def _time(program: Program, devices: Devices) -> float:
+    """Seconds of an evaluation: of an image in tiles, those of a smaller one, in proportion to the pixels."""
     experiment, outline = program.members[0].experiment, program.outline
     inputs = runner.read_inputs(experiment, log=echo)
-    scales, sides = [outline.scale], sides_of([outline])
-    (prepared,) = prepare(experiment, *inputs, scales=scales, reads=outline.reads, devices=devices, sides=sides)
-    return time_evaluation(prepared)
+    scale, side = outline.scale, sides_of([outline]).get(outline.scale.size)
+    if side:
+        scale = scale._replace(size=min(scale.size, max(ENOUGH, 2 * side)))
+    height, width = result_shape(experiment, inputs.images, scale.size)
+    echo(f"  timing a few evaluations at {width}×{height}{f', in {outline.objective.parts}' if side else ''}")
+    sides = {} if side is None else {scale.size: side}
+    (prepared,) = prepare(experiment, *inputs, scales=[scale], reads=outline.reads, devices=devices, sides=sides)
+    return time_evaluation(prepared) * math.prod(outline.size) / (height * width)
 
 
 def _places(outline: Outline) -> str:

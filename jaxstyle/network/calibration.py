@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxstyle.devices import deterministic
 from jaxstyle.devices.environment import devices as ensure_devices
 from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.errors import JaxstyleError
@@ -24,7 +25,7 @@ CROP = 256
 """Images are scaled to this short side and cropped to a square of it, as the network was trained."""
 
 
-@jax.jit(static_argnames=("network", "layers"))
+@jax.jit(static_argnames=("network", "layers"), compiler_options=deterministic.options())
 def _mean_responses(
     network: VGGFeatures, parameters: Any, image: Float[Array, "height width 3"], layers: tuple[str, ...]
 ) -> dict[str, Float[Array, " _filters"]]:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxstyle.devices import deterministic
 from jaxstyle.devices.sharding import shapes, spread, stored_shape
 from jaxstyle.optimizers.base import WINDOW, OnDevice, Settings, Status, most_evaluations
 from jaxstyle.optimizers.box import Box
@@ -82,7 +83,7 @@ def start_state(objective: LossFunction, method: OnDevice, image: Array) -> Loop
     return spread(objective.bands, jax.tree.map(jnp.copy, state))  # its buffers are donated, so none may occur twice
 
 
-@functools.partial(jax.jit, static_argnames=("objective", "method"), donate_argnames="state")
+@jax.jit(static_argnames=("objective", "method"), donate_argnames="state", compiler_options=deterministic.options())
 def advance_once(
     objective: LossFunction, method: OnDevice, state: LoopState, problem: Any, limits: Limits
 ) -> tuple[LoopState, Step]:
@@ -90,7 +91,7 @@ def advance_once(
     return _evaluate(objective, method, state, problem, limits)
 
 
-@functools.partial(jax.jit, static_argnames=("objective", "method"), donate_argnames="state")
+@jax.jit(static_argnames=("objective", "method"), donate_argnames="state", compiler_options=deterministic.options())
 def advance_chunk(
     objective: LossFunction,
     method: OnDevice,

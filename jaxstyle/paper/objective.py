@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from jaxstyle.devices import deterministic
 from jaxstyle.devices.sharding import Bands, even, spread, store, unstore
 from jaxstyle.paper.terms import Features, Guide, Image, Term
 
@@ -239,7 +240,7 @@ def _backward(weight: Array, gradient: Array) -> tuple[Array, Array]:
 with_unit_gradient.defvjp(_forward, _backward)
 
 
-@jax.jit(static_argnames="objective")
+@jax.jit(static_argnames="objective", compiler_options=deterministic.options())
 def compute_targets(
     objective: Objective, image: Image, parameters: Any, guides: Mapping[str, Array] = _NONE
 ) -> Targets:
@@ -259,7 +260,7 @@ def _stored(bands: Bands | None, array: Array) -> Array:
     return array if array.ndim < 3 else store(bands, array)
 
 
-@jax.jit(static_argnames="objective")
+@jax.jit(static_argnames="objective", compiler_options=deterministic.options())
 def evaluate(objective: LossFunction, image: Image, problem: Any) -> tuple[tuple[Float[Array, ""], Values], Image]:
     """The jitted loss and gradient: ((loss, weighted terms), gradient with respect to the image)."""
     return objective.value_and_grad(image, problem)

@@ -153,7 +153,7 @@ def _problem(
     """By shapes, what is traced about the loss."""
     bands = objective.bands
     guides = _guides(objective, size)
-    targets = jax.eval_shape(functools.partial(compute_targets, objective), _image(size), parameters, guides)
+    targets = compute_targets.eval_shape(objective, _image(size), parameters, guides)
     kept = {KEEP: jax.ShapeDtypeStruct((*size, 1), jnp.float32), KEPT: _image(size)} if keeps else {}
     guides |= jax.tree.map(functools.partial(stored_shape, bands), kept)
     return Problem(

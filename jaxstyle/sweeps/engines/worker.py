@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from jaxstyle.config import Experiment
-from jaxstyle.devices import compilation_cache, deterministic
+from jaxstyle.devices import compilation_cache
 from jaxstyle.devices.environment import environment
 from jaxstyle.devices.jax_settings import pinned
 from jaxstyle.images import LoadedImage
@@ -113,8 +113,7 @@ class Worker:
     """Runs members one after another, in a process that keeps its compiled programs."""
 
     def __init__(self) -> None:
-        """Sets up jax as the commands do: deterministic GPUs, programs cached on this machine's disk."""
-        deterministic.ask_for()
+        """Sets up jax as the commands do: programs are cached on this machine's disk."""
         compilation_cache.switch_on()
         self._should_stop = threading.Event()
         self._cache = Cache()
