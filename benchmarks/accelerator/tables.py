@@ -83,7 +83,8 @@ def whole(rows: Rows) -> str:
 def lanes(rows: Rows) -> str:
     """Images a minute."""
     columns = ("size", "lanes", "ms an evaluation of all", "images a minute")
-    return markdown(columns, [[row[column] for column in columns] for row in rows if "lanes" in row])
+    measured = sorted((row for row in rows if "lanes" in row), key=lambda row: (row["size"], row["lanes"]))
+    return markdown(columns, [[row[column] for column in columns] for row in measured])
 
 
 def loop(rows: Rows) -> str:
