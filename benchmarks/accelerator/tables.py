@@ -57,6 +57,12 @@ def memory(rows: Rows) -> str:
     return markdown(columns, [[row[column] for column in columns] for row in rows if "estimate GB" in row])
 
 
+def arrays(rows: Rows) -> str:
+    """What the optimizer's step holds, by XLA's account."""
+    lines = [(row["pixels"], row["side"] or "whole", f"{row['step'] / 2**30:.2f}") for row in rows]
+    return markdown(("pixels", "tiles", "optimizer's step, GiB"), lines)
+
+
 def right(rows: Rows) -> str:
     """Relative errors against the CPU."""
     of_precision = [row for row in rows if "precision" in row]
@@ -160,6 +166,7 @@ PERFORMANCE: dict[str, tuple[str, Callable[[Any], str]]] = {
     "gpu-lanes": ("lanes", lanes),
     "gpu-loop": ("limits", loop),
     "gpu-memory": ("limits", memory),
+    "gpu-arrays": ("arrays", arrays),
     "gpu-ways": ("ways", ways),
     "gpu-precision": ("precision", precision),
 }
