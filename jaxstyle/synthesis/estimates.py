@@ -31,6 +31,8 @@ from jaxstyle.synthesis.tiles import Sides, side_of
 LEFT_BEHIND = 220_000_000
 """What compiling and running keep of this process's memory besides a program's arrays: 130 MB was seen on the CPU
 where programs were read from the cache, 460 MB where all were compiled."""
+IMAGE = 12
+"""Bytes a pixel of an image in the process: at the result's size the content and the start, and each style image."""
 TRIALS = 4
 """Iterations that are timed at most; the first evaluation, which touches all its memory anew, does not count."""
 PATIENCE = 4.0
@@ -222,11 +224,17 @@ def _peak(planned: Outline, on_device: int) -> int:
     """What the process, or each accelerator's allocator, holds at most, where a program holds so much on a device."""
     bands = planned.objective.bands
     sharing = bands.count if bands is not None and memory.is_shared() else 1
-    return planned.in_use + _left_behind() + sharing * on_device
+    return planned.in_use + _left_behind() + _images(planned) + sharing * on_device
 
 
 def _left_behind() -> int:
     return LEFT_BEHIND if jax.default_backend() == "cpu" else 0
+
+
+def _images(planned: Outline) -> int:
+    """What the images take besides where the process's memory is the device's."""
+    pixels = 2 * math.prod(planned.size) + sum(map(math.prod, planned.style_sizes))
+    return IMAGE * pixels if jax.default_backend() == "cpu" else 0
 
 
 def share_of_memory(peak_bytes: int) -> float:
