@@ -166,6 +166,7 @@ TABLES: dict[str, Callable[[Rows], str]] = {
     "start": start,
     "memory": memory,
     "whole": whole,
+    "whole-neural-style": whole,
     "sweep": sweep,
     "scales": scales,
 }

@@ -218,7 +218,8 @@ def main() -> None:
                 check_agreement(given, AGREEMENT[options.precision])
                 for evaluations, iterations in iterations_within(given, options.evaluations, cache).items():
                     rows += compare(given, evaluations, iterations, options.rounds, cache)
-    tables.finish("whole", rows, keep=options.keep, peers=["torch", "pastiche"])
+    name = "whole" if options.losses != ["neural-style"] else "whole-neural-style"
+    tables.finish(name, rows, keep=options.keep, peers=["torch", "pastiche"])
 
 
 if __name__ == "__main__":
